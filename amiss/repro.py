@@ -1,0 +1,115 @@
+"""Randomness and identity without global state: seeds to numbers, content to names.
+
+A random number here is a function of (seed, sample id, turn, position) and of nothing else. No generator is
+advanced, so a row's numbers do not depend on its batch, on the device, or on whether the run was resumed.
+"""
+
+import hashlib
+import math
+import platform
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["digest", "fold", "generator", "normal", "sample_key", "uniform", "versions"]
+
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15, 2^64 over the golden ratio, as a signed word
+_MIX_A = -4658895280553007687  # 0xBF58476D1CE4E5B9
+_MIX_B = -7723592293110705685  # 0x94D049BB133111EB
+
+
+def _shift(word: Tensor, bits: int) -> Tensor:
+    """Logical right shift of signed 64-bit words."""
+    return (word >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(word: Tensor) -> Tensor:
+    """Scramble 64-bit words (the finalizer of SplitMix64: Steele, Lea and Flood 2014)."""
+    word = (word ^ _shift(word, 30)) * _MIX_A
+    word = (word ^ _shift(word, 27)) * _MIX_B
+    return word ^ _shift(word, 31)
+
+
+def fold(key: Tensor, word: int | Tensor) -> Tensor:
+    """Fold a number into keys: other words give unrelated keys.
+
+    Args:
+        key: Keys, int64, any shape.
+        word: A seed, a turn or a stream number, int or int64 broadcastable to `key`.
+    """
+    word = torch.as_tensor(word, dtype=torch.int64, device=key.device)
+    return _mix(_mix(key + _GOLDEN) + word * _GOLDEN)
+
+
+def uniform(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Uniform numbers in (0, 1), one block of `shape` for each key.
+
+    Args:
+        key: Keys [R], int64.
+        shape: Shape of one row's block.
+        dtype: Floating type of the result.
+
+    Returns:
+        Numbers [R, *shape], the same for a key in every batch and on every device.
+    """
+    count = math.prod(shape)
+    place = torch.arange(1, count + 1, device=key.device, dtype=torch.int64)
+    words = _mix(key[:, None] + place * _GOLDEN)
+    # 24 bits and a half step: never 0 or 1, exact in float32.
+    numbers = (_shift(words, 40).to(dtype) + 0.5) / (1 << 24)
+    return numbers.reshape(key.shape[0], *shape)
+
+
+def normal(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers, one block of `shape` for each key (Box and Muller 1958).
+
+    Args:
+        key: Keys [R], int64.
+        shape: Shape of one row's block.
+        dtype: Floating type of the result.
+    """
+    radius, angle = uniform(key, (2, *shape), dtype).unbind(1)
+    return (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
+
+
+def generator(seed: int, *words: int) -> torch.Generator:
+    """A torch generator for (seed, words), for code that wants one: shuffles, initial weights."""
+    key = torch.tensor(seed, dtype=torch.int64)
+    for word in words:
+        key = fold(key, word)
+    return torch.Generator().manual_seed(int(key) & (2**63 - 1))
+
+
+def digest(*parts: bytes | str | Tensor) -> str:
+    """Name content by its SHA-256: tensors by type, shape and bytes."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            part = part.detach().cpu().contiguous()
+            sha.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            part = part.reshape(-1).view(torch.uint8).numpy().tobytes() if part.numel() else b""
+        sha.update(part.encode() if isinstance(part, str) else part)
+        sha.update(b"\0")
+    return sha.hexdigest()
+
+
+def sample_key(name: str) -> int:
+    """The int64 key of a sample whose hex digest is `name`."""
+    return int(name[:15], 16)
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    import numpy
+    import PIL
+
+    from amiss._version import __version__
+
+    return {
+        "amiss": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+        "python": platform.python_version(),
+    }
