@@ -56,8 +56,8 @@ def uniform(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float3
     count = math.prod(shape)
     place = torch.arange(1, count + 1, device=key.device, dtype=torch.int64)
     words = _mix(key[:, None] + place * _GOLDEN)
-    # 24 bits and a half step: never 0 or 1, exact in float32.
-    numbers = (_shift(words, 40).to(dtype) + 0.5) / (1 << 24)
+    # 23 bits and a half step: exact in float32, never 0 or 1.
+    numbers = (_shift(words, 41).to(dtype) + 0.5) / (1 << 23)
     return numbers.reshape(key.shape[0], *shape)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 __all__ = ["ALL", "LEVELS", "Answer", "Level", "P", "Query", "State", "Task", "reaches"]
 
 Level = Literal["met", "loss", "grad", "jacobian"]
-"""What a classifier and a space give and what an optimizer wants: a ladder, each rung includes those below."""
+"""What a classifier and a space give and what an optimizer wants: each rung includes those below."""
 
 P: TypeAlias = Tensor | list[Any]
 """Parameters of R rows: a tensor [R, ...], or R genomes of plain values."""
@@ -69,7 +69,7 @@ class Task:
 
     def _each(self, change: Any) -> "Task":
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
-        moved = {name: None if v is None else change(v) for name, v in values.items()}
+        moved: dict[str, Any] = {name: None if v is None else change(v) for name, v in values.items()}
         return Task(**moved, extra={name: change(v) for name, v in self.extra.items()})
 
 
