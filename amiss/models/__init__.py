@@ -1,0 +1,76 @@
+"""Models of images, in torch alone: classifiers, autoencoders, and the contracts they meet."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from amiss.errors import ModelError
+from amiss.models.classifiers import LeNet, SmallCNN
+from amiss.models.density import Bernoulli, Density, LatentVariable, Likelihood, Normal, bits_per_dim
+from amiss.models.vae import ELBO, ConvVAE
+
+__all__ = [
+    "ARCHITECTURES",
+    "ELBO",
+    "Bernoulli",
+    "ConvVAE",
+    "Density",
+    "LatentVariable",
+    "LeNet",
+    "Likelihood",
+    "Normal",
+    "SmallCNN",
+    "bits_per_dim",
+    "build",
+]
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {"LeNet": LeNet, "SmallCNN": SmallCNN, "ConvVAE": ConvVAE}
+"""What a recipe may name: the class itself, by its own name."""
+
+
+def build(recipe: Mapping[str, Any], seed: int = 0) -> nn.Module:
+    """Build the model that a recipe names, with initial weights drawn from `seed`.
+
+    Args:
+        recipe: {"architecture": a name in `ARCHITECTURES`, "arguments": its keyword arguments}.
+        seed: Seed of the initial weights; the global generator is left as it was.
+
+    Raises:
+        ModelError: The recipe has no such form, or names an unknown architecture or argument.
+        UsageError: An argument's value cannot mean anything.
+    """
+    name, arguments = recipe.get("architecture"), recipe.get("arguments", {})
+    if not isinstance(name, str) or not isinstance(arguments, Mapping):
+        raise ModelError(
+            "The recipe does not describe a model.",
+            slug="model-recipe",
+            seen=repr(dict(recipe))[:200],
+            needed='{"architecture": name, "arguments": {...}}',
+            hint="Write the architecture's name and its keyword arguments.",
+        )
+    if name not in ARCHITECTURES:
+        close = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.4)
+        raise ModelError(
+            f"There is no architecture named {name!r}.",
+            slug="model-unknown",
+            seen=name,
+            needed=f"one of {', '.join(ARCHITECTURES)}",
+            hint=f"Did you mean {close[0]!r}?" if close else "Name one of those.",
+        )
+    try:
+        # Initial weights come from torch's global generator: it is seeded, then given back untouched.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return ARCHITECTURES[name](**arguments)
+    except TypeError as error:
+        raise ModelError(
+            f"{name} cannot be built from these arguments.",
+            slug="model-arguments",
+            seen=repr(dict(arguments))[:200],
+            needed=f"the keyword arguments of {name}",
+            why=str(error),
+            hint=f"See help(amiss.models.{name}).",
+        ) from error
