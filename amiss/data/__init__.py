@@ -1,0 +1,18 @@
+"""Images in: opened, checked, and known by their content."""
+
+from amiss.data.images import Images, read_image, to_bytes, write_png
+from amiss.data.sources import open_data
+from amiss.data.worlds.faces import ATTRIBUTES, Faces, draw_faces, redraw, sample_faces
+
+__all__ = [
+    "ATTRIBUTES",
+    "Faces",
+    "Images",
+    "draw_faces",
+    "open_data",
+    "read_image",
+    "redraw",
+    "sample_faces",
+    "to_bytes",
+    "write_png",
+]

@@ -1,0 +1,1 @@
+"""Drawn worlds, whose truth is known because it was put there."""

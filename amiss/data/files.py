@@ -1,0 +1,231 @@
+"""Image files to bytes and back: a careful decoder, a lossless and atomic writer, one rounding rule."""
+
+import contextlib
+import os
+import secrets
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from amiss.errors import DataError
+
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "fit", "peek", "read_image", "to_bytes", "write_png"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""The only decoders that a file may reach, whatever its name says."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+MAX_PIXELS = 64 * 2**20
+"""Larger images are refused by their header, before anything is decoded."""
+
+_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
+_UNKNOWN_RANGE = ("I", "F")
+_HEADER = threading.Lock()  # warning filters are global, so only one thread may set them at a time
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Images in [0, 1] as uint8: round(255 x), the one rounding rule of the house.
+
+    Args:
+        x: Floats of any shape. What lies outside [0, 1] is clipped.
+    """
+    return (x.detach() * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def read_image(path: Path | str, channels: int | None = None, size: int | None = None) -> Tensor:
+    """Read one image file that may come from anyone.
+
+    The camera's rotation is applied, transparency is laid on white, of an animation the first frame is taken,
+    and 16 bits of grey are rounded to 8.
+
+    Args:
+        path: A PNG, JPEG, WebP, BMP or TIFF file, told by content.
+        channels: 1 (grey) or 3 (RGB); None keeps grey as grey and makes all else RGB.
+        size: Side of the square wanted: the short side is brought to `size` (bicubic, antialiased) and the
+            center is cut out. None keeps the size.
+
+    Returns:
+        The image [C, H, W], uint8.
+
+    Raises:
+        DataError: The file cannot be read, is of another format, or is larger than 64 megapixels.
+    """
+    check_shape(channels, size)
+    with _opened(Path(path)) as image:
+        return _tensor(fit(_plain(image), channels, size))
+
+
+def peek(path: Path | str) -> tuple[int, int, int]:
+    """Channels, height and width that the header claims, before any rotation; nothing is decoded.
+
+    Raises:
+        DataError: As `read_image`, as far as the header shows.
+    """
+    with _opened(Path(path)) as image:
+        return (1 if _is_grey(image) else 3), image.height, image.width
+
+
+def fit(image: Image.Image, channels: int | None = None, size: int | None = None) -> Image.Image:
+    """Bring a grey or RGB image to the channels and the square size wanted; None leaves as is."""
+    if channels is not None:
+        image = image.convert("L" if channels == 1 else "RGB")
+    if size is None or image.size == (size, size):
+        return image
+    # Scaling only the center square equals scaling all and cutting, and cannot blow up a long thin image.
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    box = (left, top, left + short, top + short)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def write_png(path: Path | str, image: Tensor) -> None:
+    """Write an image without loss, whole or not at all: a crash leaves the old file or none.
+
+    Args:
+        path: Where to; the folder must exist.
+        image: uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
+
+    Raises:
+        DataError: `image` is not an image, or the file cannot be written.
+    """
+    if image.dtype != torch.uint8 or image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
+        raise DataError(
+            "This is not an image that a PNG can hold.",
+            slug="data-pixels",
+            seen=f"{image.dtype} of shape {tuple(image.shape)}",
+            needed="uint8 [C, H, W] with C = 1 (grey) or 3 (RGB)",
+            hint="amiss.data.to_bytes(x) makes bytes of floats in [0, 1]",
+        )
+    path = Path(path)
+    rows = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    picture = Image.fromarray(rows[:, :, 0] if image.shape[0] == 1 else rows)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                picture.save(file, format="PNG")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as error:
+        raise DataError(
+            f"{path.name} cannot be written.",
+            slug="data-write",
+            seen=error.strerror or str(error),
+            hint="look whether the folder exists, may be written and has room",
+        ) from error
+
+
+def check_shape(channels: int | None, size: int | None) -> None:
+    """Refuse channels or a size that no image can have.
+
+    Raises:
+        DataError: `channels` is not 1, 3 or None, or `size` is not positive.
+    """
+    if channels not in (None, 1, 3):
+        raise DataError(
+            "Images have one channel or three.",
+            slug="data-channels",
+            seen=f"channels={channels}",
+            needed="1 (grey), 3 (RGB), or None to keep what is there",
+            hint="pass channels=1 or channels=3",
+        )
+    if size is not None and not 1 <= size**2 <= MAX_PIXELS:
+        raise DataError(
+            "This is not a size that images can have.",
+            slug="data-size",
+            seen=f"size={size}",
+            needed="a side of 1 to 8192 pixels",
+            hint="pass the side that the classifier was trained on",
+        )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a file through the decoders allowed; whatever goes wrong within becomes one DataError."""
+    try:
+        with path.open("rb") as file:
+            # Pillow warns at the size where it suspects a bomb and only raises at twice that.
+            with _HEADER, warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(file, formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(path, f"{image.width} x {image.height} pixels")
+            if image.mode in _UNKNOWN_RANGE:
+                raise _unreadable(path, f"pixels of type {image.mode}, whose range no file states")
+            with image:
+                yield image
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise _unreadable(path, "content of no known format") from error
+    except Exception as error:  # a decoder fed with hostile bytes may raise anything; it costs one file
+        seen = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _unreadable(path, seen or type(error).__name__) from error
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in _GREY
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Decode to upright, opaque, 8-bit grey or RGB."""
+    grey = _is_grey(image)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        wide = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))  # round(wide * 255 / 65535)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if grey else "RGB")
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    """A grey or RGB image as uint8 [C, H, W]."""
+    pixels = torch.from_numpy(np.array(image))
+    return pixels.unsqueeze(0) if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _unreadable(path: Path, seen: str) -> DataError:
+    return DataError(
+        f"{path.name} cannot be read as an image.",
+        slug="data-unreadable",
+        seen=seen,
+        needed="a whole PNG, JPEG, WebP, BMP or TIFF file",
+        why="the file is cut off, damaged, or something else under an image's name",
+        hint="open it in an image viewer; save it again, or take it away",
+    )
+
+
+def _too_large(path: Path, seen: str) -> DataError:
+    return DataError(
+        f"{path.name} is too large an image.",
+        slug="data-too-large",
+        seen=seen,
+        needed="at most 64 megapixels",
+        why="a small file can claim a huge image to fill the memory of whoever opens it",
+        hint="scale it down if it is yours; take it away if it is not",
+    )
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename last, where the system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
