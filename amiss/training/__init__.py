@@ -1,5 +1,28 @@
 """One trainer for every model, and the files it leaves."""
 
+from amiss.training.batches import Batch
 from amiss.training.checkpoint import load_model, read_facts, save_model
+from amiss.training.curves import curve_svg, write_curve
+from amiss.training.evaluate import accuracy, mean_elbo, reconstruction_error
+from amiss.training.losses import ClassifierLoss, ELBOLoss, TrainingLoss
+from amiss.training.recipe import TrainingRecipe
+from amiss.training.trainer import History, Progress, fit
 
-__all__ = ["load_model", "read_facts", "save_model"]
+__all__ = [
+    "Batch",
+    "ClassifierLoss",
+    "ELBOLoss",
+    "History",
+    "Progress",
+    "TrainingLoss",
+    "TrainingRecipe",
+    "accuracy",
+    "curve_svg",
+    "fit",
+    "load_model",
+    "mean_elbo",
+    "read_facts",
+    "reconstruction_error",
+    "save_model",
+    "write_curve",
+]

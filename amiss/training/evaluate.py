@@ -1,0 +1,72 @@
+"""Figures of a trained model on images it has not seen."""
+
+import torch
+from torch import Tensor, nn
+
+from amiss.models import ConvVAE
+from amiss.repro import generator
+from amiss.training.batches import as_pixels
+
+__all__ = ["accuracy", "mean_elbo", "reconstruction_error"]
+
+_BINARY, _CODES = 5, 6  # streams of randomness
+
+
+@torch.no_grad()
+def accuracy(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    mean: tuple[float, ...] = (0.0,),
+    std: tuple[float, ...] = (1.0,),
+    batch: int = 500,
+) -> float:
+    """Share of images whose largest logit is the label's, in [0, 1].
+
+    Args:
+        model: Gives logits [N, classes]; it is used as it is, so call `eval()` first.
+        images: [n, C, H, W], bytes or floats in [0, 1].
+        labels: [n], int64.
+        mean: Subtracted from each channel first.
+        std: What each channel is divided by.
+        batch: Images at a time.
+    """
+    shift, scale = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+    right = 0
+    for x, y in zip(torch.split(images, batch), torch.split(labels, batch), strict=True):
+        right += int((model((as_pixels(x) - shift) / scale).argmax(1) == y).sum())
+    return right / len(images)
+
+
+@torch.no_grad()
+def mean_elbo(
+    model: ConvVAE, images: Tensor, *, binarize: bool = False, seed: int = 0, batch: int = 500
+) -> tuple[float, float]:
+    """Mean bound on log p(x) and mean KL, both in nats an image, with one code drawn for each.
+
+    Args:
+        model: The autoencoder.
+        images: [n, C, H, W], bytes or floats in [0, 1].
+        binarize: Draw each pixel as 0 or 1 with its gray value as probability (state it beside the figure).
+        seed: Of the pixels and the codes.
+        batch: Images at a time.
+    """
+    bound, kl = 0.0, 0.0
+    for i, x in enumerate(torch.split(images, batch)):
+        pixels = as_pixels(x)
+        if binarize:
+            pixels = (torch.rand(pixels.shape, generator=generator(seed, _BINARY, i)) < pixels).float()
+        parts = model.elbo_parts(pixels, generator(seed, _CODES, i))
+        bound, kl = bound + float(parts.total.double().sum()), kl + float(parts.kl.double().sum())
+    return bound / len(images), kl / len(images)
+
+
+@torch.no_grad()
+def reconstruction_error(model: ConvVAE, images: Tensor, *, batch: int = 500) -> float:
+    """Mean squared error of a pixel of decode(encode(x)), in units of the image range [0, 1]."""
+    error = 0.0
+    for x in torch.split(images, batch):
+        pixels = as_pixels(x)
+        error += float((model(pixels) - pixels).double().square().mean((1, 2, 3)).sum())
+    return error / len(images)
