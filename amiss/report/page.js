@@ -1,0 +1,446 @@
+// The page: sections from the record, routes in the hash, keys, and the case view.
+"use strict";
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const SECTIONS = [
+  ["overview", "Overview", () => null],
+  ["cases", "Cases", () => (DATA.cases.length ? null : "no case was recorded")],
+  ["robustness", "Robustness", () => (DATA.robustness ? null : "no curve was measured in this run")],
+  ["fooled", "Fooled", () => (DATA.fooled.length ? null : "no fooling image was searched for, or none was kept")],
+  ["methods", "Methods", () => null],
+];
+const SAID = {
+  "met": "goal met", "exhausted": "budget spent", "stuck": "stuck in a local minimum", "unreachable": "none found on the stated grid",
+  "no-gradient": "no gradient", "not-finite": "not a finite number", "already-met": "met from the start",
+  "out-of-memory": "out of memory", "unreadable": "unreadable", "interrupted": "interrupted",
+};
+const said = (outcome) => SAID[outcome] || String(outcome ?? "not run");
+const filters = { true: "", predicted: "", outcome: "", method: "", sort: "", stretch: "" };
+const $ = (id) => document.getElementById(id);
+
+// Triptychs -------------------------------------------------------------------------------------------------
+
+const original = (item) => picture(item.original, `original, true '${item.true}', predicted '${item.predicted}'`);
+const repaired = (item, repair, index = repair.image, label = null) =>
+  picture(index, `${repair.method}, ${said(repair.outcome)}${label !== null ? `, called '${label}'` : repair.outcome === "met" && item.repaired_as ? `, predicted '${item.repaired_as}'` : ""}`);
+
+function triptych(item, repair, stretch) {
+  return el("div", { class: "triptych" }, framed(original(item)),
+    repair ? [framed(changeMap(item.original, repair.image, stretch)), framed(repaired(item, repair))]
+      : [framed("not tried", "none"), framed("not tried", "none")]);
+}
+
+const best = (item) => item.repairs.find((repair) => repair.outcome === "met") || item.repairs[0];
+const outcomeOf = (item) => (filters.method ? item.repairs.find((repair) => repair.method === filters.method)?.outcome : item.outcome);
+const shown = (item) => (filters.method ? item.repairs.find((repair) => repair.method === filters.method) : best(item));
+const sizeOf = (item) => shown(item)?.l2 ?? Infinity;
+
+function verdict(repair) {
+  if (!repair) return "not tried";
+  const size = typeof repair.l2 === "number" ? `, L2 ${figure(repair.l2)}` : "";
+  return `${repair.method}: ${said(repair.outcome)}${size}${repair.outcome === "met" ? (repair.verified ? ", held from disk" : ", not verified from disk") : ""}`;
+}
+
+function card(item, stretch = false) {
+  const repair = shown(item);
+  return el("li", {}, el("a", { class: "card", href: "#/case/" + DATA.cases.indexOf(item) }, triptych(item, repair, stretch),
+    el("p", { class: "says" }, "true ", named(item.true, "b"), ", said ", named(item.predicted, "b"),
+      repair?.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as, "b")] : null),
+    el("p", { class: "more" }, named(item.name), el("br"), named(verdict(repair)))));
+}
+
+// Overview --------------------------------------------------------------------------------------------------
+
+/** Up to six repaired cases, no two of the same confusion while others are left. */
+function exemplars() {
+  const good = DATA.cases.filter((item) => item.repairs.some((repair) => repair.outcome === "met" && repair.verified));
+  const seen = new Map();
+  const rank = good.map((item) => {
+    const pair = JSON.stringify([item.true, item.predicted]);
+    seen.set(pair, (seen.get(pair) || 0) + 1);
+    return [seen.get(pair), item];
+  });
+  return rank.sort((a, b) => a[0] - b[0]).slice(0, 6).map((entry) => entry[1]);
+}
+
+function outcomes() {
+  return el("div", { class: "outcomes" }, Object.entries(DATA.outcomes || {}).map(([method, tally]) => {
+    const entries = Object.entries(tally).filter((entry) => entry[1] > 0);
+    const total = entries.reduce((sum, entry) => sum + entry[1], 0);
+    const link = (name) => DATA.cases.some((item) => item.repairs.some((repair) => repair.method === method && repair.outcome === name));
+    return el("div", {}, el("h3", {}, named(method)),
+      el("div", { class: "bar", "aria-hidden": "true" }, entries.map(([name, n]) => {
+        const piece = el("i", { class: name === "met" ? "met" : null });
+        piece.style.flexGrow = n;
+        return piece;
+      })),
+      el("ul", {}, entries.map(([name, n]) => {
+        const text = [el("b", {}, count(n)), " " + said(name)];
+        return el("li", {}, link(name) ? el("a", { href: "#/cases?" + new URLSearchParams({ method, outcome: name }) }, text) : text);
+      }), el("li", { class: "soft" }, `${count(total)} in all`)));
+  }));
+}
+
+function overview() {
+  const counts = DATA.counts || {};
+  const some = exemplars();
+  const missing = SECTIONS.map(([, title, why]) => why() && `${title}: ${why()}.`).filter(Boolean);
+  return [
+    el("h1", { tabindex: "-1" }, named(DATA.sentence)),
+    el("p", { class: "lead" }, named(DATA.model), " on ", named(DATA.data), `. ${count(counts.images)} images: ${count(counts.right)} right, ${count(counts.wrong)} wrong, ${count(counts.unreadable)} unreadable.`,
+      DATA.verified ? ` Of ${count(DATA.verified.shown)} successes shown here, ${count(DATA.verified.held)} held when judged again from the bytes on disk.` : null),
+    el("dl", { class: "tiles" }, (DATA.tiles || []).map((tile) => el("div", { class: "tile" },
+      el("dt", {}, named(tile.label)), el("dd", { class: "value" }, named(tile.value)), el("dd", { class: "note" }, named(tile.note ?? ""))))),
+    (DATA.notices || []).length ? el("div", { class: "notices" }, DATA.notices.map((notice) => el("div", { class: "notice " + (notice.level === "warning" ? "warning" : "info") },
+      el("p", { class: "level" }, notice.level === "warning" ? "Warning" : "Note"), el("h3", {}, named(notice.title)), el("p", {}, named(notice.text))))) : null,
+    DATA.cases.length ? [
+      el("h2", {}, some.length ? "What would have made them right" : "What was tried"),
+      some.length ? null : el("p", { class: "soft" }, "No repair shown here held when read back from disk."),
+      el("div", { class: "spread" }, el("p", { class: "soft small" }, "Each row: the original, the change, and the repaired image."), legend()),
+      el("ul", { class: "gallery" }, (some.length ? some : DATA.cases.slice(0, 6)).map((item) => card(item))),
+      el("p", { class: "lead" }, el("a", { href: "#/cases" }, `See all ${count(DATA.cases.length)} cases`)),
+    ] : null,
+    (DATA.table || []).length ? [el("h2", {}, named(DATA.table_title ?? "Errors by group")), table(DATA.table_head || DATA.table[0].map(() => ""), DATA.table, DATA.table_title ?? "Errors by group"),
+      DATA.table_note ? el("p", { class: "soft small lead" }, named(DATA.table_note)) : null] : null,
+    Object.keys(DATA.outcomes || {}).length ? [el("h2", {}, "How every search ended"), outcomes()] : null,
+    missing.length ? [el("h2", {}, "Not in this report"), missing.map((line) => el("p", { class: "soft" }, line))] : null,
+  ];
+}
+
+// Cases -----------------------------------------------------------------------------------------------------
+
+const SORTS = {
+  "": ["as found", null],
+  small: ["smallest change", (a, b) => sizeOf(a) - sizeOf(b)],
+  large: ["largest change", (a, b) => (sizeOf(b) === Infinity ? -1 : sizeOf(b)) - (sizeOf(a) === Infinity ? -1 : sizeOf(a))],
+  name: ["name", (a, b) => String(a.name).localeCompare(String(b.name), "en", { numeric: true })],
+};
+
+function chosen() {
+  const fits = (item) => (!filters.true || String(item.true) === filters.true) && (!filters.predicted || String(item.predicted) === filters.predicted) && (!filters.outcome || outcomeOf(item) === filters.outcome);
+  const list = DATA.cases.filter(fits);
+  const order = (SORTS[filters.sort] || SORTS[""])[1];
+  return order ? list.sort((a, b) => order(a, b) || 0) : list;
+}
+
+const hash = () => {
+  const query = new URLSearchParams(Object.entries(filters).filter((entry) => entry[1])).toString();
+  return "#/cases" + (query ? "?" + query : "");
+};
+
+function setFilter(name, value) {
+  filters[name] = value;
+  history.replaceState(null, "", hash());
+  gallery();
+  tell(`${chosen().length} cases`);
+}
+
+/** The switch from the one scale of all maps to a scale of each map's own. */
+function stretcher(id, then) {
+  const box = el("input", { type: "checkbox", id, onchange: () => { filters.stretch = box.checked ? "1" : ""; then(); $(id).focus(); } });
+  box.checked = Boolean(filters.stretch);
+  return el("label", { class: "check" }, box, "Stretch each change to its own range");
+}
+
+function select(name, title, options) {
+  const box = el("select", { id: "filter-" + name, onchange: (event) => setFilter(name, event.target.value) },
+    options.map(([value, text]) => el("option", { value }, text)));
+  return el("label", {}, title, box);
+}
+
+function cases() {
+  const values = (read) => [...new Set(DATA.cases.flatMap(read).filter((value) => value !== null && value !== undefined).map(String))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const any = (list, word = "any") => [["", word], ...list.map((value) => [value, value])];
+  const kinds = values((item) => [item.outcome, ...item.repairs.map((repair) => repair.outcome)]);
+  return [
+    el("h1", { tabindex: "-1" }, "Cases"),
+    el("p", { class: "lead" }, "Each row: the original, the change, and the repaired image. Open one to walk its search step by step."),
+    el("div", { class: "tools", role: "search", "aria-label": "Filter cases" },
+      select("true", "True class", any(values((item) => [item.true]))),
+      select("predicted", "Predicted class", any(values((item) => [item.predicted]))),
+      select("outcome", "Outcome", [["", "any"], ...kinds.map((kind) => [kind, said(kind)])]),
+      select("method", "Method", any(values((item) => item.repairs.map((repair) => repair.method)), "best of all")),
+      select("sort", "Order", Object.entries(SORTS).map(([value, [text]]) => [value, text])),
+      stretcher("filter-stretch", () => setFilter("stretch", filters.stretch))),
+    el("div", { class: "spread" }, el("p", { id: "tally", class: "small" }), el("div", { id: "scale" })),
+    el("ul", { class: "gallery", id: "gallery" }),
+    el("p", { class: "lead small keys" }, el("kbd", {}, "j"), " next  ", el("kbd", {}, "k"), " previous  ", el("kbd", {}, "Enter"), " open"),
+  ];
+}
+
+function gallery() {
+  const list = chosen();
+  for (const name of ["true", "predicted", "outcome", "method", "sort"]) $("filter-" + name).value = filters[name];
+  $("filter-stretch").checked = Boolean(filters.stretch);
+  $("scale").replaceChildren(legend(Boolean(filters.stretch)));
+  $("tally").textContent = list.length ? `${count(list.length)} of ${count(DATA.cases.length)} cases` : "No case fits these filters.";
+  $("gallery").replaceChildren(...list.map((item) => card(item, Boolean(filters.stretch))));
+}
+
+// One case --------------------------------------------------------------------------------------------------
+
+const look = { method: "", mode: "side" };
+
+function casePage(index) {
+  const item = DATA.cases[index];
+  const list = chosen().includes(item) ? chosen() : DATA.cases;
+  const at = list.indexOf(item);
+  const step = (by, text, key) => (list[at + by] ? el("a", { href: "#/case/" + DATA.cases.indexOf(list[at + by]), "data-step": by }, text) : null);
+  const repair = item.repairs.find((entry) => entry.method === look.method) || best(item);
+  const again = (changes, focus) => { Object.assign(look, changes); casePage(index); $(focus)?.focus(); };
+  const toggle = (id, text, on, changes) => el("button", { type: "button", id, "aria-pressed": String(on), onclick: () => again(changes, id) }, named(text));
+  $("case").replaceChildren(
+    el("nav", { class: "path", "aria-label": "Case" }, el("a", { href: hash(), id: "back" }, "All cases"), step(-1, "Previous"), step(1, "Next"), el("span", { class: "soft" }, `${at + 1} of ${list.length}`)),
+    el("h1", { tabindex: "-1" }, "True ", named(item.true), ", said ", named(item.predicted)),
+    el("p", { class: "lead" }, named(item.name), `: ${said(item.outcome)}`, item.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as)] : null, ". ",
+      item.judge ? ["An independent judge calls the original ", named(item.judge), "."] : null),
+    ...(repair ? [
+      el("div", { class: "tools" },
+        el("div", { class: "row", role: "group", "aria-label": "Method" }, item.repairs.map((entry, i) => toggle("method-" + i, entry.method, entry === repair, { method: entry.method }))),
+        el("div", { class: "row", role: "group", "aria-label": "Compare" }, toggle("mode-side", "Side by side", look.mode === "side", { mode: "side" }), toggle("mode-swipe", "Swipe", look.mode === "swipe", { mode: "swipe" }), toggle("mode-blink", "Blink", look.mode === "blink", { mode: "blink" })),
+        stretcher("case-stretch", () => casePage(index))),
+      ...viewer(item, repair),
+      el("h2", {}, "Method beside method"),
+      el("div", { class: "beside" }, item.repairs.map((entry) => beside(item, entry))),
+    ] : [el("p", { class: "lead" }, "No repair was tried on this image."), el("div", { class: "stage one" }, framed(original(item)))]),
+    el("p", { class: "lead small keys" }, el("kbd", {}, "j"), " next  ", el("kbd", {}, "k"), " previous  ", el("kbd", {}, "b"), " blink  ", el("kbd", {}, "Esc"), " all cases"));
+}
+
+const yes = (value) => (value === true ? "yes" : value === false ? "no" : "not tried");
+
+function beside(item, repair) {
+  const rows = [["Outcome", said(repair.outcome)], ["L2", figure(repair.l2)], ["Largest change", figure(repair.linf)], ["Steps", count(repair.steps)], ["Margin", figure(repair.margin)],
+    ["Judge says", repair.judge ?? "not asked"], ["Held from disk", yes(repair.verified)], ["Why it stopped", repair.reason ?? "not recorded"]];
+  return el("div", {}, el("h3", {}, named(repair.method)),
+    el("div", { class: "pair" }, framed(changeMap(item.original, repair.image, Boolean(filters.stretch))), framed(repaired(item, repair))),
+    el("dl", { class: "numbers" }, rows.flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, named(value))])));
+}
+
+/** The large comparison, and below it the frames of the search with the margin over its steps. */
+function viewer(item, repair) {
+  const frames = repair.frames || [];
+  let here = frames.length - 1;
+  let flipped = false;
+  const image = () => (here >= 0 ? frames[here] : repair.image);
+  const label = () => (here >= 0 ? repair.frame_labels[here] : null);
+  const stage = el("div", { class: look.mode === "side" ? "stage" : "stage one", id: "stage" });
+  const panel = (title, child, id) => el("figure", {}, el("figcaption", { id }, title), child);
+  const after = () => repaired(item, repair, image(), label());
+
+  const map = changeMap(item.original, image(), Boolean(filters.stretch));
+  const right = framed(after());
+  right.id = "frame";
+  const caption = () => (here < 0 || here === frames.length - 1 ? "Repaired" : `Step ${count(repair.frame_steps[here])}`);
+  if (look.mode === "side") stage.append(panel("Original", framed(original(item))), panel("Change", framed(map)), panel(caption(), right, "caption"));
+  if (look.mode === "swipe") {
+    const edge = el("div", { class: "edge" });
+    const slide = (value) => { right.style.clipPath = `inset(0 0 0 ${value}%)`; edge.style.left = value + "%"; };
+    slide(50);
+    stage.append(el("figure", {}, el("figcaption", {}, "Original on the left of the line, repaired on the right"), el("div", { class: "swipe" }, framed(original(item)), right, edge),
+      el("label", { class: "field" }, "Move the line", el("input", { type: "range", id: "swipe", min: 0, max: 100, value: 50, oninput: (event) => slide(event.target.value) }))));
+  }
+  if (look.mode === "blink") {
+    const face = el("figcaption", { id: "caption", "aria-live": "polite" }, caption());
+    const flip = () => {
+      flipped = !flipped;
+      right.replaceChildren(flipped ? original(item) : after());
+      face.textContent = flipped ? "Original" : caption();
+    };
+    stage.append(el("figure", {}, face, right, el("p", { class: "lead" }, el("button", { type: "button", id: "blink", onclick: flip }, "Blink"))));
+  }
+  const parts = [stage, el("div", { class: "spread" }, el("span"), legend(Boolean(filters.stretch)))];
+  if (look.mode !== "side") parts.pop();
+  if (!frames.length) return [...parts, el("p", { class: "soft lead" }, "No frames of this search were kept.")];
+
+  const words = () => `Step ${count(repair.frame_steps[here])}: margin ${figure(repair.frame_margins[here])}, called '${repair.frame_labels[here]}'`;
+  const line = el("output", { class: "name", for: "scrubber" }, words());
+  const slider = el("input", { type: "range", id: "scrubber", min: 0, max: frames.length - 1, step: 1, value: here, "aria-label": "Frame of the search", "aria-valuetext": words(), oninput: (event) => go(Number(event.target.value)) });
+  const plot = fluid((width) => marginChart(width, repair, here, (index) => { slider.value = index; go(index); }));
+  function go(index) {
+    here = index;
+    if (!flipped) right.replaceChildren(after());
+    if ($("caption") && !flipped) $("caption").textContent = caption();
+    map.redraw();
+    line.textContent = words();
+    slider.setAttribute("aria-valuetext", words());
+    plot.redraw();
+  }
+  map.redraw = () => { waiting.unobserve(map); return drawChange(map, item.original, image(), Boolean(filters.stretch)); };
+  const rows = repair.frame_steps.map((value, i) => [value, repair.frame_margins[i], repair.frame_labels[i]]);
+  return [...parts, el("div", { class: "film" }, line, slider, plot, el("details", {}, el("summary", {}, "The same as a table"), table(["Step", "Margin", "Label"], rows, "Margin and label at each step")))];
+}
+
+/** The margin over the steps; a band below names the label in force, told apart by hatching and by word. */
+function marginChart(width, repair, here, pick) {
+  const { frame_steps: steps, frame_margins: margins, frame_labels: labels } = repair;
+  const known = margins.filter((value) => typeof value === "number");
+  const spread = [Math.min(0, ...known), Math.max(0, ...known)];
+  const room = 0.08 * (spread[1] - spread[0] || 1);
+  const height = 230;
+  const { svg, sx, sy } = axes(width, height, [steps[0], steps.at(-1)], [spread[0] - room, spread[1] + room], ["step", "margin of the wanted answer"],
+    `Margin over ${steps.length} frames, from ${figure(margins[0])} to ${figure(margins.at(-1))}; above 0 the answer is the wanted one. The table below has the numbers.`);
+  svg.append(shape("line", { class: "zero", x1: 46, x2: width - 14, y1: sy(0), y2: sy(0) }));
+  let path = "";
+  margins.forEach((value, i) => { if (typeof value === "number") path += `${path && typeof margins[i - 1] === "number" ? "L" : "M"}${sx(steps[i]).toFixed(1)} ${sy(value).toFixed(1)}`; });
+  svg.append(shape("path", { class: "curve", d: path }));
+  if (typeof margins[here] === "number") svg.append(shape("circle", { class: "here", cx: sx(steps[here]), cy: sy(margins[here]), r: 5 }));
+  const hatch = shape("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, shape("line", { class: "hatched", x1: 0, y1: 0, x2: 0, y2: 6 }));
+  svg.append(shape("defs", {}, hatch));
+  for (let start = 0, turn = 0; start < labels.length; turn++) {
+    let end = start;
+    while (end + 1 < labels.length && labels[end + 1] === labels[start]) end++;
+    const left = sx(steps[start]);
+    const right = end + 1 < steps.length ? sx(steps[end + 1]) : width - 14;
+    const wide = Math.max(2, right - left);
+    svg.append(shape("rect", { class: "run", x: left, y: height + 6, width: wide, height: 22 }));
+    if (turn % 2) svg.append(shape("rect", { x: left, y: height + 6, width: wide, height: 22, fill: "url(#hatch)" }));
+    const text = String(labels[start]);
+    const fits = Math.floor((wide - 16) / 7);
+    if (fits >= Math.min(2, text.length)) {
+      const word = text.length > fits ? text.slice(0, Math.max(1, fits - 1)) + "\u2026" : text;
+      svg.append(shape("rect", { class: "plate", x: left + 4, y: height + 9, width: 7 * word.length + 8, height: 16 }), shape("text", { class: "strong", x: left + 8, y: height + 21 }, word));
+    }
+    start = end + 1;
+  }
+  svg.setAttribute("viewBox", `0 0 ${width} ${height + 30}`);
+  svg.addEventListener("click", (event) => {
+    const at = event.clientX - svg.getBoundingClientRect().left;
+    pick(steps.reduce((near, value, i) => (Math.abs(sx(value) - at) < Math.abs(sx(steps[near]) - at) ? i : near), 0));
+  });
+  return svg;
+}
+
+// Robustness, fooled, methods -------------------------------------------------------------------------------
+
+function robustness() {
+  const { epsilons, accuracy, low, high, n, unit, method } = DATA.robustness;
+  const band = Array.isArray(low) && Array.isArray(high);
+  const draw = (width) => {
+    const { svg, sx, sy } = axes(width, 300, [Math.min(...epsilons), Math.max(...epsilons)], [0, 1], [`epsilon, ${unit ?? ""}`, "accuracy"], `Accuracy falls from ${percent(accuracy[0])} to ${percent(accuracy.at(-1))}; the table below has the numbers.`);
+    const line = (values, order) => order.map((i) => `${sx(epsilons[i]).toFixed(1)} ${sy(values[i]).toFixed(1)}`).join("L");
+    const order = epsilons.map((_, i) => i);
+    if (band) svg.append(shape("path", { class: "band", d: `M${line(high, order)}L${line(low, [...order].reverse())}Z` }));
+    svg.append(shape("path", { class: "curve", d: "M" + line(accuracy, order) }), ...order.map((i) => shape("circle", { class: "dot", cx: sx(epsilons[i]), cy: sy(accuracy[i]), r: 3.5 })));
+    return svg;
+  };
+  const rows = epsilons.map((epsilon, i) => [epsilon, percent(accuracy[i]), ...(band ? [`${percent(low[i])} to ${percent(high[i])}`] : [])]);
+  return [
+    el("h1", { tabindex: "-1" }, "How little breaks a right answer"),
+    el("p", { class: "lead" }, named(method), `. ${count(n)} images at each epsilon.${band ? " The band is the interval of the share." : ""} An attack finds an upper bound: a stronger one could only lower this curve.`),
+    fluid(draw),
+    el("h2", {}, "The same as a table"),
+    table(["Epsilon", "Accuracy", ...(band ? ["Interval"] : [])], rows, "Accuracy at each epsilon"),
+  ];
+}
+
+function fooled() {
+  const bar = DATA.fooled_bar ?? 0.99;
+  const passes = (entry) => entry.confidence >= bar && entry.verified;
+  const passed = DATA.fooled.filter(passes).length;
+  return [
+    el("h1", { tabindex: "-1" }, "Nonsense it is certain about"),
+    el("p", { class: "lead" }, `${count(passed)} of ${count(DATA.fooled.length)} classes have an image that the model calls by that name with at least ${percent(bar)} confidence, judged again from disk. Cells below that bar are gray.`),
+    DATA.fooled_note ? el("p", { class: "lead" }, named(DATA.fooled_note)) : null,
+    el("ul", { class: "wall" }, DATA.fooled.map((entry) => el("li", { class: passes(entry) ? null : "below" },
+      framed(picture(entry.image, `fooling image, called '${entry.class}' with confidence ${percent(entry.confidence)}`)),
+      el("p", { class: "says" }, named(entry.class, "b"), el("br"), percent(entry.confidence),
+        passes(entry) ? null : el("span", { class: "soft" }, entry.verified ? ", below the bar" : ", not held"),
+        typeof entry.steps === "number" ? el("span", { class: "soft" }, el("br"), `${count(entry.steps)} steps`) : null)))),
+  ];
+}
+
+function pairs(record) {
+  return el("dl", { class: "numbers" }, Object.entries(record || {}).flatMap(([key, value]) => [el("dt", {}, named(key)), el("dd", {}, el("code", { class: "name" }, typeof value === "string" ? value : JSON.stringify(value)))]));
+}
+
+function methods() {
+  return [
+    el("h1", { tabindex: "-1" }, "Methods"),
+    (DATA.methods || []).map((method) => el("div", { class: "method" }, el("h2", {}, named(method.name)), el("p", {}, named(method.text ?? "")), pairs(method.settings),
+      method.reference ? el("p", { class: "soft small lead" }, named(method.reference)) : null)),
+    DATA.cases.length ? [el("h2", {}, "How to read the change maps"), el("p", {}, "Each pixel shows the signed change of the color channel that moved most there: blue is darker, orange is brighter. The scale is the same for every map of this page: full range is 1, and a square root keeps small changes visible without cutting off large ones. Stretched maps are linear and span their own largest change, so they cannot be compared with each other.")] : null,
+    el("h2", {}, "To repeat this run"),
+    el("pre", { tabindex: "0" }, DATA.command ?? "not recorded"),
+    pairs({ seed: DATA.seed ?? "not recorded", created: DATA.created ?? "not recorded" }),
+    Object.keys(DATA.fingerprints || {}).length ? [el("h2", {}, "Fingerprints"), pairs(DATA.fingerprints)] : null,
+    Object.keys(DATA.versions || {}).length ? [el("h2", {}, "Versions"), pairs(DATA.versions)] : null,
+  ];
+}
+
+// Shell, routes, keys ---------------------------------------------------------------------------------------
+
+const present = () => SECTIONS.filter(([, , why]) => !why());
+let opened = null;
+
+/** Say something to screen readers without moving anybody. */
+function tell(text) { $("told").textContent = text; }
+
+function route() {
+  const whole = location.hash;
+  if (whole && !whole.startsWith("#/")) return;
+  const [path, query] = whole.slice(2).split("?");
+  let [name, place] = path.split("/");
+  const index = Number(place);
+  if (name === "case" && !DATA.cases[index]) name = "cases";
+  if (name !== "case" && !present().some(([id]) => id === name)) name = "overview";
+  if (name === "cases") {
+    const given = new URLSearchParams(query || "");
+    for (const key of Object.keys(filters)) filters[key] = given.get(key) || "";
+    gallery();
+  }
+  if (name === "case") casePage(index);
+  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== name;
+  for (const link of $("nav").children) {
+    if (link.dataset.section === name || (name === "case" && link.dataset.section === "cases")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const heading = $(name).querySelector("h1");
+  document.title = `${name === "overview" ? "" : heading.textContent + " \u00b7 "}${DATA.title}`;
+  const card = name === "cases" && opened !== null ? $("gallery").querySelector(`a[href="#/case/${opened}"]`) : null;
+  if (route.began) {
+    if (card) card.focus();
+    else { heading.focus({ preventScroll: true }); scrollTo(0, 0); }
+  }
+  opened = name === "case" ? index : null;
+  route.began = true;
+}
+
+/** Single keys act only while they are switched on, and never while a field has the focus. */
+function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !$("keys").checked) return;
+  if (event.target.closest("select, textarea, input:not([type=checkbox])") && event.key !== "Escape") return;
+  const inside = !$("case").hidden;
+  if (inside && event.key === "Escape") location.hash = hash();
+  else if (inside && event.key === "b") {
+    if (look.mode !== "blink") $("mode-blink")?.click();
+    else $("blink")?.click();
+  } else if (event.key === "j" || event.key === "k") {
+    const by = event.key === "j" ? 1 : -1;
+    if (inside) { $("case").querySelector(`[data-step="${by}"]`)?.click(); return; }
+    const cards = [...document.querySelectorAll("main > section:not([hidden]) a.card")];
+    const at = cards.indexOf(document.activeElement);
+    cards[Math.min(cards.length - 1, Math.max(0, at < 0 ? 0 : at + by))]?.focus();
+  } else return;
+  event.preventDefault();
+}
+
+function begin() {
+  const builders = { overview, cases, robustness, fooled, methods };
+  for (const [id, title] of present()) {
+    $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
+    $(id).replaceChildren(...builders[id]().flat(3).filter(Boolean));
+  }
+  const short = (value) => String(value).slice(0, 12);
+  const fact = (title, value) => (value ? el("div", {}, title, el("b", { class: "name" }, value)) : null);
+  $("facts").append(...[fact("Model", DATA.model), fact("Data", DATA.data), fact("Data fingerprint", DATA.fingerprints?.data && short(DATA.fingerprints.data)), fact("Made", (DATA.created || "").slice(0, 10)),
+    DATA.verified ? fact("Verified from disk", `${count(DATA.verified.held)} of ${count(DATA.verified.shown)}`) : null,
+    DATA.cases.length ? el("label", { class: "check" }, el("input", { type: "checkbox", id: "keys" }), "Single-key shortcuts") : null].filter(Boolean));
+  if ($("keys")) $("keys").checked = true;
+  document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));
+  if ($("keys")) addEventListener("keydown", keys);
+  addEventListener("hashchange", route);
+  $("main").querySelector("noscript")?.remove();
+  route();
+}
+
+begin();

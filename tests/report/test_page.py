@@ -1,0 +1,315 @@
+"""The page in a real browser: what it asks for, what it shows, and what it does when somebody uses it."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from amiss.report import build
+
+CHROMIUM = Path(os.environ.get("AMISS_CHROMIUM", "/usr/bin/chromium"))
+ROUTES = ("overview", "cases", "case/0", "robustness", "fooled", "methods")
+FLAGS = "no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
+
+if not CHROMIUM.exists():
+    pytest.skip(f"{CHROMIUM} is not installed", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = rgb(getComputedStyle(node).backgroundColor);
+      if (color[3] === 255) return color;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let seen = 0;
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !node.getClientRects().length) continue;
+    if (node.closest("script, option")) continue;
+    const style = getComputedStyle(node);
+    const [a, b] = [light(rgb(node instanceof SVGElement ? style.fill : style.color)), light(ground(node))];
+    seen++;
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push([walker.currentNode.textContent, ratio]);
+  }
+  return { seen, poor };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--" + flag for flag in FLAGS.split()])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a report; whatever it says on the console or asks of the network ends the test."""
+    opened, said, asked = [], [], []
+
+    def go(path, route="overview", width=1280, scheme="light", **options):
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, **options)
+        context.set_default_timeout(5000)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url.split("#")[0]))
+        page.goto(f"{path.as_uri()}#/{route}")
+        opened.append((context, path.as_uri()))
+        return page
+
+    yield go
+    for context, _ in opened:
+        context.close()
+    assert said == []
+    assert {url for url in asked if not url.startswith("data:")} == {url for _, url in opened}
+
+
+def turn(page, route):
+    page.evaluate("route => { location.hash = '#/' + route }", route)
+    page.locator(f"section#{route.split('/')[0]}:not([hidden]) h1").wait_for()
+
+
+def names(page):
+    return page.locator("#gallery .more .name:first-child").all_text_contents()
+
+
+def test_every_section_opens_and_back_returns(report, visit):
+    page = visit(report)
+    for route in ROUTES[1:]:
+        turn(page, route)
+    for route in reversed(ROUTES[:-1]):
+        page.go_back()
+        page.locator(f"section#{route.split('/')[0]}:not([hidden]) h1").wait_for()
+    assert page.locator("main > section:not([hidden])").count() == 1
+    assert page.locator("#nav a[aria-current]").all_text_contents() == ["Overview"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_runs_off_the_side(report, hostile_report, visit, width):
+    for path in (report, hostile_report):
+        page = visit(path, width=width)
+        for route in ROUTES:
+            turn(page, route)
+            wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+            assert wide <= seen, route
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_the_contrast_of_wcag_aa(report, visit, scheme):
+    page = visit(report, scheme=scheme, reduced_motion="reduce")
+    for route in ROUTES:
+        turn(page, route)
+        page.wait_for_timeout(60)
+        measured = page.evaluate(CONTRAST)
+        assert measured["seen"] > 15
+        assert measured["poor"] == []
+
+
+def test_overview_says_what_the_record_says(record, report, visit):
+    page = visit(report)
+    text = page.locator("#overview").inner_text()
+    for words in (
+        record["sentence"],
+        "5,000 images: 4,588 right, 412 wrong, 0 unreadable",
+        "Of 6 successes shown here, 6 held",
+    ):
+        assert words in text
+    assert page.locator(".tile .value").all_text_contents() == [tile["value"] for tile in record["tiles"]]
+    assert page.locator("#overview .card").count() == 6
+    assert re.search(r"6\s+goal met\s+2\s+budget spent\s+8 in all", text)
+    page.get_by_role("link", name="2 budget spent").click()
+    page.locator("#cases:not([hidden])").wait_for()
+    assert names(page) == ["photos/img_0003.png", "photos/img_0007.png"]
+
+
+def test_filters_and_order(record, report, visit):
+    page = visit(report, "cases")
+    assert names(page) == [case["name"] for case in record["cases"]]
+    page.select_option("#filter-true", "not male")
+    page.select_option("#filter-outcome", "exhausted")
+    wanted = [c["name"] for c in record["cases"] if c["true"] == "not male" and c["outcome"] == "exhausted"]
+    assert names(page) == wanted != []
+    assert page.locator("#tally").inner_text() == f"{len(wanted)} of 8 cases"
+    page.locator("#gallery a").first.click()
+    page.locator("#case:not([hidden])").wait_for()
+    page.go_back()
+    page.locator("#cases:not([hidden])").wait_for()
+    assert names(page) == wanted
+    page.select_option("#filter-true", "")
+    page.select_option("#filter-outcome", "")
+    page.select_option("#filter-sort", "large")
+    assert names(page) == [case["name"] for case in reversed(record["cases"])]
+    page.select_option("#filter-predicted", "male")
+    page.select_option("#filter-true", "male")
+    assert names(page) == []
+    assert page.locator("#tally").inner_text() == "No case fits these filters."
+
+
+def test_pictures_are_named_from_data(report, visit):
+    page = visit(report, "cases")
+    first = page.locator("#gallery .card").first
+    assert first.locator("img").first.get_attribute("alt") == ("original, true 'not male', predicted 'male'")
+    assert first.locator("img").last.get_attribute("alt") == "LSE, goal met, predicted 'not male'"
+    playwright.expect(first.locator("canvas")).to_have_attribute("aria-label", re.compile(r"% of pixels"))
+
+
+def test_the_scrubber_moves_picture_words_and_change(record, report, visit):
+    repair = record["cases"][0]["repairs"][0]
+    page = visit(report, "case/0")
+    image, line = page.locator("#frame img"), page.locator(".film output")
+    canvas = page.locator("#stage canvas")
+    playwright.expect(canvas).to_have_attribute("aria-label", re.compile("change: (?!0 %)"))
+    last = image.get_attribute("src")
+    scrubber = page.locator("#scrubber")
+    scrubber.focus()
+    scrubber.press("Home")
+    assert image.get_attribute("src") != last
+    assert line.inner_text() == "Step 0: margin \u22121, called 'male'"
+    playwright.expect(canvas).to_have_attribute(
+        "aria-label", "change: 0 % of pixels moved by more than 0.05 of full range, the largest by 0"
+    )
+    for _ in repair["frames"][1:]:
+        scrubber.press("ArrowRight")
+    assert image.get_attribute("src") == last
+    assert line.inner_text() == "Step 40: margin 0.52, called 'not male'"
+    assert scrubber.get_attribute("aria-valuetext") == line.inner_text()
+    assert page.locator(".film .chart .run").count() == 2
+    assert page.locator(".film tbody tr").count() == len(repair["frames"])
+
+
+def test_the_methods_stand_side_by_side(report, visit):
+    page = visit(report, "case/3")
+    assert page.locator(".beside h3").all_text_contents() == ["LSE", "LSE, plain decoding", "Pixel PGD"]
+    assert page.locator("#case .beside dd:first-of-type").all_text_contents() == [
+        "budget spent",
+        "budget spent",
+        "goal met",
+    ]
+    assert page.locator("#method-2").get_attribute("aria-pressed") == "true"
+    page.click("#method-0")
+    assert page.locator("#method-0").get_attribute("aria-pressed") == "true"
+    assert "margin \u22120.2, called 'male'" in page.locator(".film output").inner_text()
+
+
+def test_swipe_and_blink(report, visit):
+    page = visit(report, "case/1")
+    page.click("#mode-swipe")
+    page.locator("#swipe").focus()
+    page.keyboard.press("End")
+    assert page.locator("#frame").evaluate("node => node.style.clipPath") == "inset(0px 0px 0px 100%)"
+    page.keyboard.press("Escape")
+    page.locator("#cases:not([hidden])").wait_for()
+    turn(page, "case/1")
+    page.click("#mode-blink")
+    after = page.locator("#frame img").get_attribute("alt")
+    page.keyboard.press("b")
+    assert page.locator("#frame img").get_attribute("alt").startswith("original")
+    page.keyboard.press("b")
+    assert page.locator("#frame img").get_attribute("alt") == after
+
+
+def test_keys_walk_open_and_leave(report, visit):
+    page = visit(report, "cases")
+    focused = "document.activeElement.getAttribute('href')"
+    for key, place in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == f"#/case/{place}"
+    page.keyboard.press("Enter")
+    page.locator("#case:not([hidden])").wait_for()
+    page.keyboard.press("j")
+    playwright.expect(page.locator("#case")).to_contain_text("photos/img_0002.png")
+    page.keyboard.press("Escape")
+    page.locator("#cases:not([hidden])").wait_for()
+    assert page.evaluate(focused) == "#/case/2"
+    page.uncheck("#keys")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.id") == "keys"
+
+
+def test_one_scale_for_all_maps_unless_stretched(report, visit):
+    # A pixel's color is a function of its change alone, on every map. Stretching breaks that, and says so.
+    page = visit(report, "case/0")
+    read = """async (stretch) => {
+      const colors = {};
+      for (const item of DATA.cases.slice(0, 3)) {
+        const canvas = document.createElement("canvas");
+        const { values } = await change(item.original, item.repairs[0].image);
+        await drawChange(canvas, item.original, item.repairs[0].image, stretch);
+        const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        values.forEach((value, i) => (colors[value] ||= new Set()).add(data.slice(4 * i, 4 * i + 3).join()));
+      }
+      return Math.max(...Object.values(colors).map((set) => set.size));
+    }"""
+    assert page.evaluate(read, False) == 1
+    assert page.evaluate(read, True) > 1
+    assert "own largest" not in page.locator("#case .legend").inner_text()
+    page.check("#case-stretch")
+    assert "own largest" in page.locator("#case .legend").inner_text()
+
+
+def test_robustness_curve_has_a_table_twin(report, visit):
+    page = visit(report, "robustness")
+    assert page.locator("#robustness .dot").count() == 5
+    cells = page.locator("#robustness tbody tr").last.locator("td").all_text_contents()
+    assert cells == ["0.05", "12 %", "8 % to 17 %"]
+
+
+def test_cells_below_the_bar_are_gray_and_say_so(report, visit):
+    page = visit(report, "fooled")
+    assert "6 of 8 classes" in page.locator("#fooled").inner_text()
+    below = page.locator("#fooled li.below")
+    assert below.locator("b").all_text_contents() == ["class 0", "class 4"]
+    assert all("below the bar" in text for text in below.all_inner_texts())
+
+
+def test_sections_without_data_are_left_out_with_a_line(tmp_path, visit):
+    record = {"title": "t", "sentence": "Nothing was found.", "cases": [], "robustness": None, "fooled": []}
+    page = visit(build(record, tmp_path))
+    assert page.locator("#nav a").all_text_contents() == ["Overview", "Methods"]
+    text = page.locator("#overview").inner_text()
+    for title in ("Cases", "Robustness", "Fooled"):
+        assert f"{title}: no" in text
+    turn(page, "methods")
+    page.evaluate("location.hash = '#/cases'")
+    page.locator("#overview:not([hidden])").wait_for()
+
+
+def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
+    page = visit(hostile_report)
+    for route in ROUTES:
+        turn(page, route)
+        assert "owned" not in page.evaluate("document.title").replace(attack, "")
+        assert page.locator("img[src=x], script:not([id]):nth-of-type(n+4)").count() == 0
+    turn(page, "case/0")
+    shown = page.locator("#case h1 .name").first.evaluate("node => node.textContent")
+    assert shown == attack
+
+
+def test_paper_shows_all_sections(report, visit):
+    page = visit(report, "cases")
+    page.emulate_media(media="print")
+    shown = page.locator("main > section:visible").evaluate_all("nodes => nodes.map((node) => node.id)")
+    assert shown == ["overview", "cases", "robustness", "fooled", "methods"]
+    assert not page.locator("#nav").is_visible()
+
+
+def test_without_scripts_the_sentence_is_still_there(record, report, visit):
+    page = visit(report, java_script_enabled=False)
+    assert record["sentence"] in page.locator("main").inner_text()
