@@ -32,14 +32,14 @@ class ELBO:
 
 
 def _conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU())
 
 
 class ConvVAE(nn.Module):
     """A strided encoder, a normal code, and a decoder that grows images by pixel shuffles.
 
-    Images are [N, channels, size, size] in [0, 1]; other sizes than multiples of 4 (of 8 from 48 on) are
-    padded inside and cropped again. There is no layer that looks across rows and none that draws, so
+    Images are [N, channels, size, size] in [0, 1]; where the size is no multiple of 4 (of 8 from 48 on) the
+    decoder makes a few pixels more and crops them. There is no layer that looks across rows and none that draws, so
     `encode` and `decode` are deterministic and a row's answer does not depend on its batch.
 
     Args:
@@ -56,7 +56,8 @@ class ConvVAE(nn.Module):
 
     References:
         Kingma and Welling 2014, equations 2 and 10 (the bound), 3 (the reparameterization);
-        Shi et al. 2016, equation 4 (the pixel shuffle).
+        Shi et al. 2016, equation 4 (the pixel shuffle); Elfwing et al. 2018, equation 1 (SiLU: a smooth decoder
+        is a smooth landscape for the searches over its codes).
     """
 
     bound: Bound = "lower"
@@ -92,19 +93,19 @@ class ConvVAE(nn.Module):
             *(_conv(a, b, stride=2) for a, b in pairwise([channels, *widths])),
             nn.Flatten(),
             nn.Linear(top * self._inner**2, hidden),
-            nn.ReLU(),
+            nn.SiLU(),
         )
         self.code = nn.Linear(hidden, 2 * latent)
         grow: list[nn.Module] = []
         narrower = [*reversed(widths[:-1]), channels * self.likelihood.outputs]
         for before, after in zip(reversed(widths), narrower, strict=True):
-            shuffle = [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
+            shuffle = [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
             grow += [_conv(before, before), *shuffle]
         self.decoder = nn.Sequential(
             nn.Linear(latent, hidden),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Linear(hidden, top * self._inner**2),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Unflatten(1, (top, self._inner, self._inner)),
             *grow[:-1],  # the output may have either sign
         )

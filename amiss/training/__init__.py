@@ -4,7 +4,9 @@ from amiss.training.batches import Batch
 from amiss.training.checkpoint import load_model, read_facts, save_model
 from amiss.training.curves import curve_svg, write_curve
 from amiss.training.evaluate import accuracy, mean_elbo, reconstruction_error
+from amiss.training.job import Trained, evaluate, train
 from amiss.training.losses import ClassifierLoss, ELBOLoss, TrainingLoss
+from amiss.training.presets import Preset, classifier_for, decoder_for
 from amiss.training.recipe import TrainingRecipe
 from amiss.training.trainer import History, Progress, fit
 
@@ -13,16 +15,22 @@ __all__ = [
     "ClassifierLoss",
     "ELBOLoss",
     "History",
+    "Preset",
     "Progress",
+    "Trained",
     "TrainingLoss",
     "TrainingRecipe",
     "accuracy",
+    "classifier_for",
     "curve_svg",
+    "decoder_for",
+    "evaluate",
     "fit",
     "load_model",
     "mean_elbo",
     "read_facts",
     "reconstruction_error",
     "save_model",
+    "train",
     "write_curve",
 ]

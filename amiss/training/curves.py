@@ -39,8 +39,7 @@ def curve_svg(losses: Mapping[str, Sequence[float]], *, unit: str = "nats an ima
         return f"{across:.1f},{200 - 180 * ((scale(y) - low) / ((high - low) or 1)):.1f}"
 
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 240" '
-        'font-family="sans-serif" font-size="11">',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 240" font-family="sans-serif" font-size="11">',
         '<rect width="640" height="240" fill="white"/>',
         '<path d="M60 20V200H620" fill="none" stroke="#888"/>',
         f'<text x="54" y="24" text-anchor="end">{max(flat):.4g}</text>',
@@ -56,8 +55,6 @@ def curve_svg(losses: Mapping[str, Sequence[float]], *, unit: str = "nats an ima
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def write_curve(
-    path: Path | str, losses: Mapping[str, Sequence[float]], *, unit: str = "nats an image"
-) -> None:
+def write_curve(path: Path | str, losses: Mapping[str, Sequence[float]], *, unit: str = "nats an image") -> None:
     """Write `curve_svg` to a file."""
     Path(path).write_text(curve_svg(losses, unit=unit), encoding="utf-8")

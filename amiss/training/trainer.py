@@ -108,9 +108,7 @@ def fit(
         DataError: The data has no rows, or tensors of different lengths.
         KeyboardInterrupt: Ctrl-C, after a checkpoint at the end of the step.
     """
-    run = _Run(
-        model, loss, data, recipe, torch.device(device), None if out is None else Path(out) / STATE_FILE
-    )
+    run = _Run(model, loss, data, recipe, torch.device(device), None if out is None else Path(out) / STATE_FILE)
     with torch.random.fork_rng(devices=[]), _held_interrupt() as interrupted:
         run.resume()
         while not run.finished:
@@ -154,9 +152,7 @@ class _Run:
         model.to(device).train()
         if recipe.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.players = {
-            name: [p for p in own if p.requires_grad] for name, own in loss.players(model).items()
-        }
+        self.players = {name: [p for p in own if p.requires_grad] for name, own in loss.players(model).items()}
         self.optimizers = {name: self._optimizer(own) for name, own in self.players.items()}
         floats = {name: t for name, t in model.state_dict().items() if t.is_floating_point()}
         self.average = {name: t.clone() for name, t in floats.items()} if recipe.ema else {}
@@ -314,9 +310,7 @@ class _Run:
                     prefix = f"optimizer.{player}.{i}."
                     saved = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
                     # Moments take the parameter's layout: the fused step reads memory in order.
-                    live = {
-                        k: torch.empty_like(p).copy_(t) if t.shape == p.shape else t for k, t in saved.items()
-                    }
+                    live = {k: torch.empty_like(p).copy_(t) if t.shape == p.shape else t for k, t in saved.items()}
                     self.optimizers[player].state[p] = live
 
     def finish(self) -> History:

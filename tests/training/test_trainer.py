@@ -26,16 +26,12 @@ def draw(n=64, size=8, seed=0):
 
 def net(seed=0):
     """A network with everything that has a memory of its own: running statistics and dropout."""
-    lenet = build(
-        {"architecture": "LeNet", "arguments": {"size": 8, "width": 4, "hidden": 8, "classes": 3}}, seed
-    )
+    lenet = build({"architecture": "LeNet", "arguments": {"size": 8, "width": 4, "hidden": 8, "classes": 3}}, seed)
     return nn.Sequential(nn.BatchNorm2d(1), lenet, nn.Dropout(0.3))
 
 
 def vae(seed=0):
-    return build(
-        {"architecture": "ConvVAE", "arguments": {"size": 8, "latent": 2, "width": 4, "hidden": 8}}, seed
-    )
+    return build({"architecture": "ConvVAE", "arguments": {"size": 8, "latent": 2, "width": 4, "hidden": 8}}, seed)
 
 
 @dataclass(frozen=True)
@@ -133,19 +129,16 @@ def test_a_step_is_the_step_of_torch(tmp_path):
 def test_each_player_moves_its_own_parameters_by_its_own_loss(turns):
     """At the equilibrium both are 3; were b to feel a's loss it would end at -2."""
     game, model = Game(turns), Two()
-    history = fit(
-        model, game, {"x": torch.zeros(4)}, TrainingRecipe(steps=600, batch=4, rate=0.05, warm=0.05)
-    )
-    assert float(model.b) == pytest.approx(3, abs=1e-3)
-    assert float(model.a) == pytest.approx(3, abs=1e-2)
+    history = fit(model, game, {"x": torch.zeros(4)}, TrainingRecipe(steps=600, batch=4, rate=0.05, warm=0.05))
+    assert model.b.item() == pytest.approx(3, abs=1e-3)
+    assert model.a.item() == pytest.approx(3, abs=1e-2)
     assert set(history.losses) == {"a", "b"}
 
 
 def test_later_turns_see_the_moves_of_earlier_ones():
     data, recipe = {"x": torch.zeros(4)}, TrainingRecipe(steps=1, batch=4, rate=0.5, schedule="constant")
     first = {
-        turns: fit(Two(), Game(turns), data, recipe).losses["a"][0]
-        for turns in [(("a", "b"),), (("b",), ("a",))]
+        turns: fit(Two(), Game(turns), data, recipe).losses["a"][0] for turns in [(("a", "b"),), (("b",), ("a",))]
     }
     assert first[("a", "b"),] == pytest.approx(1.0)  # (-1 - 0)^2 + 0
     assert first[("b",), ("a",)] == pytest.approx(1.5**2 + 5, rel=1e-4)  # b moved to 0.5 first
