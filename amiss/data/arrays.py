@@ -34,9 +34,7 @@ def conform(images: Images, channels: int | None, size: int | None) -> Images:
     check_memory(n, goal)
     pixels = torch.empty((n, *goal), dtype=torch.uint8)
     for row, image in zip(pixels, images.pixels, strict=True):
-        picture = Image.fromarray(
-            image[0].numpy() if have == 1 else image.permute(1, 2, 0).contiguous().numpy()
-        )
+        picture = Image.fromarray(image[0].numpy() if have == 1 else image.permute(1, 2, 0).contiguous().numpy())
         array = torch.from_numpy(np.array(fit(picture, channels, size)))
         row.copy_(array if array.dim() == 2 else array.permute(2, 0, 1))
     return Images.of(
@@ -139,7 +137,9 @@ def open_npz(path: Path, split: str) -> Images:
             why="the file is damaged, or holds pickled objects, which could run code",
             hint="write it with numpy.savez(path, x=images, y=labels)",
         ) from error
-    label = None if y is None else torch.from_numpy(_plain(np.squeeze(y) if y.ndim > 1 else y, "labels"))
+    label = (
+        None if y is None else torch.from_numpy(_plain(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, "labels"))
+    )
     pixels = _channel_first(_bytes(_plain(x, "images")))
     return Images.of(pixels, label, classes, names=[f"{split}/{i:05d}" for i in range(len(pixels))])
 

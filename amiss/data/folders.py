@@ -74,9 +74,7 @@ def _folders(base: Path) -> list[Path]:
 def _files(base: Path, deep: bool = False) -> list[Path]:
     """Image files of a folder by name, and with `deep` of its folders too."""
     found = [
-        p
-        for p in base.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir()
+        p for p in base.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir()
     ]
     for folder in _folders(base) if deep else ():
         found += _files(folder)

@@ -20,6 +20,9 @@ Index: TypeAlias = Tensor | Sequence[int] | slice
 """Which images: positions, a mask, or a slice."""
 
 
+_MOST = 1_000_000  # classes
+
+
 class Predicts(Protocol):
     """Anything that gives labels: `predict(x)` of images [k, C, H, W] in [0, 1] gives int64 labels [k]."""
 
@@ -188,7 +191,8 @@ class Images:
 
 def _numbers(labels: Tensor) -> tuple[str, ...]:
     """Names for labels that come without: "0", "1", and so on."""
-    return tuple(str(i) for i in range(int(labels.max()) + 1)) if labels.numel() else ()
+    count = int(labels.max()) + 1 if labels.numel() else 0
+    return tuple(str(i) for i in range(min(count, _MOST)))  # one wild label must not fill the memory
 
 
 def _check_pixels(pixels: Tensor) -> None:
@@ -199,9 +203,7 @@ def _check_pixels(pixels: Tensor) -> None:
             slug="data-pixels",
             seen=seen,
             needed="uint8 [n, C, H, W] with C = 1 (grey) or 3 (RGB)",
-            why="images are channel-last, or already floats"
-            if pixels.dim() == 4
-            else "a dimension is missing",
+            why="images are channel-last, or already floats" if pixels.dim() == 4 else "a dimension is missing",
             hint="permute(0, 3, 1, 2) if channels are last; amiss.data.to_bytes(x) if x is a float in [0, 1]",
         )
     if not pixels.numel():

@@ -50,9 +50,7 @@ def read_folder(
 
         def each(read: Callable[[Path], T], files: Iterable[str]) -> Iterator[tuple[str, T]]:
             files = list(files)
-            for name, answer in zip(
-                files, pool.map(partial(_attempt, listing.root, read), files), strict=True
-            ):
+            for name, answer in zip(files, pool.map(partial(_attempt, listing.root, read), files), strict=True):
                 if isinstance(answer, DataError):
                     bad[name] = f"{answer.what} ({answer.seen})" if answer.seen else answer.what
                 else:

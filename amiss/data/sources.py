@@ -61,9 +61,7 @@ def open_data(
         if path.is_dir():
             found = find_idx(path)
             if not found:
-                return read_folder(
-                    list_folder(path, split), size=size, channels=channels, limit=limit, seed=seed
-                )
+                return read_folder(list_folder(path, split), size=size, channels=channels, limit=limit, seed=seed)
             images = open_idx(found, split)
         elif path.suffix.lower() == ".npz":
             images = open_npz(path, split)
@@ -97,8 +95,6 @@ def _not_a_source(path: Path) -> DataError:
         slug="data-kind",
         seen=f"a file ending in {path.suffix or 'nothing'}",
         needed="a folder of images, a folder of idx files, or an npz file",
-        why="archives and pickles are not opened"
-        if path.suffix in (".zip", ".pt", ".pth", ".pkl", ".tar")
-        else "",
+        why="archives and pickles are not opened" if path.suffix in (".zip", ".pt", ".pth", ".pkl", ".tar") else "",
         hint="unpack it, and pass the folder",
     )

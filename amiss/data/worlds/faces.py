@@ -70,9 +70,7 @@ class Faces:
     def pick(self, index: Index) -> "Faces":
         """The faces at `index`: positions, a mask, or a slice."""
         rows = index if isinstance(index, slice) else torch.as_tensor(index)
-        return replace(
-            self, attributes=self.attributes[rows], looks=self.looks[rows], labels=self.labels[rows]
-        )
+        return replace(self, attributes=self.attributes[rows], looks=self.looks[rows], labels=self.labels[rows])
 
     def having(self, attribute: str, value: float | Tensor) -> "Faces":
         """The same faces with one attribute set to `value` (one number, or [n]), and the label kept."""

@@ -108,6 +108,10 @@ class _Easel:
         """An ellipse around (x, y), w and h from there to its edge."""
         self.pen.ellipse(self._at([(x - w, y - h), (x + w, y + h)]), fill=color)
 
+    def dome(self, x: float, y: float, w: float, h: float, color: Color) -> None:
+        """The upper half of an oval."""
+        self.pen.chord(self._at([(x - w, y - h), (x + w, y + h)]), 180, 360, fill=color)
+
     def ring(self, x: float, y: float, r: float, line: float, color: Color) -> None:
         """A circle of lines."""
         width = max(1, round(line * self.zoom))
@@ -142,7 +146,7 @@ def _paint(face: Traits, look: Look, size: int) -> Image.Image:
         easel.oval(side * width, 1.2, 1.6, 2.6, shadow)
         if face.earrings > 0.5:
             easel.oval(side * (width + 0.5), 5.2, 1.5, 1.5, (250, 214, 60))
-    easel.oval(0, 0.5, width, 13, flesh)
+    easel.dome(0, 0.5, width, 13, flesh)
     easel.patch(outline, flesh)
     if face.beard > 0.5:
         easel.patch(_below(outline, 7.4), dark)
@@ -160,8 +164,8 @@ def _paint(face: Traits, look: Look, size: int) -> Image.Image:
 
 
 def _outline(width: float, jaw: float) -> list[Point]:
-    """The lower face: x = width (1 - t^p), from a pointed chin (p = 1.4) to a square jaw (p = 7)."""
-    power = 1.4 * 5.0**jaw
+    """The lower face: x = width (1 - t^p), from a pointed chin (p = 1.8) to a square jaw (p = 5.4)."""
+    power = 1.8 * 3**jaw
     right = [(width * (1 - t**power), 0.5 + 13.5 * t) for t in _DEPTHS]
     return right + [(-x, y) for x, y in reversed(right)]
 
@@ -187,21 +191,19 @@ def _hair_above(easel: _Easel, width: float, color: Color) -> None:
 
 def _eyes(easel: _Easel, brow: float, dark: Color) -> None:
     """Eyes, and above them brows from thin and high to thick and low."""
-    thick = 0.5 + 2.9 * brow
-    high = -3.6 + 0.5 * brow
+    thick = 0.8 + 2 * brow
+    high = -3.5 + 0.3 * brow
     for side in _SIDES:
         easel.oval(side * 4.2, 1, 2.2, 1.25, (246, 244, 240))
         easel.oval(side * 4.2, 1, 1.15, 1.25, (40, 34, 36))
         inner, outer = side * 1.6, side * 7
         arch = [(inner, high + 0.5), (side * 4.6, high - 0.4), (outer, high + 0.6)]
-        easel.patch(
-            [*[(x, y - thick / 2) for x, y in arch], *[(x, y + thick / 2) for x, y in reversed(arch)]], dark
-        )
+        easel.patch([*[(x, y - thick / 2) for x, y in arch], *[(x, y + thick / 2) for x, y in reversed(arch)]], dark)
 
 
 def _mouth(smile: float) -> list[Point]:
     """Lips, from bent down and narrow to bent up and wide."""
-    half, bend = 2.6 + 1.8 * smile, -1.2 + 3.6 * smile
+    half, bend = 2.4 + 1.6 * smile, -1.1 + 3.2 * smile
     middle = [(half * x, 9.6 + bend * (0.5 - x * x)) for x in _ARC]
     upper = [(x, y - 0.75) for x, y in middle]
     lower = [(x, y + 0.75) for x, y in reversed(middle)]
