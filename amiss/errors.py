@@ -38,9 +38,7 @@ class AmissError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, slug: str, hint: str, seen: str = "", needed: str = "", why: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, slug: str, hint: str, seen: str = "", needed: str = "", why: str = "") -> None:
         self.what, self.slug, self.hint = what, slug, hint
         self.seen, self.needed, self.why = seen, needed, why
         rows = {"Seen": seen, "Needed": needed, "Likely": why, "Try": hint}

@@ -63,6 +63,11 @@ class Task:
         """Views [rows, n, ...] of every field: each of `rows` rows beside each sample, nothing copied."""
         return self._each(lambda t: t.unsqueeze(0).expand(rows, *t.shape))
 
+    def spread(self, n: int) -> "Task":
+        """Views with a dimension of n after the samples' own: each sample beside n readings of itself."""
+        lead = self.key.ndim
+        return self._each(lambda t: t.unsqueeze(lead).expand(*t.shape[:lead], n, *t.shape[lead:]))
+
     def adding(self, **extra: Tensor) -> Self:
         """A copy with more in `extra`."""
         return replace(self, extra={**self.extra, **extra})

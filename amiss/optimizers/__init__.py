@@ -1,0 +1,7 @@
+"""State machines that move parameters: asked for a query, told its answer, and never near the network."""
+
+from amiss.optimizers.chain import Then
+from amiss.optimizers.gradient import Adam, Momentum, Sign
+from amiss.optimizers.optimizer import Optimizer
+
+__all__ = ["Adam", "Momentum", "Optimizer", "Sign", "Then"]

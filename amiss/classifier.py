@@ -1,0 +1,352 @@
+"""A `Classifier` is a network with its preprocessing and its labels: images in [0, 1] in, logits and features out."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from amiss.errors import DataError, LayerError, ModelError, ParityError
+from amiss.repro import digest
+from amiss.task import Level
+
+__all__ = ["Check", "Classifier", "Counts"]
+
+
+@dataclass
+class Counts:
+    """What a classifier was asked: `forward` and `backward` passes (calls), `queries` (images seen)."""
+
+    forward: int = 0
+    backward: int = 0
+    queries: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `Classifier.check` saw: n images, how many were right, and the lowest and highest logit."""
+
+    n: int
+    right: int
+    low: float
+    high: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images that the classifier names correctly, in [0, 1]."""
+        return self.right / self.n
+
+
+class _Reached(Exception):
+    """Ends a pass once the last wanted layer has spoken."""
+
+
+class Classifier:
+    """A network, its preprocessing and its labels.
+
+    The network is used as it is: evaluation mode and frozen parameters hold for the length of one pass and are
+    restored after it, even when it raises; no hook stays.
+
+    Args:
+        network: Module or callable: images [N, C, H, W] to logits [N, m], to one logit [N] or [N, 1] (read as the
+            log-odds of class 1 against class 0), or, where `gives` is "met", to labels [N].
+        mean: Mean for each channel, subtracted from images in [0, 1].
+        std: Standard deviation for each channel, divided by after that.
+        labels: Names of the classes; their numbers where left out.
+        answer: Picks the logits from what the network returns, for networks that return tuples or dicts.
+        gives: How far up the ladder the network goes: "met" (labels alone), "loss" (logits), "jacobian" (gradients).
+        device: Where the network is moved; where its parameters are, if left out.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[Tensor], Any],
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        labels: Sequence[str] | None = None,
+        answer: Callable[[Any], Tensor] | None = None,
+        gives: Level = "jacobian",
+        device: torch.device | str | None = None,
+    ) -> None:
+        if gives == "met" and labels is None:
+            raise ModelError(
+                "A labels-only classifier needs the names of its classes.",
+                slug="model-labels",
+                seen="gives='met' and no labels",
+                needed="one name for each class",
+                hint="Classifier(f, gives='met', labels=['cat', 'dog'])",
+            )
+        if std is not None and min(std) <= 0:
+            raise ModelError(
+                "The standard deviation of a channel must be above 0.",
+                slug="model-std",
+                seen=f"std={tuple(std)}",
+                hint="Give the divisor that your training used, for images in [0, 1].",
+            )
+        self.network, self.gives = network, gives
+        self.labels: tuple[str, ...] | None = tuple(labels) if labels is not None else None
+        self.counts = Counts()
+        self._pick = answer
+        self._mean = None if mean is None else torch.tensor(mean, dtype=torch.float64).reshape(-1, 1, 1)
+        self._std = None if std is None else torch.tensor(std, dtype=torch.float64).reshape(-1, 1, 1)
+        weight = None
+        if isinstance(network, nn.Module):
+            if device is not None:
+                network.to(device)
+            weight = next((p for p in network.parameters() if p.is_floating_point()), None)
+        self.device = torch.device(device or (weight.device if weight is not None else "cpu"))
+        self._dtype = None if weight is None else weight.dtype
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that `outputs` can give, "answer" (the logits) last."""
+        named = dict(self.network.named_modules()) if isinstance(self.network, nn.Module) else {}
+        return (*(name for name in named if name), "answer")
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the weights and the preprocessing (of the labels alone, for a bare callable)."""
+        state = self.network.state_dict() if isinstance(self.network, nn.Module) else {}
+        parts = [part for name, value in state.items() for part in (name, value)]
+        return digest(*parts, repr((self._mean, self._std, self.labels)))
+
+    def outputs(self, x: Tensor, layers: Sequence[str] = ("answer",)) -> dict[str, Tensor]:
+        """Logits and features in one pass, which ends at the last layer wanted.
+
+        Args:
+            x: Images [N, C, H, W] in [0, 1].
+            layers: Names out of `layers`; "answer" is the logits.
+
+        Returns:
+            One tensor [N, ...] a name; "answer" is [N, m].
+
+        Raises:
+            LayerError: A name that the network does not have, or a layer that returns no single tensor.
+            ModelError: The network raises, or its output is no row of logits an image.
+        """
+        seen: dict[str, Tensor] = {}
+        inner = [name for name in layers if name != "answer"]
+        self.counts.forward += 1
+        self.counts.queries += len(x)
+        inputs = self._preprocess(x)
+        if inputs.requires_grad:
+            inputs.register_hook(self._count_backward)
+        stop = None if "answer" in layers else len(set(inner))
+        with _untouched(self.network), self._listening(inner, seen, stop):
+            try:
+                out = self.network(inputs)
+            except _Reached:
+                return seen
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise ModelError(
+                    f"The network raised {type(error).__name__}: {str(error).splitlines()[0][:200]}",
+                    slug="model-raises",
+                    seen=f"images of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}, in [0, 1]",
+                    needed="a network that takes them (N, channels, height, width)",
+                    why="another number of channels or another image size than it was trained on",
+                    hint="Call your network on such a tensor by hand; resize with --size, or mend its forward.",
+                ) from error
+        if "answer" in layers:
+            seen["answer"] = self._logits(out, x)
+        if missed := set(inner) - set(seen):
+            raise LayerError(
+                f"The pass never came through layer {sorted(missed)[0]!r}.",
+                slug="layer-unused",
+                seen=f"layers {sorted(seen)}",
+                hint="Choose a layer that the network's forward calls.",
+            )
+        return seen
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Labels [N], int64, of images [N, C, H, W] in [0, 1]."""
+        with torch.no_grad():
+            return self.outputs(x)["answer"].argmax(-1)
+
+    def check(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        accuracy: float | None = None,
+        tolerance: float = 0.02,
+        batch: int = 256,
+    ) -> Check:
+        """Score the classifier as amiss sees it, beside what its owner expects.
+
+        Args:
+            images: Images [N, C, H, W], float in [0, 1] or uint8.
+            labels: True labels [N], int64.
+            accuracy: The accuracy that you know, in [0, 1].
+            tolerance: How far from it the score may lie.
+            batch: Images a pass.
+
+        Raises:
+            DataError: Images outside [0, 1], or labels outside the classes.
+            ModelError: Logits that are not finite.
+            ParityError: The score is not the expected one.
+        """
+        right, low, high = 0, float("inf"), -float("inf")
+        for start in range(0, len(images), batch):
+            x = images[start : start + batch].to(self.device)
+            x = x.float() / 255 if x.dtype == torch.uint8 else x
+            if not (float(x.min()) >= 0 and float(x.max()) <= 1):
+                raise DataError(
+                    "Images must lie in [0, 1]; the classifier does its own preprocessing.",
+                    slug="data-range",
+                    seen=f"values from {float(x.min()):.3g} to {float(x.max()):.3g}",
+                    why="images that were already normalized, or still in 0..255",
+                    hint="Pass uint8, or divide by 255, and give mean and std to Classifier.",
+                )
+            with torch.no_grad():
+                logits = self.outputs(x)["answer"]
+            y = labels[start : start + batch].to(self.device)
+            if int(y.min()) < 0 or int(y.max()) >= logits.shape[1]:
+                raise DataError(
+                    "Labels lie outside the classifier's classes.",
+                    slug="data-labels",
+                    seen=f"labels from {int(y.min())} to {int(y.max())}",
+                    needed=f"0 to {logits.shape[1] - 1}: it answers with {logits.shape[1]} logits",
+                    why="labels that start at 1, or a classifier for another data set",
+                    hint="Number the classes from 0 in the order of the classifier's outputs.",
+                )
+            if not bool(logits.isfinite().all() if self.gives != "met" else (logits <= 0).all()):
+                raise ModelError(
+                    "The classifier answers with numbers that are not finite.",
+                    slug="model-not-finite",
+                    seen=f"NaN or infinite logits within the first {start + len(x)} images",
+                    why="NaN in the weights, or a preprocessing that divides by 0",
+                    hint="Look for NaN in your checkpoint: any(p.isnan().any() for p in net.parameters())",
+                )
+            right += int((logits.argmax(1) == y).sum())
+            low, high = min(low, float(logits.min())), max(high, float(logits.max()))
+        check = Check(len(images), right, low, high)
+        if accuracy is not None and abs(check.accuracy - accuracy) > tolerance:
+            bare = self._mean is None and self._std is None
+            raise ParityError(
+                f"The wrapped model scores {check.accuracy:.1%} on {check.n} images; you said {accuracy:.1%}.",
+                slug="parity-accuracy",
+                seen="images in [0, 1] with " + ("no mean or std" if bare else "the mean and std you gave"),
+                needed=f"within {tolerance:.1%} of your own figure",
+                why="the normalization was left out" if bare else "another normalization, size or label order",
+                hint="Classifier(net, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)), as in your training.",
+            )
+        return check
+
+    def _preprocess(self, x: Tensor) -> Tensor:
+        inputs = x.to(self.device, self._dtype)
+        for name, stat in (("mean", self._mean), ("std", self._std)):
+            if stat is not None and len(stat) not in (1, x.shape[1]):
+                raise ModelError(
+                    f"The {name} is for another number of channels than the images have.",
+                    slug="model-channels",
+                    seen=f"images [N, {x.shape[1]}, H, W], {name} of {len(stat)}",
+                    needed=f"one {name} for each channel",
+                    hint="Load the images with channels=1 or 3 (--channels), as the model was trained.",
+                )
+        if self._mean is not None:
+            inputs = inputs - self._mean.to(inputs)
+        return inputs if self._std is None else inputs / self._std.to(inputs)
+
+    def _logits(self, out: Any, x: Tensor) -> Tensor:
+        out = self._pick(out) if self._pick is not None else out
+        if not isinstance(out, Tensor):
+            raise ModelError(
+                "The network returns no tensor.",
+                slug="model-output",
+                seen=f"a {type(out).__name__}" + (f" with keys {list(out)[:5]}" if isinstance(out, Mapping) else ""),
+                needed="logits [N, classes]",
+                hint="Say where they are: Classifier(net, answer=lambda out: out[0])",
+            )
+        if self.gives == "met" and out.ndim == 1 and self.labels is not None:
+            # A model that tells its label alone is one that is certain: log-probabilities 0 and -inf.
+            return nn.functional.one_hot(out.long(), len(self.labels)).to(x.dtype).log()
+        if out.ndim == 1 or (out.ndim == 2 and out.shape[1] == 1):
+            odds = out.reshape(-1)
+            out = torch.stack([torch.zeros_like(odds), odds], 1)
+        if out.ndim != 2 or len(out) != len(x):
+            raise ModelError(
+                "The network's output is no row of logits an image.",
+                slug="model-shape",
+                seen=f"shape {tuple(out.shape)} for {len(x)} images",
+                needed=f"[{len(x)}, classes]",
+                hint="Return logits [N, classes], or say where they are by answer=.",
+            )
+        if self.labels is None:
+            self.labels = tuple(str(i) for i in range(out.shape[1]))
+        if out.shape[1] != len(self.labels):
+            raise ModelError(
+                "The number of logits is not the number of labels.",
+                slug="model-classes",
+                seen=f"{out.shape[1]} logits, {len(self.labels)} labels",
+                hint="Give one label for each output of the network, in its order.",
+            )
+        return out.to(x.dtype) if out.dtype != x.dtype else out
+
+    def _count_backward(self, _: Tensor) -> None:
+        self.counts.backward += 1
+
+    @contextmanager
+    def _listening(self, names: list[str], seen: dict[str, Tensor], stop: int | None) -> Iterator[None]:
+        """Hooks on the named layers for one pass; after `stop` of them the pass ends."""
+        if not names:
+            yield
+            return
+        modules = dict(self.network.named_modules()) if isinstance(self.network, nn.Module) else {}
+        for name in names:
+            if name not in modules or not name:
+                close = difflib.get_close_matches(name, self.layers, n=3) or list(self.layers[:3])
+                raise LayerError(
+                    f"There is no layer {name!r}.",
+                    slug="layer-unknown",
+                    seen=f"{len(self.layers)} layers",
+                    hint=f"Close names: {', '.join(close)}. Classifier.layers lists them all.",
+                )
+
+        def listen(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
+                if not isinstance(out, Tensor):
+                    raise LayerError(
+                        f"Layer {name!r} returns no single tensor.",
+                        slug="layer-output",
+                        seen=f"a {type(out).__name__}",
+                        hint="Choose a layer inside it: Classifier.layers lists them all.",
+                    )
+                seen[name] = out
+                if stop is not None and len(seen) == stop:
+                    raise _Reached
+
+            return hook
+
+        handles = [modules[name].register_forward_hook(listen(name)) for name in names]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@contextmanager
+def _untouched(network: Any) -> Iterator[None]:
+    """Evaluation mode and frozen parameters for one pass; every flag as it was afterwards."""
+    if not isinstance(network, nn.Module):
+        yield
+        return
+    training = [module for module in network.modules() if module.training]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for p in learning:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for p in learning:
+            p.requires_grad_(True)

@@ -1,0 +1,269 @@
+"""Which set a change must stay in, and how its size is measured.
+
+A constraint binds images or parameters and never touches the other. Images lie in [0, 1] whatever else is said:
+the domain sees to it. `a & b` holds both; its size is that of the first part that measures one.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from amiss.errors import ContractError, UsageError
+from amiss.task import Task
+
+__all__ = [
+    "L1",
+    "L2",
+    "Both",
+    "Box",
+    "Constraint",
+    "LatentNorm",
+    "Linf",
+    "Mask",
+    "Quantized",
+    "Unconstrained",
+]
+
+Bounds = tuple[Tensor, Tensor]
+
+
+class Constraint:
+    """A set, a size and a penalty, row by row.
+
+    Attributes:
+        binds: What it is about, "images" [R, C, H, W] or "parameters" [R, ...].
+        soft: Whether it has a penalty that the value should carry.
+        measures: Whether it has a size of its own.
+    """
+
+    binds: Literal["images", "parameters"] = "images"
+    soft: bool = False
+    measures: bool = False
+
+    @property
+    def parts(self) -> tuple["Constraint", ...]:
+        """The constraints that hold together."""
+        return (self,)
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """The nearest point of the set, or one near it, [R, ...]."""
+        return v
+
+    def penalty(self, v: Tensor, task: Task) -> Tensor:
+        """A cost added to the value [R]; 0 where the constraint is hard."""
+        return v.new_zeros(len(v))
+
+    def size(self, v: Tensor, task: Task) -> Tensor:
+        """How large the change is [R], >= 0."""
+        return v.new_zeros(len(v))
+
+    def bounds(self, task: Task) -> Bounds | None:
+        """Lowest and highest values [R, ...], where the set is a box."""
+        return None
+
+    def __and__(self, other: "Constraint") -> "Both":
+        return Both(*self.parts, *other.parts)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not isinstance(v, Tensor))
+        return f"{type(self).__name__}({given})"
+
+
+class Both(Constraint):
+    """Constraints that hold together; the domain asks each part about what it binds."""
+
+    def __init__(self, *parts: Constraint) -> None:
+        self._parts = parts
+
+    @property
+    def parts(self) -> tuple[Constraint, ...]:
+        """The constraints that hold together."""
+        return self._parts
+
+    def __repr__(self) -> str:
+        return " & ".join(map(repr, self.parts))
+
+
+class _Ball(Constraint):
+    """Images within `eps` of the original in a norm; `eps` None measures without binding."""
+
+    measures = True
+
+    def __init__(self, eps: float | None = None) -> None:
+        if eps is not None and not eps >= 0:
+            raise UsageError(
+                "A radius cannot be negative.",
+                slug="eps-negative",
+                seen=f"eps={eps}",
+                needed="a number >= 0, in pixel values of [0, 1]",
+                hint=f"{type(self).__name__}(8 / 255)",
+            )
+        if eps is not None and isinstance(self, Linf) and eps > 1:
+            raise UsageError(
+                "Pixels lie in [0, 1], so an L_inf radius above 1 binds nothing.",
+                slug="eps-units",
+                seen=f"eps={eps}",
+                why="a radius in units of 0..255",
+                hint=f"Linf({eps:g} / 255)",
+            )
+        self.eps = eps
+
+
+class Linf(_Ball):
+    """No pixel moves by more than `eps`; size: the largest move of a pixel."""
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Clip to the box around the original."""
+        if self.eps is None:
+            return v
+        image = original(task)
+        return torch.minimum(torch.maximum(v, image - self.eps), image + self.eps)
+
+    def size(self, v: Tensor, task: Task) -> Tensor:
+        """Largest absolute change of a pixel [R]."""
+        return (v - original(task)).flatten(1).abs().amax(1)
+
+    def bounds(self, task: Task) -> Bounds | None:
+        """The box around the original."""
+        if self.eps is None:
+            return None
+        return original(task) - self.eps, original(task) + self.eps
+
+
+class L2(_Ball):
+    """The change is no longer than `eps` in the Euclidean norm over all pixels; size: that norm."""
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Shrink the change to length `eps`."""
+        if self.eps is None:
+            return v
+        image = original(task)
+        change = (v - image).flatten(1)
+        length = change.norm(dim=1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
+        inside = length <= self.eps
+        return torch.where(inside, v.flatten(1), image.flatten(1) + change * (self.eps / length)).view_as(v)
+
+    def size(self, v: Tensor, task: Task) -> Tensor:
+        """Euclidean norm of the change [R]."""
+        return (v - original(task)).flatten(1).norm(dim=1)
+
+
+class L1(_Ball):
+    """The change sums to no more than `eps` in absolute value; size: that sum.
+
+    References:
+        Duchi, Shalev-Shwartz, Singer and Chandra (2008), projection onto the l1-ball, algorithm 1.
+    """
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Soft-threshold the change so that it sums to `eps`."""
+        if self.eps is None:
+            return v
+        image = original(task)
+        change = (v - image).flatten(1)
+        ordered = change.abs().sort(1, descending=True).values
+        excess = ordered.cumsum(1) - self.eps
+        rank = torch.arange(1, change.shape[1] + 1, device=v.device)
+        last = ((ordered * rank > excess) * rank).amax(1, keepdim=True).clamp_min(1)
+        level = (excess.gather(1, last - 1) / last).clamp_min(0)
+        shrunk = change.sign() * (change.abs() - level).clamp_min(0)
+        return (image.flatten(1) + shrunk).view_as(v)
+
+    def size(self, v: Tensor, task: Task) -> Tensor:
+        """Sum of the absolute changes [R]."""
+        return (v - original(task)).flatten(1).abs().sum(1)
+
+
+class LatentNorm(Constraint):
+    """The change of the latent code: its length is the size, `weight` times its square the penalty.
+
+    Args:
+        weight: Factor of the squared length in the value that is descended, >= 0.
+        radius: Longest change allowed, or None.
+    """
+
+    binds = "parameters"
+    soft = True
+    measures = True
+
+    def __init__(self, weight: float = 0.0, radius: float | None = None) -> None:
+        self.weight, self.radius = weight, radius
+        self.soft = weight > 0
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Shrink the code to the radius."""
+        if self.radius is None:
+            return v
+        length = v.flatten(1).norm(dim=1).reshape(-1, *[1] * (v.ndim - 1))
+        return v * (self.radius / length.clamp_min(self.radius))
+
+    def penalty(self, v: Tensor, task: Task) -> Tensor:
+        """`weight` times the squared length [R]."""
+        return self.weight * v.flatten(1).square().sum(1)
+
+    def size(self, v: Tensor, task: Task) -> Tensor:
+        """Length of the code's change [R]."""
+        return v.flatten(1).norm(dim=1)
+
+
+class Box(Constraint):
+    """Every value between `low` and `high`."""
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        self.low, self.high = low, high
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Clip."""
+        return v.clamp(self.low, self.high)
+
+    def bounds(self, task: Task) -> Bounds | None:
+        """The same bounds for every value of an image."""
+        like = original(task)
+        return torch.full_like(like, self.low), torch.full_like(like, self.high)
+
+
+class Quantized(Constraint):
+    """Values on the lattice that a file can hold: multiples of 1 / (levels - 1).
+
+    The gradient passes straight through the rounding.
+    """
+
+    def __init__(self, levels: int = 256) -> None:
+        self.levels = levels
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Round to the lattice."""
+        top = self.levels - 1
+        return v + ((v.detach() * top).round() / top - v.detach())
+
+
+class Mask(Constraint):
+    """Only pixels where `mask` is true may change.
+
+    Args:
+        mask: Boolean, broadcastable to [C, H, W]; a sticker or a patch.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask.bool()
+
+    def project(self, v: Tensor, task: Task) -> Tensor:
+        """Put the original back outside the mask."""
+        return torch.where(self.mask.to(v.device), v, original(task))
+
+
+class Unconstrained(Constraint):
+    """Anything goes; every size is 0, so the loss alone tells one success from another."""
+
+
+def original(task: Task) -> Tensor:
+    """The task's images, which a constraint around them needs."""
+    if task.image is None:
+        raise ContractError(
+            "This constraint measures a change, and the task has no image to change.",
+            slug="contract-no-image",
+            seen="a task without images, such as am.classes(classifier)",
+            hint="Use Unconstrained() or Box() where the search starts from nothing.",
+        )
+    return task.image

@@ -1,0 +1,68 @@
+"""Expectation over transformation: what is wanted must hold over a distribution of views."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.objectives.objective import Objective, View, leaves
+from amiss.repro import fold
+from amiss.task import Task
+
+__all__ = ["EOT", "Transform"]
+
+Transform = Callable[[Tensor, Tensor], Tensor]
+"""Images [R, C, H, W] and keys [R] to views [R, C, H, W]: all its randomness comes from the keys."""
+
+_JUDGE = -1  # the turn of the judging views, which no optimizer ever asks for
+
+
+class EOT(Objective):
+    """An objective in expectation over transformed views.
+
+    The loss is the mean over n views drawn anew each turn. Success is judged on n other views, fixed for a sample
+    and never optimized: it is met where at least `share` of them are, so `met` is a function of the image.
+
+    Args:
+        objective: What each view should satisfy.
+        transforms: Applied one after the other.
+        n: Views a reading.
+        share: Share of the judging views that must be met, in (0, 1].
+
+    References:
+        Athalye, Engstrom, Ilyas and Kwok (2018), synthesizing robust adversarial examples, eq. 2.
+    """
+
+    def __init__(self, objective: Objective, transforms: Sequence[Transform], n: int = 8, share: float = 0.9) -> None:
+        self.objective, self.transforms, self.n, self.share = objective, tuple(transforms), n, share
+        self.looks = 2 * n * objective.looks
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Prepare the objective."""
+        return self.objective.prepare(classifier, task)
+
+    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+        """Read n fresh views where a draw is given, and always the n judging ones."""
+        with torch.no_grad():
+            y = {"judged": self._look(classifier, x, key, _JUDGE)}
+        return y if draw is None else {"drawn": self._look(classifier, x, key, draw), **y}
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """Mean loss over the fresh views (the judging ones, where none were drawn); met by share."""
+        task = task.spread(self.n)
+        loss, met = self.objective.score(y["judged"], task)
+        if "drawn" in y:
+            loss, _ = self.objective.score(y["drawn"], task)
+        return loss.mean(-1), met.to(loss.dtype).mean(-1) >= self.share
+
+    def _look(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor) -> View:
+        views, keys = [], []
+        for i in range(self.n):
+            view, turn = x, fold(fold(key, draw), i)
+            for place, transform in enumerate(self.transforms):
+                view = transform(view, fold(turn, place))
+            views.append(view)
+            keys.append(turn)
+        y = self.objective.read(classifier, torch.cat(views), torch.cat(keys), draw)
+        return leaves(y, lambda t: t.reshape(self.n, len(x), *t.shape[1:]).movedim(0, 1))

@@ -1,0 +1,163 @@
+"""Objectives about labels: become a class, avoid one, be sure of one."""
+
+import difflib
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.errors import ContractError, ModelError, UsageError
+from amiss.objectives.objective import Objective, View
+from amiss.task import Task
+
+__all__ = ["Avoid", "Become", "Confidence"]
+
+
+class _Labels(Objective):
+    """What label objectives share: the two highest logits of an image, found once."""
+
+    def view(self, outputs: View) -> View:
+        """Logits [R, m] with their two highest values and the place of the highest."""
+        logits = outputs["answer"]
+        if logits.shape[-1] < 2:
+            raise ModelError(
+                "A classifier of one class has nothing to be wrong about.",
+                slug="model-one-class",
+                seen=f"{logits.shape[-1]} logit",
+                needed="two classes or more",
+                hint="A single log-odds output is read as two classes: return shape [N] or [N, 1].",
+            )
+        top = logits.topk(2, dim=-1)
+        return {"answer": logits, "high": top.values, "first": top.indices[..., 0]}
+
+    def gap(self, y: View, label: Tensor) -> Tensor:
+        """Logit of the label minus the highest other logit: above 0 where the label is the answer."""
+        own = y["answer"].gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        return own - torch.where(y["first"] == label, y["high"][..., 1], y["high"][..., 0])
+
+
+class Become(_Labels):
+    """The answer becomes the target, by a margin in logits.
+
+    Args:
+        target: A class by number or name; the task's own targets where left out.
+        margin: How far the target's logit must be ahead. A minimal example sits on the boundary; with 0.05 it
+            survives rounding to 8 bits.
+    """
+
+    def __init__(self, target: int | str | None = None, margin: float = 0.05) -> None:
+        self.target, self.margin = target, margin
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Put the target's number into the task."""
+        return with_target(task, self.target, classifier)
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """The part of the margin that is missing; met where none is."""
+        assert task.target is not None  # noqa: S101 - prepare has seen to it
+        gap = self.gap(y, task.target)
+        return (self.margin - gap).clamp_min(0), gap >= self.margin
+
+    def margins(self, y: View, task: Task) -> Tensor:
+        """How far each other class is behind the target, less the margin [R, m]; inf for the target itself."""
+        assert task.target is not None  # noqa: S101
+        own = y["answer"].gather(-1, task.target.unsqueeze(-1))
+        itself = torch.nn.functional.one_hot(task.target, y["answer"].shape[-1]).bool()
+        return (own - y["answer"] - self.margin).masked_fill(itself, torch.inf)
+
+
+class Avoid(_Labels):
+    """The answer is anything but the true label, by a margin in logits.
+
+    Args:
+        margin: How far some other logit must be ahead.
+    """
+
+    def __init__(self, margin: float = 0.05) -> None:
+        self.margin = margin
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Refuse a task without labels."""
+        if task.label is None:
+            raise ContractError(
+                "There is no label to avoid.",
+                slug="contract-no-label",
+                seen="a task without labels",
+                hint="Give labels with the images, or use Become with a target.",
+            )
+        return task
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """The part of the margin that is missing; met where none is."""
+        assert task.label is not None  # noqa: S101 - prepare has seen to it
+        gap = self.gap(y, task.label)
+        return (self.margin + gap).clamp_min(0), gap <= -self.margin
+
+    def margins(self, y: View, task: Task) -> Tensor:
+        """How far each other class is ahead of the label, less the margin [R, m]; -inf for the label itself."""
+        assert task.label is not None  # noqa: S101
+        own = y["answer"].gather(-1, task.label.unsqueeze(-1))
+        itself = torch.nn.functional.one_hot(task.label, y["answer"].shape[-1]).bool()
+        return (y["answer"] - own - self.margin).masked_fill(itself, -torch.inf)
+
+
+class Confidence(_Labels):
+    """The target's softmax probability reaches a threshold; its loss, -log p, goes on falling after that.
+
+    Args:
+        threshold: Probability to reach, in (0, 1).
+        target: A class by number or name; the task's own targets where left out.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), fooling images, section 3: confidence 0.99 and above.
+    """
+
+    def __init__(self, threshold: float = 0.99, target: int | str | None = None) -> None:
+        if not 0 < threshold < 1:
+            raise UsageError(
+                "A confidence lies between 0 and 1.",
+                slug="confidence-range",
+                seen=f"threshold={threshold}",
+                hint="Confidence(0.99)",
+            )
+        self.threshold, self.target = threshold, target
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Put the target's number into the task."""
+        return with_target(task, self.target, classifier)
+
+    def view(self, outputs: View) -> View:
+        """Log-probabilities [R, m]."""
+        return {"log_p": outputs["answer"].log_softmax(-1)}
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """-log p of the target; met where p is at least the threshold."""
+        assert task.target is not None  # noqa: S101 - prepare has seen to it
+        log_p = y["log_p"].gather(-1, task.target.unsqueeze(-1)).squeeze(-1)
+        return -log_p, log_p.exp() >= self.threshold
+
+
+def with_target(task: Task, target: int | str | None, classifier: Classifier) -> Task:
+    """The task with a target for every sample: the class given, or its own."""
+    if target is None:
+        if task.target is None:
+            raise ContractError(
+                "The task has no targets, and the objective names no class.",
+                slug="contract-no-target",
+                hint="Become('toaster'), or a task with targets: images.misclassified(classifier), "
+                "am.classes(classifier).",
+            )
+        return task
+    names = classifier.labels or ()
+    if isinstance(target, str):
+        if target not in names:
+            close = difflib.get_close_matches(target, names, n=3) or list(names[:3])
+            raise UsageError(
+                f"There is no class {target!r}.",
+                slug="class-unknown",
+                seen=f"{len(names)} classes",
+                hint=f"Close names: {', '.join(close)}" if close else "Give the labels to Classifier.",
+            )
+        target = names.index(target)
+    return replace(task, target=torch.full_like(task.key, target))

@@ -1,0 +1,160 @@
+"""The contract of an objective: `read` is the network, once an image; `score` is arithmetic, once a row and task."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.errors import ContractError
+from amiss.task import Task
+
+__all__ = ["Objective", "Scaled", "Sum", "View", "leaves"]
+
+View: TypeAlias = dict[str, Any]
+"""What was read of R images: tensors [R, ...] by name, nested where objectives are."""
+
+
+class Objective:
+    """What is wanted, per row. Losses are never reduced over rows.
+
+    Attributes:
+        layers: What one pass must bring: names of layers, "answer" for the logits.
+        looks: Images that one reading costs.
+    """
+
+    layers: tuple[str, ...] = ("answer",)
+    looks: int = 1
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether `read` is one plain pass, which a sum can share."""
+        return type(self).read is Objective.read
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Compute once what every score needs (a guide's features, the number of a named class)."""
+        return task
+
+    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+        """Show the images to the network, once.
+
+        Args:
+            classifier: Who is asked.
+            x: Images [R, C, H, W].
+            key: The rows' keys [R], for objectives that draw at random.
+            draw: The rows' turn; None asks for the judgement alone.
+        """
+        return self.view(classifier.outputs(x, self.layers))
+
+    def view(self, outputs: View) -> View:
+        """What a pass brought, once an image: softmax and orderings belong here, not in `score`."""
+        return outputs
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """Loss and success of each row.
+
+        Args:
+            y: What was read, leaves [..., features]; the leading shape is free.
+            task: The rows' samples, fields of the same leading shape.
+
+        Returns:
+            Losses and whether the objective is met, both of the leading shape.
+        """
+        raise NotImplementedError
+
+    def margins(self, y: View, task: Task) -> Tensor:
+        """Margins [R, m], each 0 at its own boundary, for optimizers that want a Jacobian."""
+        raise ContractError(
+            f"{type(self).__name__} has no margins, which the optimizer wants.",
+            slug="contract-margins",
+            hint="Use Avoid or Become with an optimizer that wants a Jacobian.",
+        )
+
+    def __add__(self, other: "Objective") -> "Sum":
+        return Sum(self, other)
+
+    def __mul__(self, factor: float) -> "Scaled":
+        return Scaled(self, factor)
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | None) and k[0] != "_"
+        )
+        return f"{type(self).__name__}({given})"
+
+
+class Sum(Objective):
+    """Objectives that are all wanted: losses add, met where all are met, one pass where each needs but one."""
+
+    def __init__(self, *parts: Objective) -> None:
+        self.parts: tuple[Objective, ...] = tuple(
+            q for part in parts for q in (part.parts if isinstance(part, Sum) else (part,))
+        )
+        self.layers = tuple(dict.fromkeys(name for part in self.parts for name in part.layers))
+        self._own = [part for part in self.parts if not part.one_pass]
+        self.looks = (len(self._own) < len(self.parts)) + sum(part.looks for part in self._own)
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Prepare every part."""
+        for part in self.parts:
+            task = part.prepare(classifier, task)
+        return task
+
+    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+        """One pass for all parts that need no more than a pass, and the others' own readings."""
+        outputs = classifier.outputs(x, self.layers) if len(self._own) < len(self.parts) else {}
+        return {
+            str(i): part.read(classifier, x, key, draw) if part in self._own else part.view(outputs)
+            for i, part in enumerate(self.parts)
+        }
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """Losses added, met where all are."""
+        loss, met = self.parts[0].score(y["0"], task)
+        for i, part in enumerate(self.parts[1:], 1):
+            more, also = part.score(y[str(i)], task)
+            loss, met = loss + more, met & also
+        return loss, met
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts))
+
+
+class Scaled(Objective):
+    """An objective whose loss is multiplied; when it is met does not change."""
+
+    def __init__(self, part: Objective, factor: float) -> None:
+        self.part, self.factor = part, factor
+        self.layers, self.looks = part.layers, part.looks
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether the part's `read` is one plain pass."""
+        return self.part.one_pass
+
+    def prepare(self, classifier: Classifier, task: Task) -> Task:
+        """Prepare the part."""
+        return self.part.prepare(classifier, task)
+
+    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+        """Read the part."""
+        return self.part.read(classifier, x, key, draw)
+
+    def view(self, outputs: View) -> View:
+        """View the part."""
+        return self.part.view(outputs)
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """The part's loss times the factor."""
+        loss, met = self.part.score(y, task)
+        return self.factor * loss, met
+
+    def __repr__(self) -> str:
+        return f"{self.factor} * {self.part!r}"
+
+
+def leaves(y: View, change: Callable[[Tensor], Tensor]) -> View:
+    """The same view with every tensor changed."""
+    return {name: leaves(v, change) if isinstance(v, dict) else change(v) for name, v in y.items()}

@@ -1,0 +1,166 @@
+"""First-order steps: sign, momentum, Adam."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from amiss.domain import Domain
+from amiss.errors import ContractError
+from amiss.optimizers.optimizer import Optimizer
+from amiss.task import Answer, Query, State
+
+__all__ = ["Adam", "Momentum", "Sign"]
+
+
+class _FirstOrder(Optimizer):
+    """One row a sample (or one a restart): look, step, project; after the last step one look without a gradient."""
+
+    restarts: int = 1
+    spread: float = 0.0
+
+    def init(self, domain: Domain, warm: State | None = None) -> State:
+        """Begin where the optimizer before ended, or at the start; restarts but the first a way off it."""
+        p = domain.start(self.restarts) if warm is None else warm["p"]
+        if not isinstance(p, Tensor):
+            raise ContractError(
+                f"{type(self).__name__} steps along gradients, and {type(domain.space).__name__} has none.",
+                slug="contract-gradient",
+                hint="Use an optimizer that evolves, or a space whose parameters are a tensor.",
+            )
+        if warm is None and self.spread > 0:
+            p = domain.project(self._scatter(p, domain), self._owner(domain))
+        return {"p": p, "step": 0, **self._memory(p)}
+
+    def ask(self, state: State, domain: Domain) -> Query:
+        """The standing rows: gradients, or at the end their losses alone."""
+        owner = self._owner(domain)
+        if state["step"] > domain.steps:
+            return Query(state["p"], torch.full_like(owner, -1), "met")
+        last = state["step"] == domain.steps
+        weight = domain.weight(owner)
+        return Query(state["p"], owner, "loss" if last else "grad", weight, None if last else state["step"])
+
+    def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
+        """Step against the gradient and project."""
+        if answer.grad is None:
+            return {**state, "step": state["step"] + 1}
+        step, memory = self._step(state, answer.grad)
+        p = domain.project(state["p"] - step, self._owner(domain))
+        return {"p": p, "step": state["step"] + 1, **memory}
+
+    def _owner(self, domain: Domain) -> Tensor:
+        return domain.everyone if self.restarts == 1 else domain.everyone.repeat_interleave(self.restarts)
+
+    def _scatter(self, p: Tensor, domain: Domain) -> Tensor:
+        """Random starts; with several the first stays put, and the others lie ever further away."""
+        owner = self._owner(domain)
+        noise = domain.noise(owner, -2, tuple(p.shape[1:]), p.dtype)
+        reach = torch.linspace(0, 1, self.restarts, device=p.device, dtype=p.dtype)
+        if self.restarts == 1:
+            reach = torch.ones_like(reach)
+        scale = self.spread * reach.repeat(len(domain.task)).reshape(-1, *[1] * (p.ndim - 1))
+        return p + scale * noise
+
+    def _memory(self, p: Tensor) -> State:
+        return {}
+
+    def _step(self, state: State, grad: Tensor) -> tuple[Tensor, State]:
+        raise NotImplementedError
+
+
+class Momentum(_FirstOrder):
+    """Steps of one length along an average of normalized gradients.
+
+    Args:
+        step: Length of a step, in the norm.
+        momentum: Share of the average that stays, in [0, 1).
+        norm: "linf" steps by the sign of the average, "l2" along it.
+        restarts: Starts a sample.
+        spread: Standard deviation of the random starts; 0 starts at the image.
+
+    References:
+        Dong, Liao, Pang et al. (2018), boosting adversarial attacks with momentum, eq. 6 and 7.
+    """
+
+    def __init__(
+        self,
+        step: float,
+        momentum: float = 0.9,
+        norm: Literal["linf", "l2"] = "linf",
+        *,
+        restarts: int = 1,
+        spread: float = 0.0,
+    ) -> None:
+        self.step, self.momentum, self.norm = step, momentum, norm
+        self.restarts, self.spread = restarts, spread
+
+    def _memory(self, p: Tensor) -> State:
+        return {"average": torch.zeros_like(p)} if self.momentum else {}
+
+    def _step(self, state: State, grad: Tensor) -> tuple[Tensor, State]:
+        average, memory = grad, {}
+        if self.momentum:
+            scale = grad.flatten(1).abs().mean(1).clamp_min(torch.finfo(grad.dtype).tiny)
+            average = self.momentum * state["average"] + grad / scale.reshape(-1, *[1] * (grad.ndim - 1))
+            memory = {"average": average}
+        if self.norm == "linf":
+            return self.step * average.sign(), memory
+        length = average.flatten(1).norm(dim=1).clamp_min(torch.finfo(grad.dtype).tiny)
+        return self.step * average / length.reshape(-1, *[1] * (grad.ndim - 1)), memory
+
+
+class Sign(Momentum):
+    """Steps by the sign of the gradient.
+
+    Args:
+        step: How far a pixel moves in one step.
+        restarts: Starts a sample.
+        spread: Standard deviation of the random starts; 0 starts at the image.
+
+    References:
+        Goodfellow, Shlens and Szegedy (2015), section 4; Madry et al. (2018), eq. 2.2.
+    """
+
+    def __init__(self, step: float, *, restarts: int = 1, spread: float = 0.0) -> None:
+        super().__init__(step, momentum=0.0, restarts=restarts, spread=spread)
+
+    def __repr__(self) -> str:
+        return f"Sign(step={self.step!r}, restarts={self.restarts!r}, spread={self.spread!r})"
+
+
+class Adam(_FirstOrder):
+    """Adam, row by row: element-wise, so a batch of searches is as many independent ones.
+
+    Args:
+        lr: Step size.
+        betas: Decay of the two averages.
+        eps: Added to the denominator.
+        restarts: Starts a sample; the first at no change, the others ever further off.
+        spread: Standard deviation of the furthest start.
+
+    References:
+        Kingma and Ba (2015), algorithm 1.
+    """
+
+    def __init__(
+        self,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        *,
+        restarts: int = 1,
+        spread: float = 0.0,
+    ) -> None:
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.restarts, self.spread = restarts, spread
+
+    def _memory(self, p: Tensor) -> State:
+        return {"mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
+
+    def _step(self, state: State, grad: Tensor) -> tuple[Tensor, State]:
+        (a, b), t = self.betas, state["step"] + 1
+        mean = state["mean"].lerp(grad, 1 - a)
+        square = state["square"] * b + (1 - b) * grad.square()
+        step = (self.lr / (1 - a**t)) * mean / ((square / (1 - b**t)).sqrt() + self.eps)
+        return step, {"mean": mean, "square": square}

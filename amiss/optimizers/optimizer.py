@@ -1,0 +1,39 @@
+"""The contract of an optimizer: `ask` is pure, `tell` gives the next state, and a state can be saved."""
+
+from amiss.domain import Domain
+from amiss.task import Answer, Level, Query, State
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """A state machine over parameters.
+
+    Attributes:
+        wants: How far up the ladder it needs answers; a probe refuses a classifier that gives less.
+        competes: Whether its rows compete in every sample, so that the samples cannot be split into batches.
+    """
+
+    wants: Level = "grad"
+    competes: bool = False
+
+    def init(self, domain: Domain, warm: State | None = None) -> State:
+        """The first state.
+
+        Args:
+            domain: Where it moves.
+            warm: What an optimizer before it hands over: its p, and its last (s, y) pairs where it keeps them.
+        """
+        raise NotImplementedError
+
+    def ask(self, state: State, domain: Domain) -> Query:
+        """The rows to read next; all of them idle means that it is finished."""
+        raise NotImplementedError
+
+    def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
+        """The state after the answer; `domain.best` already counts it."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        return f"{type(self).__name__}({given})"

@@ -1,0 +1,67 @@
+"""The one order of attempts: met before not met, then the smaller, then the lower loss; ties keep the incumbent."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["better", "champions", "first_rows"]
+
+
+def better(met: Tensor, size: Tensor, loss: Tensor, than: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Whether each attempt is strictly ahead of its rival; sizes count between successes only.
+
+    Args:
+        met: Success, any shape.
+        size: Size of the change, the same shape.
+        loss: Loss, the same shape; NaN is never ahead.
+        than: The rivals' met, size and loss.
+    """
+    met0, size0, loss0 = than
+    smaller = met & (size < size0)
+    level = ~met | (size == size0)
+    return (met & ~met0) | ((met == met0) & (smaller | (level & (loss < loss0))))
+
+
+def first_rows(owner: Tensor, n: int, met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
+    """For each of n samples the foremost of its rows [n], -1 where it has none.
+
+    Args:
+        owner: Whose row it is [R], -1 for idle rows.
+        n: Number of samples.
+        met: Success of the rows [R].
+        size: Their sizes [R].
+        loss: Their losses [R].
+    """
+    alive = owner >= 0
+    seat = owner.clamp_min(0)
+
+    def least(value: Tensor) -> None:
+        nonlocal alive
+        far = torch.full_like(value, torch.inf)
+        value = torch.where(alive & ~value.isnan(), value, far)
+        floor = far.new_full((n,), torch.inf).scatter_reduce(0, seat, value, "amin")
+        alive = alive & (value == floor[seat])
+
+    least((~met).to(loss.dtype))
+    least(torch.where(met, size.to(loss.dtype), torch.zeros_like(loss)))
+    least(loss)
+    place = torch.arange(len(owner), device=owner.device)
+    none = len(owner)
+    row = place.new_full((n,), none).scatter_reduce(0, seat, torch.where(alive, place, none), "amin")
+    return torch.where(row == none, -1, row)
+
+
+def champions(met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
+    """For each of n samples the foremost of R rows that all compete for it [n].
+
+    Args:
+        met: Success of every row in every sample [R, n].
+        size: Sizes of the rows [R].
+        loss: Losses [R, n].
+    """
+    loss = torch.where(loss.isnan(), torch.inf, loss)
+    sizes = size[:, None].expand_as(loss)
+    any_met = met.any(0)
+    fit = torch.where(any_met, met, True)
+    sizes = torch.where(fit & any_met, sizes, torch.where(fit, 0.0, torch.inf).to(sizes.dtype))
+    fit = fit & (sizes == sizes.amin(0))
+    return torch.where(fit, loss, torch.inf).argmin(0)

@@ -1,0 +1,118 @@
+"""One query read: rows decoded, shown to the network, scored, and differentiated as far as is wanted."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.domain import Domain
+from amiss.errors import ModelError
+from amiss.objectives.objective import Objective, leaves
+from amiss.task import ALL, Answer, Query
+
+__all__ = ["read", "take"]
+
+
+def read(
+    objective: Objective, classifier: Classifier, domain: Domain, query: Query, batch: int, images: bool
+) -> tuple[Answer, Tensor | None]:
+    """Read the rows that are not idle, a batch of rows a pass, and lay the answers out again."""
+    if query.owner is domain.everyone and len(query) <= batch:
+        return _look(objective, classifier, domain, query, domain.everyone)
+    owner = query.owner
+    active = torch.arange(len(query)) if owner is ALL else (owner >= 0).nonzero().flatten()
+    parts: list[tuple[Answer, Tensor]] = []
+    for rows in active.split(batch):
+        weight = None if query.weight is None else query.weight[rows]
+        draw = query.draw[rows] if isinstance(query.draw, Tensor) else query.draw
+        part = replace(query, p=take(query.p, rows), weight=weight, draw=draw)
+        parts.append(_look(objective, classifier, domain, part, ALL if owner is ALL else owner[rows]))
+    rows = active if len(active) < len(query) else None
+
+    def lay(name: str) -> Tensor | None:
+        found = [getattr(answer, name) for answer, _ in parts]
+        if found[0] is None:
+            return None
+        value = torch.cat(found)
+        if rows is None:
+            return value
+        return value.new_zeros(len(query), *value.shape[1:]).index_copy(0, rows, value)
+
+    met, size, loss = lay("met"), lay("size"), lay("loss")
+    assert met is not None and size is not None and loss is not None  # noqa: S101, PT018
+    answer = Answer(met, size, loss, lay("value"), lay("grad"), lay("margins"))
+    if not images:
+        return answer, None
+    seen = torch.cat([x for _, x in parts])
+    if rows is not None:
+        seen = seen.new_zeros(len(query), *seen.shape[1:]).index_copy(0, rows, seen)
+    return answer, seen
+
+
+def _look(
+    objective: Objective, classifier: Classifier, domain: Domain, query: Query, owner: Tensor | None
+) -> tuple[Answer, Tensor]:
+    """One pass: decode, read, score, and climb as far up the ladder as is wanted."""
+    p, want = query.p, query.want
+    if owner is ALL:
+        return _compete(objective, classifier, domain, query)
+    climb = want in ("grad", "jacobian")
+    with torch.set_grad_enabled(climb):
+        if climb:
+            assert isinstance(p, Tensor)  # noqa: S101 - the ladder has refused genomes
+            p = p.detach().requires_grad_()
+        x = domain.decode(p, owner)
+        task = domain.rows(owner)
+        y = objective.read(classifier, x, task.key, query.draw)
+        loss, met = objective.score(y, task)
+        value = loss
+        if query.weight is not None:
+            penalty = query.weight.to(loss.dtype) * domain.penalty(p, x, owner)
+            value = torch.where(met, 0.0, loss) + penalty
+        margins = objective.margins(y, task) if want == "jacobian" else None
+        grad = None
+        if margins is not None:
+            columns = margins.unbind(1)
+            grad = torch.stack([_gradient(c, p, j + 1 < len(columns)) for j, c in enumerate(columns)], 1)
+        elif climb:
+            grad = _gradient(value, p, False)
+    with torch.no_grad():
+        size = domain.size(p, x, owner)
+    out = Answer(met, size, loss.detach(), value.detach(), grad, None if margins is None else margins.detach())
+    return out, x.detach()
+
+
+def _compete(objective: Objective, classifier: Classifier, domain: Domain, query: Query) -> tuple[Answer, Tensor]:
+    """Rows that compete in every sample: read once a row, scored once a row and sample."""
+    n, r = len(domain.task), len(query)
+    with torch.no_grad():
+        anyone = domain.everyone[:1].expand(r)
+        x = domain.decode(query.p, anyone)
+        y = objective.read(classifier, x, domain.task.key[anyone], query.draw)
+        y = leaves(y, lambda t: t.unsqueeze(1).expand(r, n, *t.shape[1:]))
+        loss, met = objective.score(y, domain.task.grid(r))
+        return Answer(met, domain.size(query.p, x, anyone), loss), x
+
+
+def _gradient(value: Tensor, p: Any, keep: bool) -> Tensor:
+    """The gradient of summed rows with respect to their own parameters."""
+    try:
+        (grad,) = torch.autograd.grad(value.sum(), p, retain_graph=keep)
+    except RuntimeError as error:
+        if "does not require grad" not in str(error) and "not have been used" not in str(error):
+            raise
+        raise ModelError(
+            "No gradient reaches the image from the classifier's answer.",
+            slug="model-no-gradient",
+            seen="an output that does not depend on its input, as autograd sees it",
+            why="torch.no_grad, .detach(), .numpy() or an argmax inside the model's forward",
+            hint="Remove it, or use a black-box probe: Classifier(f, gives='loss').",
+        ) from error
+    return grad
+
+
+def take(p: Any, rows: Tensor) -> Any:
+    """Rows of parameters, a tensor or a list."""
+    return p[rows] if isinstance(p, Tensor) else [p[i] for i in rows.tolist()]

@@ -1,0 +1,69 @@
+"""The space of changes to a latent code: along the manifold of images that a decoder has learned."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from amiss.spaces.space import Space
+from amiss.task import Task
+
+__all__ = ["Codec", "Latent"]
+
+
+class Codec(Protocol):
+    """Anything with an encoder and a decoder."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes [N, d] of images [N, C, H, W]."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images [N, C, H, W] in [0, 1] of codes [N, d]."""
+        ...
+
+
+class Latent(Space):
+    """A change eps of the code z = e(x): x' = x + g(z + eps) - g(z).
+
+    The reconstruction error cancels: at eps = 0, x' is x bit for bit. With `residual=False` the image is g(z + eps)
+    itself, which loses what the decoder cannot draw; it is shown beside the other.
+
+    Args:
+        model: An encoder e and decoder g, rows independent of each other.
+        residual: Whether the change of the decoded image is added to the image.
+
+    References:
+        Zoetmulder et al. (2018), latent sympathetic examples; the difference correction is that of target
+        propagation, Lee et al. (2015), eq. 15.
+    """
+
+    def __init__(self, model: Codec, residual: bool = True) -> None:
+        self.model, self.residual = model, residual
+
+    def prepare(self, task: Task) -> Task:
+        """Encode every image once and decode its code once."""
+        assert task.image is not None  # noqa: S101 - the domain has refused tasks without images
+        with torch.no_grad():
+            z = self.model.encode(task.image)
+            return task.adding(z=z, gz=self.model.decode(z))
+
+    def start(self, task: Task, k: int = 1) -> Tensor:
+        """No change: zeros [n * k, d]."""
+        z = task.extra["z"]
+        return torch.zeros_like(z.repeat_interleave(k, 0) if k > 1 else z)
+
+    def decode(self, task: Task, p: Tensor) -> Tensor:
+        """Images [R, C, H, W] of changes [R, d], not yet clipped to [0, 1]."""
+        drawn = self.model.decode(task.extra["z"] + p)
+        if not self.residual:
+            return drawn
+        change = drawn - task.extra["gz"]
+        # A code that has not moved leaves the image bit for bit, though g may round otherwise in another batch;
+        # the gradient passes all the same.
+        still = (p == 0).flatten(1).all(1)
+        if bool(still.any()):
+            at_rest = still.reshape(-1, *[1] * (change.ndim - 1))
+            change = torch.where(at_rest, change - change.detach(), change)
+        assert task.image is not None  # noqa: S101
+        return task.image + change

@@ -1,0 +1,44 @@
+"""The space of images themselves."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from amiss.errors import ContractError
+from amiss.spaces.space import Space
+from amiss.task import Task
+
+__all__ = ["Pixels"]
+
+
+class Pixels(Space):
+    """The parameters are the images.
+
+    Args:
+        shape: Shape (C, H, W) of an image, for tasks that bring none: the search then starts from grey.
+        grey: The value it starts from.
+    """
+
+    images = True
+
+    def __init__(self, shape: Sequence[int] | None = None, grey: float = 0.5) -> None:
+        self.shape = None if shape is None else tuple(shape)
+        self.grey = grey
+
+    def start(self, task: Task, k: int = 1) -> Tensor:
+        """The images, or grey ones [n * k, C, H, W]."""
+        if task.image is not None:
+            return task.image.repeat_interleave(k, 0) if k > 1 else task.image
+        if self.shape is None:
+            raise ContractError(
+                "The task has no image and the space no shape.",
+                slug="contract-no-shape",
+                seen="Pixels() and a task without images",
+                hint="Say how large an image is: Pixels(shape=(3, 224, 224))",
+            )
+        return torch.full((len(task) * k, *self.shape), self.grey, device=task.key.device)
+
+    def decode(self, task: Task, p: Tensor) -> Tensor:
+        """The images themselves."""
+        return p

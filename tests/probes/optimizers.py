@@ -1,0 +1,258 @@
+"""The optimizers that prove the contract: each a known method in a few lines, with states that can be saved."""
+
+import torch
+
+from amiss.optimizers import Optimizer
+from amiss.task import ALL, Query
+
+
+def _unit(v):
+    return v / v.flatten(1).norm(dim=1).clamp_min(1e-300).reshape(-1, *[1] * (v.ndim - 1))
+
+
+def _rows(scale, like):
+    return scale.reshape(-1, *[1] * (like.ndim - 1))
+
+
+class DDN(Optimizer):
+    """Rony et al. (2019): the direction by gradient, the norm shrunk after a success and grown after a failure."""
+
+    def __init__(self, step=1.0, gamma=0.05):
+        self.step, self.gamma = step, gamma
+
+    def init(self, domain, warm=None):
+        p = domain.start()
+        return {"p": p, "origin": p, "radius": p.new_ones(len(p)), "t": 0}
+
+    def ask(self, state, domain):
+        done = state["t"] > domain.steps
+        return Query(state["p"], torch.full_like(domain.everyone, -1) if done else domain.everyone)
+
+    def tell(self, state, domain, query, answer):
+        pace = self.step * (1 - state["t"] / (domain.steps + 1))
+        change = state["p"] - pace * _unit(answer.grad) - state["origin"]
+        radius = state["radius"] * torch.where(answer.met, 1 - self.gamma * pace, 1 + self.gamma * pace)
+        p = domain.project(state["origin"] + _rows(radius, change) * _unit(change), domain.everyone)
+        return {**state, "p": p, "radius": radius, "t": state["t"] + 1}
+
+
+class DeepFool(Optimizer):
+    """Moosavi-Dezfooli et al. (2016): step over the nearest of the linearized boundaries."""
+
+    wants = "jacobian"
+
+    def __init__(self, overshoot=0.02):
+        self.overshoot = overshoot
+
+    def init(self, domain, warm=None):
+        return {"p": domain.start(), "t": 0}
+
+    def ask(self, state, domain):
+        done = state["t"] > domain.steps
+        return Query(
+            state["p"], torch.full_like(domain.everyone, -1) if done else domain.everyone, "jacobian", draw=state["t"]
+        )
+
+    def tell(self, state, domain, query, answer):
+        slope = answer.grad.flatten(2)
+        length = slope.norm(dim=2).clamp_min(1e-300)
+        near = (answer.margins.abs() / length).argmin(1)
+        at = torch.arange(len(near))
+        step = (answer.margins[at, near].abs() / length[at, near] ** 2)[:, None] * slope[at, near]
+        p = domain.project(state["p"] + (1 + self.overshoot) * step.view_as(state["p"]), domain.everyone)
+        return {"p": p, "t": state["t"] + 1}
+
+
+class Minimize(Optimizer):
+    """From a success, the nearest point of the linearized boundary in a metric, then halfway back toward the best."""
+
+    wants = "jacobian"
+
+    def __init__(self, slack=0.001, pullback=True):
+        self.slack, self.pullback = slack, pullback
+
+    def init(self, domain, warm=None):
+        return {"p": domain.best["p"], "t": 0}
+
+    def ask(self, state, domain):
+        idle = ~domain.best["met"] | (state["t"] > domain.steps)
+        return Query(state["p"], torch.where(idle, -1, domain.everyone), "jacobian", draw=state["t"])
+
+    def tell(self, state, domain, query, answer):
+        at = torch.arange(len(state["p"]))
+        near = answer.margins.argmin(1)
+        margin, w = answer.margins[at, near], answer.grad[at, near]
+        eye = torch.eye(w.shape[1], dtype=w.dtype).expand(len(w), -1, -1)
+        metric = domain.metric(state["p"], domain.everyone) if self.pullback else eye
+        lean = torch.linalg.solve(metric + 1e-9 * eye, w)
+        need = (self.slack - margin + (w * state["p"]).sum(1)) / (w * lean).sum(1).clamp_min(1e-300)
+        goal = lean * need[:, None]
+        best = domain.best["p"]
+        p = torch.where(answer.met[:, None], goal, (goal + best) / 2)
+        return {"p": torch.where((query.owner >= 0)[:, None], p, state["p"]), "t": state["t"] + 1}
+
+
+class BoxLBFGS(Optimizer):
+    """Projected L-BFGS, a row a sample, with a backtracking line search; `weigh` > 0 searches over the factor c."""
+
+    def __init__(self, memory=8, weigh=0, inner=20):
+        self.memory, self.weigh, self.inner = memory, weigh, inner
+
+    def init(self, domain, warm=None):
+        p = domain.start() if warm is None else warm["p"]
+        n, wide = len(p), (len(p), self.memory, p[0].numel())
+        s, y = (p.new_zeros(wide), p.new_zeros(wide)) if warm is None or "s" not in warm else (warm["s"], warm["y"])
+        c = {"c": p.new_ones(n), "low": p.new_zeros(n), "high": p.new_full((n,), torch.inf)} if self.weigh else {}
+        state = {"p": p, "trial": p, "f": p.new_full((n,), torch.inf), "g": torch.zeros_like(p), "s": s, "y": y}
+        return {**state, "d": torch.zeros_like(p), "pace": p.new_ones(n), "t": 0, "hit": p.new_zeros(n), **c}
+
+    def ask(self, state, domain):
+        owner = torch.full_like(domain.everyone, -1) if state["t"] > domain.steps else domain.everyone
+        return Query(state["trial"], owner, "grad", state.get("c"), draw=0)
+
+    def tell(self, state, domain, query, answer):
+        low, high = domain.bounds(domain.everyone)
+        falls = (answer.value - state["f"]) - 1e-4 * ((query.p - state["p"]) * state["g"]).flatten(1).sum(1)
+        good = ~state["f"].isfinite() | (falls <= 0)
+        keep = _rows(good, query.p)
+        s, y = (query.p - state["p"]).flatten(1), (answer.grad - state["g"]).flatten(1)
+        fresh = good & state["f"].isfinite() & ((s * y).sum(1) > 1e-10 * (y * y).sum(1))
+        pairs = [
+            torch.where(fresh[:, None, None], torch.cat([old[:, 1:], new[:, None]], 1), old)
+            for old, new in ((state["s"], s), (state["y"], y))
+        ]
+        p, g = torch.where(keep, query.p, state["p"]), torch.where(keep, answer.grad, state["g"])
+        f = torch.where(good, answer.value, state["f"])
+        held = ((p <= low) & (g > 0)) | ((p >= high) & (g < 0))
+        free = (~held).flatten(1).to(p.dtype)
+        stiff = 2 * state["c"] if self.weigh else torch.ones_like(f)  # the penalty's own curvature, until pairs tell
+        d = -two_loops(g.flatten(1) * free, *(pair * free[:, None] for pair in pairs), 1 / stiff).view_as(p)
+        pace = torch.where(good, 1.0, state["pace"] / 2)
+        new = {"p": p, "f": f, "g": g, "s": pairs[0], "y": pairs[1], "d": d, "pace": pace, "t": state["t"] + 1}
+        new["hit"] = torch.maximum(state["hit"], answer.met.to(p.dtype))
+        new["trial"] = domain.project(p + _rows(pace, d) * d, domain.everyone)
+        return {**state, **new, **(self._next_factor({**state, **new}, domain) if self.weigh else {})}
+
+    def _next_factor(self, state, domain):
+        """After `inner` turns a larger factor where the row was met, a smaller one where not, from the start again."""
+        if state["t"] % self.inner:
+            return {}
+        won, c = state["hit"] > 0, state["c"]
+        low, high = torch.where(won, c, state["low"]), torch.where(won, state["high"], c)
+        c = torch.where(high.isinf(), c * 4, (low + high) / 2)
+        start, none = domain.start(), torch.zeros_like(c)
+        again = {"p": start, "trial": start, "f": none + torch.inf, "s": 0 * state["s"], "y": 0 * state["y"]}
+        return {**again, "c": c, "low": low, "high": high, "hit": none}
+
+
+def two_loops(g, s, y, first):
+    """Nocedal (1980): the inverse Hessian of the last pairs times g, row by row; without pairs `first` times g."""
+    curve = (s * y).sum(2)
+    live, rho = curve > 0, 1 / curve.clamp_min(1e-300)
+    marks = []
+    for i in reversed(range(s.shape[1])):
+        a = torch.where(live[:, i], rho[:, i] * (s[:, i] * g).sum(1), 0)
+        marks.append(a)
+        g = g - a[:, None] * y[:, i]
+    scale = torch.where(live[:, -1], curve[:, -1] / y[:, -1].square().sum(1).clamp_min(1e-300), first)
+    g = g * scale[:, None]
+    for i, a in zip(range(s.shape[1]), reversed(marks), strict=True):
+        b = torch.where(live[:, i], rho[:, i] * (y[:, i] * g).sum(1), 0)
+        g = g + (a - b)[:, None] * s[:, i]
+    return g
+
+
+class HopSkipJump(Optimizer):
+    """Chen et al. (2020): from labels alone; bisect to the boundary, estimate its normal, step, and again."""
+
+    wants = "met"
+
+    def __init__(self, rows=60, bisections=14):
+        self.rows, self.bisections = rows, bisections
+
+    def init(self, domain, warm=None):
+        p = domain.start()
+        far = domain.noise(domain.everyone.repeat_interleave(self.rows), -2, tuple(p.shape[1:]), p.dtype)
+        return {"origin": p, "out": p, "trial": 0.5 + 0.2 * far, "phase": "begin", "k": 0, "t": 0}
+
+    def ask(self, state, domain):
+        each = len(state["trial"]) // len(state["origin"])
+        owner = domain.everyone if each == 1 else domain.everyone.repeat_interleave(each)
+        done = state["t"] > domain.steps
+        return Query(domain.project(state["trial"], owner), torch.full_like(owner, -1) if done else owner, "met")
+
+    def tell(self, state, domain, query, answer):
+        n, best, origin = len(state["origin"]), domain.best["p"], state["origin"]
+        state = {**state, "t": state["t"] + 1}
+        if state["phase"] == "bisect" and state["k"] < self.bisections:
+            inn = torch.where(_rows(answer.met, best), state["inn"], query.p)
+            out = torch.where(_rows(answer.met, best), query.p, state["out"])
+            return {**state, "inn": inn, "out": out, "trial": (inn + out) / 2, "k": state["k"] + 1}
+        if state["phase"] == "bisect":  # on the boundary: look around
+            shape, owner = tuple(origin.shape[1:]), domain.everyone.repeat_interleave(self.rows)
+            look = _unit(domain.noise(owner, state["t"], shape, origin.dtype))
+            reach = _rows((best - origin).flatten(1).norm(dim=1) / 10, best).repeat_interleave(self.rows, 0)
+            return {**state, "phase": "look", "trial": state["out"].repeat_interleave(self.rows, 0) + reach * look}
+        if state["phase"] == "look":  # the normal is where the successes lie; try eight lengths along it
+            sign = (answer.met.double() * 2 - 1).view(n, -1)
+            sign = sign - sign.mean(1, keepdim=True) * (sign.abs().amax(1, keepdim=True) > 0)
+            around = (query.p - state["out"].repeat_interleave(self.rows, 0)).view(n, self.rows, -1)
+            normal = _unit((sign[..., None] * around).mean(1)).view_as(origin)
+            far = (state["out"] - origin).flatten(1).norm(dim=1)
+            length = far[:, None] * 0.5 ** torch.arange(8) * 2 / (1 + state["t"] / 50)
+            along = normal[:, None] * length.view(n, 8, *[1] * (origin.ndim - 1))
+            return {**state, "phase": "step", "trial": (state["out"][:, None] + along).flatten(0, 1)}
+        first = answer.met.view(n, -1).to(torch.int8).argmax(1)  # the longest that is still a success
+        trial = query.p.view(n, -1, *origin.shape[1:])[torch.arange(n), first]
+        out = torch.where(_rows(answer.met.view(n, -1).any(1), trial), trial, state["out"])
+        return {**state, "phase": "bisect", "k": 0, "inn": origin, "out": out, "trial": (origin + out) / 2}
+
+
+class Square(Optimizer):
+    """Andriushchenko et al. (2020), L_inf: repaint a random square at the bound, keep it where the loss falls."""
+
+    wants = "loss"
+
+    def __init__(self, eps, share=0.3):
+        self.eps, self.share = eps, share
+
+    def init(self, domain, warm=None):
+        p = domain.start()
+        stripes = domain.noise(domain.everyone, -2, (p.shape[1], 1, p.shape[3]), p.dtype).sign()
+        return {"origin": p, "trial": domain.project(p + self.eps * stripes, domain.everyone), "t": 0}
+
+    def ask(self, state, domain):
+        owner = torch.full_like(domain.everyone, -1) if state["t"] > domain.steps else domain.everyone
+        return Query(state["trial"], owner, "loss", draw=state["t"])
+
+    def tell(self, state, domain, query, answer):
+        t, (n, channels, height, width) = state["t"] + 1, query.p.shape
+        side = max(1, round((self.share * (1 - t / (domain.steps + 2)) ** 2 * height * width) ** 0.5))
+        luck = domain.noise(domain.everyone, t, (2 + channels,), query.p.dtype)
+        place = (luck[:, :2].erf() / 2 + 0.5) * (torch.tensor([height, width]) - side + 1)
+        rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
+        top, left = place[:, 0].floor()[:, None, None], place[:, 1].floor()[:, None, None]
+        inside = ((rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side))[:, None]
+        paint = state["origin"] + self.eps * luck[:, 2:].sign()[:, :, None, None]
+        trial = domain.project(torch.where(inside, paint, domain.best["p"]), domain.everyone)
+        return {**state, "trial": trial, "t": t}
+
+
+class MapElites(Optimizer):
+    """Mouret and Clune (2015): children of random elites, every child in every cell; the archive is the best."""
+
+    wants, competes = "loss", True
+
+    def __init__(self, children=20):
+        self.children = children
+
+    def init(self, domain, warm=None):
+        return {"t": 0}
+
+    def ask(self, state, domain):
+        luck = domain.noise(torch.zeros(self.children, dtype=torch.int64), state["t"], (1,), torch.float64)
+        cells = ((luck[:, 0].erf() / 2 + 0.5) * len(domain.task)).long().clamp_max(len(domain.task) - 1).tolist()
+        return Query(domain.vary([domain.best["p"][c] for c in cells], state["t"]), ALL, "loss")
+
+    def tell(self, state, domain, query, answer):
+        return {"t": state["t"] + 1}

@@ -1,0 +1,102 @@
+"""What the fourteen probes need beside the linear world: graph genomes, a captioner stub, a second functional."""
+
+import torch
+from torch import nn
+
+from amiss.constraints import L2
+from amiss.objectives import Objective
+from amiss.repro import uniform
+from amiss.spaces import Space
+
+
+class Squared(L2):
+    """The squared length as a penalty, for searches over its factor."""
+
+    soft = True
+
+    def penalty(self, v, task):
+        return self.size(v, task).square()
+
+
+class Mimic(Objective):
+    """Squared distance to the guide's features at a layer; never met, so the closest stays."""
+
+    def __init__(self, layer):
+        self.layers = (layer,)
+
+    def prepare(self, classifier, task):
+        return task.adding(wanted=classifier.outputs(task.guide, self.layers)[self.layers[0]].detach())
+
+    def score(self, y, task):
+        loss = (y[self.layers[0]] - task.extra["wanted"]).square().sum(-1)
+        return loss, loss < 1e-12
+
+
+class Gate(Objective):
+    """A detector's logit must stay under its threshold: u . (x - 1/2) <= 0 on the layer "flatten"."""
+
+    layers = ("flatten",)
+
+    def __init__(self, normal):
+        self.normal = normal
+
+    def score(self, y, task):
+        over = (y["flatten"] - 0.5) @ self.normal
+        return over.clamp_min(0), over <= 0
+
+
+class Captioner(nn.Module):
+    """Two words out of three, each by a linear map of the image."""
+
+    gives = "jacobian"
+    words = ("cat", "dog", "owl")
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight  # [2, 3, pixels]
+
+    def scores(self, x):
+        return torch.einsum("kwp,np->nkw", self.weight, x.flatten(1) - 0.5).log_softmax(-1)
+
+    def log_prob(self, answer, x):
+        places = torch.tensor([self.words.index(word) for word in answer.split()])
+        return self.scores(x)[:, torch.arange(2), places].sum(1)
+
+    def answer(self, x):
+        return [" ".join(self.words[i] for i in row) for row in self.scores(x).argmax(-1).tolist()]
+
+
+class Graphs(Space):
+    """Genomes as plain lists: [node, from, weight] edges over coordinates, each node a sine of what comes in."""
+
+    gives = "loss"
+
+    def __init__(self, side=8):
+        self.side = side
+
+    def start(self, task, k=1):
+        return [[[2, 0, 1.0], [2, 1, 0.5]] for _ in range(len(task) * k)]
+
+    def decode(self, task, p):
+        axis = torch.linspace(-1, 1, self.side, dtype=torch.float64)
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))
+        images = []
+        for genome in p:
+            values = {0: grid[0], 1: grid[1]}
+            for node in sorted({edge[0] for edge in genome}):
+                values[node] = torch.sin(sum(w * values[source] for to, source, w in genome if to == node))
+            images.append(0.5 + 0.5 * values[max(values)])
+        return torch.stack(images)[:, None]
+
+    def vary(self, parents, key):
+        luck = uniform(key, (4,), torch.float64).tolist()
+        children = []
+        for parent, (kind, which, far, where) in zip(parents, luck, strict=True):
+            child = [list(edge) for edge in parent]
+            edge = child[int(which * len(child))]
+            edge[2] += 4 * far - 2
+            last = max(e[0] for e in child)
+            if kind < 0.3:  # a new node over an old one and a coordinate
+                child += [[last + 1, last, 2 * far], [last + 1, int(2 * where), 3 * where]]
+            children.append(child)
+        return children
