@@ -123,8 +123,8 @@ def decoder_for(
 ) -> Preset:
     """An autoencoder for any square images, ready in about a minute on two cores.
 
-    Gray images get a Bernoulli likelihood, and binary noise where most of their pixels are black or white
-    anyway; color images get a narrow normal one.
+    Images that are nearly black and white get a Bernoulli likelihood and binary noise; all others a narrow
+    normal one, for gray values under a Bernoulli likelihood carry so few nats that the code collapses.
 
     Args:
         images: The training images, square, 8 to 64 pixels a side.
@@ -140,15 +140,17 @@ def decoder_for(
     gray = channels == 1
     latent = latent or (16 if gray and size <= 32 else 32)
     arguments: dict[str, Any] = {"channels": channels, "size": size, "latent": latent}
-    arguments |= {"likelihood": "bernoulli"} if gray else {"likelihood": "normal", "sigma": 0.03}
     extreme = ((images.pixels < 32) | (images.pixels > 223)).float().mean().item()
-    loss = ELBOLoss(binarize=gray and extreme > 0.8)
+    binary = gray and extreme > 0.8
+    sigma = 0.05 if gray else 0.03
+    arguments |= {"likelihood": "bernoulli"} if binary else {"likelihood": "normal", "sigma": sigma}
+    loss = ELBOLoss(binarize=binary)
     batch = 128 if len(images) >= 10_000 else 64
     length: dict[str, Any] = {"epochs": epochs}
     if epochs is None:
         steps = 3500 if size <= 32 else 2000
         length = {"steps": min(steps, 200 * max(1, len(images) // batch))}
-    rate = 3e-3 if gray else 2e-3
+    rate = 3e-3 if binary else 2e-3
     return _preset("ConvVAE", arguments, loss, **length, seconds=seconds, batch=batch, rate=rate, seed=seed, **_FAST)
 
 
