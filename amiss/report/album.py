@@ -6,15 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from amiss.errors import DataError
 
-__all__ = ["LADDER", "Album", "Rung", "keep", "locate"]
-
-Record = dict[str, Any]
+__all__ = ["LADDER", "Album", "Rung", "keep", "locate", "weight"]
 
 _MOST_PIXELS = 64_000_000
 
@@ -25,27 +22,32 @@ class Rung:
 
     Attributes:
         frames: Most frames of one trajectory.
-        side: Longest side of a picture, in pixels; larger ones are reduced.
+        side: Longest side of originals and results, in pixels; larger ones are reduced.
+        film: Longest side of frames and of fooling images.
         entries: Most cases, and most fooling images.
     """
 
     frames: int
     side: int
+    film: int
     entries: int
 
 
 LADDER: tuple[Rung, ...] = (
-    Rung(120, 512, 2000),
-    Rung(40, 512, 2000),
-    Rung(20, 384, 2000),
-    Rung(20, 256, 1000),
-    Rung(12, 192, 1000),
-    Rung(8, 128, 1000),
-    Rung(8, 96, 500),
-    Rung(6, 64, 300),
-    Rung(4, 64, 100),
-    Rung(4, 64, 30),
-    Rung(2, 48, 10),
+    Rung(120, 512, 512, 2000),
+    Rung(40, 512, 384, 2000),
+    Rung(20, 384, 256, 2000),
+    Rung(16, 320, 192, 2000),
+    Rung(12, 256, 160, 1000),
+    Rung(8, 256, 128, 1000),
+    Rung(8, 224, 96, 1000),
+    Rung(6, 192, 80, 1000),
+    Rung(4, 160, 64, 1000),
+    Rung(4, 128, 64, 500),
+    Rung(4, 96, 48, 300),
+    Rung(2, 96, 48, 100),
+    Rung(2, 64, 48, 30),
+    Rung(2, 48, 48, 10),
 )
 """From generous to frugal: frames go first, then size, then entries."""
 
@@ -108,23 +110,22 @@ class Album:
 
     Attributes:
         folder: The run folder that names are relative to.
-        side: Longest side kept, in pixels; smaller pictures are embedded byte for byte.
         pictures: [width, height, data URI] of each picture.
         reduced: How many pictures were made smaller.
     """
 
     folder: Path
-    side: int
     pictures: list[tuple[int, int, str]] = field(default_factory=list)
     reduced: int = 0
-    _known: dict[str, int] = field(default_factory=dict)
+    _known: dict[tuple[str, int], int] = field(default_factory=dict)
     _held: dict[bytes, int] = field(default_factory=dict)
 
-    def add(self, name: object) -> int:
+    def add(self, name: object, side: int) -> int:
         """Embed a picture.
 
         Args:
             name: Path of a PNG relative to the folder.
+            side: Longest side kept, in pixels; smaller pictures are embedded byte for byte.
 
         Returns:
             Its place in `pictures`.
@@ -132,44 +133,44 @@ class Album:
         Raises:
             DataError: The file is missing, outside the folder, too large, or not a PNG that can be read.
         """
-        path = locate(self.folder, name)
-        if str(name) in self._known:
-            return self._known[str(name)]
-        content = path.read_bytes()
-        if content not in self._held:
-            self._held[content] = len(self.pictures)
-            self.pictures.append(self._embed(content, str(name)))
-        self._known[str(name)] = self._held[content]
-        return self._held[content]
-
-    def _embed(self, content: bytes, name: str) -> tuple[int, int, str]:
-        image = _read(content, name)
-        factor = self.side / max(image.size)
-        if factor < 1:
-            if image.mode not in ("L", "RGB", "RGBA"):
-                image = image.convert("RGB")
-            image = image.resize(_shrunk(image.size, factor), Image.Resampling.LANCZOS)
-            stream = io.BytesIO()
-            image.save(stream, "PNG", optimize=True)
-            content, self.reduced = stream.getvalue(), self.reduced + 1
-        return *image.size, "data:image/png;base64," + base64.b64encode(content).decode()
-
-    def cost(self, names: Sequence[object]) -> int:
-        """About how many characters the pictures would take, from file sizes alone."""
-        total = 0.0
-        for name in dict.fromkeys(names):
-            path = locate(self.folder, name)
-            size = path.stat().st_size
-            with path.open("rb") as stream:
-                header = stream.read(24)
-            longest = max(int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big"), 1)
-            total += size * min(1.0, self.side / longest) ** 2
-        return math.ceil(total * 4 / 3)
+        key = (str(name), side)
+        if key not in self._known:
+            content = locate(self.folder, name).read_bytes()
+            image = _read(content, str(name))
+            factor = side / max(image.size)
+            if factor < 1:
+                image, content = _smaller(image, factor)
+                self.reduced += 1
+            if content not in self._held:
+                uri = "data:image/png;base64," + base64.b64encode(content).decode()
+                self._held[content] = len(self.pictures)
+                self.pictures.append((*image.size, uri))
+            self._known[key] = self._held[content]
+        return self._known[key]
 
 
-def _shrunk(size: tuple[int, int], factor: float) -> tuple[int, int]:
-    width, height = size
-    return max(1, round(width * factor)), max(1, round(height * factor))
+def weight(folder: Path, name: object, side: int) -> int:
+    """About how many characters a picture takes once embedded at `side`, from its header and file size.
+
+    Raises:
+        DataError: The file is missing or outside the folder.
+    """
+    path = locate(folder, name)
+    with path.open("rb") as stream:
+        header = stream.read(24)
+    longest = max(int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big"), 1)
+    # Reduced pictures have fewer pixels but more detail in each: between the first and the second power.
+    return math.ceil(4 / 3 * path.stat().st_size * min(1.0, side / longest) ** 1.5)
+
+
+def _smaller(image: Image.Image, factor: float) -> tuple[Image.Image, bytes]:
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGB")
+    width, height = (max(1, round(length * factor)) for length in image.size)
+    image = image.resize((width, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return image, stream.getvalue()
 
 
 def _read(content: bytes, name: str) -> Image.Image:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amiss.errors import DataError
-from amiss.report.album import LADDER, Album, Rung, keep
+from amiss.report.album import LADDER, Album, Rung, keep, locate, weight
 
 __all__ = ["build", "page"]
 
@@ -60,13 +60,13 @@ def build(record: Record, folder: Path, path: Path | None = None, *, limit: int 
 def page(record: Record) -> str:
     """The HTML of a record whose pictures are already places in `record["pictures"]`.
 
-    The content security policy allows the two inline scripts and the style sheet by their hashes, pictures
+    The content security policy allows the inline scripts and the style sheet by their hashes, pictures
     from data URIs, and nothing else. The record travels as JSON that no markup can break out of.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, *scripts = (_asset(name) for name in ("page.css", "draw.js", "page.js"))
+    style, *scripts = (_asset(name) for name in ("page.css", "draw.js", "case.js", "page.js"))
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -92,13 +92,13 @@ def page(record: Record) -> str:
 
 
 def _fitting(record: Record, folder: Path, limit: int) -> str:
-    room = int(0.97 * limit)
     for rung in LADDER:
         thin = _thinned(record, rung)
-        album = Album(folder, rung.side)
-        if album.cost(list(_names(thin))) > room and rung != LADDER[-1]:
+        guess = sum(weight(folder, name, side) for name, side in set(_named(thin, rung)))
+        if guess > 1.2 * limit and rung != LADDER[-1]:
             continue
-        full = _embedded(thin, album)
+        album = Album(folder)
+        full = _embedded(thin, album, rung)
         full["notices"] = [*full.get("notices", []), *_said(record, rung, album)]
         html = page({**full, "pictures": album.pictures})
         if len(html) <= limit:
@@ -122,8 +122,10 @@ def _thinned(record: Record, rung: Rung) -> Record:
 
 
 def _fewer(repair: Record, most: int) -> Record:
+    """Pictures are thinned; steps, margins and labels stay whole, and `shown` says whose picture is there."""
     chosen = keep(repair.get("frame_labels") or [], most)
-    return {**repair, **{name: [repair[name][i] for i in chosen] for name in _TRACK if repair.get(name)}}
+    frames = repair.get("frames") or []
+    return {**repair, "frames": [frames[i] for i in chosen], "shown": chosen}
 
 
 def _said(record: Record, rung: Rung, album: Album) -> list[Record]:
@@ -131,11 +133,11 @@ def _said(record: Record, rung: Rung, album: Album) -> list[Record]:
     text = []
     longest = max((len(r.get("frames") or []) for c in record["cases"] for r in c.get("repairs", [])), default=0)
     if longest > rung.frames:
-        text.append(f"At most {rung.frames} frames of each search are shown; the longest had {longest}.")
+        text.append(f"At most {rung.frames} frames of each search are pictured; the longest had {longest}.")
     if album.reduced:
         text.append(
-            f"{album.reduced:,} pictures larger than {rung.side} pixels were reduced to that size for this "
-            "page. What was verified are the full files in the run folder."
+            f"Pictures larger than {rung.side} pixels, and frames larger than {rung.film}, were reduced to that "
+            "size for this page. What was verified are the full files in the run folder."
         )
     for name, word in (("cases", "cases"), ("fooled", "fooling images")):
         if len(record[name]) > rung.entries:
@@ -143,29 +145,38 @@ def _said(record: Record, rung: Rung, album: Album) -> list[Record]:
     return [{"level": "info", "title": "Shortened to fit one file", "text": " ".join(text)}] if text else []
 
 
-def _names(record: Record) -> Iterator[object]:
+def _named(record: Record, rung: Rung) -> Iterator[tuple[str, int]]:
+    """Each picture with the longest side that it is shown at."""
     for case in record["cases"]:
-        yield case.get("original")
+        yield str(case.get("original")), rung.side
         for repair in case["repairs"]:
-            yield from (repair.get("image"), *(repair.get("frames") or []))
-    yield from (entry.get("image") for entry in record["fooled"])
+            yield str(repair.get("image")), rung.side
+            yield from ((str(name), rung.film) for name in repair.get("frames") or [])
+    yield from ((str(entry.get("image")), rung.film) for entry in record["fooled"])
 
 
-def _embedded(record: Record, album: Album) -> Record:
-    """The record with a place in the album for each path."""
+def _embedded(record: Record, album: Album, rung: Rung) -> Record:
+    """The record with a place in the album for each path.
+
+    Frames may be smaller than the original. `start` is the original at their size, reduced by the same filter,
+    so that the change of a frame is never the change of a filter.
+    """
     cases = []
     for case in record["cases"]:
-        repairs = [
-            {
-                **repair,
-                "image": album.add(repair["image"]),
-                "frames": [album.add(name) for name in repair.get("frames") or []],
-            }
-            for repair in case["repairs"]
-        ]
-        cases.append({**case, "original": album.add(case["original"]), "repairs": repairs})
-    fooled = [{**entry, "image": album.add(entry["image"])} for entry in record["fooled"]]
+        repairs = [_placed(repair, album, rung) for repair in case["repairs"]]
+        original, start = (album.add(case.get("original"), side) for side in (rung.side, rung.film))
+        cases.append({**case, "original": original, "start": start, "repairs": repairs})
+    fooled = [{**entry, "image": album.add(entry.get("image"), rung.film)} for entry in record["fooled"]]
     return {**record, "cases": cases, "fooled": fooled}
+
+
+def _placed(repair: Record, album: Album, rung: Rung) -> Record:
+    frames, image = repair["frames"], album.add(repair.get("image"), rung.side)
+    places = [album.add(name, rung.film) for name in frames]
+    # A search may keep an earlier step than its last: only where both are one picture is the last the result.
+    if frames and locate(album.folder, frames[-1]).read_bytes() == locate(album.folder, repair["image"]).read_bytes():
+        places[-1] = image
+    return {**repair, "image": image, "frames": places}
 
 
 def _checked(record: Record) -> Record:
