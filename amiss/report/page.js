@@ -305,6 +305,7 @@ function begin() {
   if ($("keys")) $("keys").checked = true;
   document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));
   if ($("keys")) addEventListener("keydown", keys);
+  if (DATA.cases.length) gallery(); // paper shows it even when nobody has opened it
   addEventListener("hashchange", route);
   $("main").querySelector("noscript")?.remove();
   route();

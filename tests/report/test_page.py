@@ -304,8 +304,10 @@ def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
 
 
 def test_paper_shows_all_sections(report, visit):
-    page = visit(report, "cases")
+    page = visit(report)
     page.emulate_media(media="print")
+    assert page.locator("#gallery .card").count() == 8
+    assert page.locator(".rail").bounding_box()["height"] < 100
     shown = page.locator("main > section:visible").evaluate_all("nodes => nodes.map((node) => node.id)")
     assert shown == ["overview", "cases", "robustness", "fooled", "methods"]
     assert not page.locator("#nav").is_visible()
