@@ -134,7 +134,7 @@ class BoxLBFGS(Optimizer):
         return {**state, **new, **(self._next_factor({**state, **new}, domain) if self.weigh else {})}
 
     def _next_factor(self, state, domain):
-        """After `inner` turns a larger factor where the row was met, a smaller one where not, from the start again."""
+        """After `inner` turns a larger factor where the row was met, else a smaller one, from the start again."""
         if state["t"] % self.inner:
             return {}
         won, c = state["hit"] > 0, state["c"]
@@ -226,7 +226,7 @@ class Square(Optimizer):
         return Query(state["trial"], owner, "loss", draw=state["t"])
 
     def tell(self, state, domain, query, answer):
-        t, (n, channels, height, width) = state["t"] + 1, query.p.shape
+        t, (_, channels, height, width) = state["t"] + 1, query.p.shape
         side = max(1, round((self.share * (1 - t / (domain.steps + 2)) ** 2 * height * width) ** 0.5))
         luck = domain.noise(domain.everyone, t, (2 + channels,), query.p.dtype)
         place = (luck[:, :2].erf() / 2 + 0.5) * (torch.tensor([height, width]) - side + 1)
