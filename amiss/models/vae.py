@@ -57,7 +57,7 @@ class ConvVAE(nn.Module):
     References:
         Kingma and Welling 2014, equations 2 and 10 (the bound), 3 (the reparameterization);
         Shi et al. 2016, equation 4 (the pixel shuffle); Elfwing et al. 2018, equation 1 (SiLU: a smooth decoder
-        is a smooth landscape for the searches over its codes).
+        is a smooth landscape for the searches over its codes); He et al. 2015, equation 10 (initial weights).
     """
 
     bound: Bound = "lower"
@@ -109,6 +109,13 @@ class ConvVAE(nn.Module):
             nn.Unflatten(1, (top, self._inner, self._inner)),
             *grow[:-1],  # the output may have either sign
         )
+        # With torch's own, smaller weights the code's signal fades on its way through the decoder, and the
+        # first epochs are spent on growing it.
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance [N, latent] of the code of images `x` [N, C, H, W] in [0, 1]."""

@@ -66,7 +66,7 @@ def mnist_vae(seed: int = 0, latent: int = 16) -> Preset:
     """Autoencoder on dynamically binarized MNIST: at most 92 nats an image after two minutes on two cores."""
     arguments = {"channels": 1, "size": 28, "latent": latent, "width": 16, "hidden": 256}
     loss = ELBOLoss(binarize=True)
-    return _preset("ConvVAE", arguments, loss, epochs=15, batch=128, rate=3e-3, seed=seed, **_FAST)
+    return _preset("ConvVAE", arguments, loss, epochs=11, batch=128, rate=5e-3, seed=seed, **_FAST)
 
 
 def faces_classifier(seed: int = 0) -> Preset:
@@ -150,8 +150,7 @@ def decoder_for(
     if epochs is None:
         steps = 3500 if size <= 32 else 2000
         length = {"steps": min(steps, 200 * max(1, len(images) // batch))}
-    rate = 3e-3 if binary else 2e-3
-    return _preset("ConvVAE", arguments, loss, **length, seconds=seconds, batch=batch, rate=rate, seed=seed, **_FAST)
+    return _preset("ConvVAE", arguments, loss, **length, seconds=seconds, batch=batch, rate=4e-3, seed=seed, **_FAST)
 
 
 def _square(images: Images) -> tuple[int, int]:

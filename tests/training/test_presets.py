@@ -105,7 +105,7 @@ def test_the_mean_bound_is_the_same_in_every_batch_size_and_exact_for_fair_coins
 
 def test_real_handwriting_is_learned_and_the_file_keeps_the_figure(tmp_path):
     handwriting, test = open_data("digits", split="train"), open_data("digits", split="test")
-    done = train(classifier_for(handwriting, epochs=10), handwriting, test)
+    done = train(classifier_for(handwriting, epochs=8), handwriting, test)
     assert done.facts["figures"]["accuracy"] > 0.95
     done.save(tmp_path / "m.safetensors")
     model, facts = load_model(tmp_path / "m.safetensors")
@@ -118,14 +118,14 @@ def test_real_handwriting_is_learned_and_the_file_keeps_the_figure(tmp_path):
 def test_an_autoencoder_of_real_handwriting_halves_the_error_of_the_mean_image():
     """The mean image is the best that a decoder whose code has collapsed can give."""
     handwriting, test = open_data("digits", split="train"), open_data("digits", split="test")
-    done = train(decoder_for(handwriting, epochs=30), handwriting, test)
+    done = train(decoder_for(handwriting, epochs=15), handwriting, test)
     mean, x = handwriting.images().mean(0), test.images()
     assert done.facts["figures"]["mse"] < 0.5 * float(((x - mean) ** 2).mean())
 
 
 def test_the_weak_classifier_of_real_mnist_leaves_mistakes_to_study():
     source = amiss_data("MNIST")
-    some, test = open_data(source, split="train").pick(slice(0, 1000)), open_data(source, split="test")
+    some, test = open_data(source, split="train").pick(slice(0, 1000)), open_data(source, limit=2000)
     done = train(weak_classifier(), some, test)
     assert isinstance(done.model, LeNet)
     assert 0.90 < done.facts["figures"]["accuracy"] < 0.97
