@@ -12,13 +12,14 @@ def better(met: Tensor, size: Tensor, loss: Tensor, than: tuple[Tensor, Tensor, 
     Args:
         met: Success, any shape.
         size: Size of the change, the same shape.
-        loss: Loss, the same shape; NaN is never ahead.
+        loss: Loss, the same shape; an attempt whose numbers are NaN is never ahead, whatever it says it met.
         than: The rivals' met, size and loss.
     """
     met0, size0, loss0 = than
     smaller = met & (size < size0)
     level = ~met | (size == size0)
-    return (met & ~met0) | ((met == met0) & (smaller | (level & (loss < loss0))))
+    ahead = (met & ~met0) | ((met == met0) & (smaller | (level & (loss < loss0))))
+    return ahead & _stands(met, size, loss)
 
 
 def first_rows(owner: Tensor, n: int, met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
@@ -31,14 +32,13 @@ def first_rows(owner: Tensor, n: int, met: Tensor, size: Tensor, loss: Tensor) -
         size: Their sizes [R].
         loss: Their losses [R].
     """
-    alive = owner >= 0
+    alive = (owner >= 0) & _stands(met, size, loss)
     seat = owner.clamp_min(0)
 
     def least(value: Tensor) -> None:
         nonlocal alive
-        far = torch.full_like(value, torch.inf)
-        value = torch.where(alive & ~value.isnan(), value, far)
-        floor = far.new_full((n,), torch.inf).scatter_reduce(0, seat, value, "amin")
+        value = torch.where(alive, value, torch.inf)
+        floor = value.new_full((n,), torch.inf).scatter_reduce(0, seat, value, "amin")
         alive = alive & (value == floor[seat])
 
     least((~met).to(loss.dtype))
@@ -53,15 +53,23 @@ def first_rows(owner: Tensor, n: int, met: Tensor, size: Tensor, loss: Tensor) -
 def champions(met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
     """For each of n samples the foremost of R rows that all compete for it [n].
 
+    Where no row can stand, row 0 is named; it is not ahead of anything.
+
     Args:
         met: Success of every row in every sample [R, n].
         size: Sizes of the rows [R].
         loss: Losses [R, n].
     """
-    loss = torch.where(loss.isnan(), torch.inf, loss)
     sizes = size[:, None].expand_as(loss)
-    any_met = met.any(0)
-    fit = torch.where(any_met, met, True)
-    sizes = torch.where(fit & any_met, sizes, torch.where(fit, 0.0, torch.inf).to(sizes.dtype))
-    fit = fit & (sizes == sizes.amin(0))
-    return torch.where(fit, loss, torch.inf).argmin(0)
+    fit = _stands(met, sizes, loss)
+    any_met = (fit & met).any(0)
+    fit = fit & (met == any_met)
+    for value in (torch.where(any_met, sizes, 0.0), loss):
+        value = torch.where(fit, value, torch.inf)
+        fit = fit & (value == value.amin(0))
+    return fit.to(torch.uint8).argmax(0)
+
+
+def _stands(met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
+    """Whether the numbers that an attempt is compared by are numbers."""
+    return ~(loss.isnan() | (met & size.isnan()))
