@@ -59,14 +59,16 @@ class Constraint:
         return v.new_zeros(len(v))
 
     def bounds(self, task: Task) -> Bounds | None:
-        """Lowest and highest values [R, ...], where the set is a box."""
+        """Lowest and highest values, broadcastable to [R, ...], where the set is a box."""
         return None
 
     def __and__(self, other: "Constraint") -> "Both":
         return Both(*self.parts, *other.parts)
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not isinstance(v, Tensor))
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in vars(self).items() if not isinstance(v, Tensor) and not hasattr(Constraint, k)
+        )
         return f"{type(self).__name__}({given})"
 
 
@@ -180,7 +182,7 @@ class LatentNorm(Constraint):
 
     Args:
         weight: Factor of the squared length in the value that is descended, >= 0.
-        radius: Longest change allowed, or None.
+        radius: Longest change allowed, >= 0, or None.
     """
 
     binds = "parameters"
@@ -188,6 +190,14 @@ class LatentNorm(Constraint):
     measures = True
 
     def __init__(self, weight: float = 0.0, radius: float | None = None) -> None:
+        if not weight >= 0 or (radius is not None and not radius >= 0):
+            raise UsageError(
+                "A weight or radius of the latent code cannot be negative.",
+                slug="latent-norm-negative",
+                seen=f"weight={weight}, radius={radius}",
+                needed="numbers >= 0",
+                hint="LatentNorm(weight=0.03)",
+            )
         self.weight, self.radius = weight, radius
         self.soft = weight > 0
 
@@ -196,7 +206,7 @@ class LatentNorm(Constraint):
         if self.radius is None:
             return v
         length = v.flatten(1).norm(dim=1).reshape(-1, *[1] * (v.ndim - 1))
-        return v * (self.radius / length.clamp_min(self.radius))
+        return v * (self.radius / length.clamp_min(max(self.radius, torch.finfo(v.dtype).tiny)))
 
     def penalty(self, v: Tensor, task: Task) -> Tensor:
         """`weight` times the squared length [R]."""
@@ -211,6 +221,14 @@ class Box(Constraint):
     """Every value between `low` and `high`."""
 
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        if not low <= high:
+            raise UsageError(
+                "The box is empty.",
+                slug="box-empty",
+                seen=f"low={low}, high={high}",
+                needed="low <= high",
+                hint="Box(0.0, 1.0)",
+            )
         self.low, self.high = low, high
 
     def project(self, v: Tensor, task: Task) -> Tensor:
@@ -218,9 +236,8 @@ class Box(Constraint):
         return v.clamp(self.low, self.high)
 
     def bounds(self, task: Task) -> Bounds | None:
-        """The same bounds for every value of an image."""
-        like = original(task)
-        return torch.full_like(like, self.low), torch.full_like(like, self.high)
+        """The same bounds for every value: one number each, for a box needs no image."""
+        return torch.tensor(self.low, dtype=torch.float64), torch.tensor(self.high, dtype=torch.float64)
 
 
 class Quantized(Constraint):
@@ -230,6 +247,14 @@ class Quantized(Constraint):
     """
 
     def __init__(self, levels: int = 256) -> None:
+        if levels < 2:
+            raise UsageError(
+                "A lattice has two levels at least.",
+                slug="levels-few",
+                seen=f"levels={levels}",
+                needed="2 or more",
+                hint="Quantized(256), what an 8-bit file holds",
+            )
         self.levels = levels
 
     def project(self, v: Tensor, task: Task) -> Tensor:
@@ -251,6 +276,12 @@ class Mask(Constraint):
     def project(self, v: Tensor, task: Task) -> Tensor:
         """Put the original back outside the mask."""
         return torch.where(self.mask.to(v.device), v, original(task))
+
+    def bounds(self, task: Task) -> Bounds | None:
+        """No room at all outside the mask, no bound inside it."""
+        image = original(task)
+        mask = self.mask.to(image.device)
+        return torch.where(mask, -torch.inf, image), torch.where(mask, torch.inf, image)
 
 
 class Unconstrained(Constraint):
