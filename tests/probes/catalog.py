@@ -124,7 +124,7 @@ def square(world=LinearWorld(n=60, crowd=0.15), eps=0.015):
         feasible = world.feasible(eps, MARGIN)
         easy = world.reach(eps) >= 1.05 * world.deficit(MARGIN)[0]
         assert not (result.met & ~feasible).any() and result.met[easy].all()
-        assert 20 < easy.sum() and feasible.sum() < 50
+        assert easy.sum() > 20 and feasible.sum() < 50
 
     return Row("square", probe, world.classifier(), world.task, known)
 
