@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amiss.errors import DataError, LayerError, ModelError, ParityError
+from amiss.errors import AmissError, DataError, LayerError, ModelError, ParityError
 from amiss.repro import digest
 from amiss.task import Level
 
@@ -90,6 +90,7 @@ class Classifier:
         self.network, self.gives = network, gives
         self.labels: tuple[str, ...] | None = tuple(labels) if labels is not None else None
         self.counts = Counts()
+        self._named = self.labels
         self._pick = answer
         self._mean = None if mean is None else torch.tensor(mean, dtype=torch.float64).reshape(-1, 1, 1)
         self._std = None if std is None else torch.tensor(std, dtype=torch.float64).reshape(-1, 1, 1)
@@ -109,10 +110,11 @@ class Classifier:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights and the preprocessing (of the labels alone, for a bare callable)."""
+        """Digest of the weights, the preprocessing and the labels that were given (no weights: a bare callable)."""
         state = self.network.state_dict() if isinstance(self.network, nn.Module) else {}
         parts = [part for name, value in state.items() for part in (name, value)]
-        return digest(*parts, repr((self._mean, self._std, self.labels)))
+        stats = [None if stat is None else stat.flatten().tolist() for stat in (self._mean, self._std)]
+        return digest(*parts, repr((*stats, self._named)))
 
     def outputs(self, x: Tensor, layers: Sequence[str] = ("answer",)) -> dict[str, Tensor]:
         """Logits and features in one pass, which ends at the last layer wanted.
@@ -130,22 +132,23 @@ class Classifier:
         """
         seen: dict[str, Tensor] = {}
         inner = [name for name in layers if name != "answer"]
-        self.counts.forward += 1
-        self.counts.queries += len(x)
         inputs = self._preprocess(x)
         if inputs.requires_grad:
             inputs.register_hook(self._count_backward)
         stop = None if "answer" in layers else len(set(inner))
         with _untouched(self.network), self._listening(inner, seen, stop):
+            self.counts.forward += 1
+            self.counts.queries += len(x)
             try:
                 out = self.network(inputs)
             except _Reached:
                 return seen
-            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-                if isinstance(error, torch.OutOfMemoryError):
+            except Exception as error:
+                if isinstance(error, AmissError | torch.OutOfMemoryError):
                     raise
+                said = str(error).partition("\n")[0][:200] or "(no message)"
                 raise ModelError(
-                    f"The network raised {type(error).__name__}: {str(error).splitlines()[0][:200]}",
+                    f"The network raised {type(error).__name__}: {said}",
                     slug="model-raises",
                     seen=f"images of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}, in [0, 1]",
                     needed="a network that takes them (N, channels, height, width)",
@@ -191,6 +194,14 @@ class Classifier:
             ModelError: Logits that are not finite.
             ParityError: The score is not the expected one.
         """
+        if not len(images) or len(images) != len(labels):
+            raise DataError(
+                "There is nothing to check." if not len(images) else "Each image needs one label.",
+                slug="data-lengths" if len(images) else "data-empty",
+                seen=f"{len(images)} images, {len(labels)} labels",
+                needed="one label for each of one image or more",
+                hint="Give images [N, C, H, W] and labels [N].",
+            )
         right, low, high = 0, float("inf"), -float("inf")
         for start in range(0, len(images), batch):
             x = images[start : start + batch].to(self.device)
@@ -239,7 +250,9 @@ class Classifier:
         return check
 
     def _preprocess(self, x: Tensor) -> Tensor:
-        inputs = x.to(self.device, self._dtype)
+        # A copy wherever nothing else makes one: a network may write into its input, and the hook that counts
+        # must not stay on a tensor of the caller's.
+        inputs = x.to(self.device, self._dtype, copy=self._mean is None and self._std is None)
         for name, stat in (("mean", self._mean), ("std", self._std)):
             if stat is not None and len(stat) not in (1, x.shape[1]):
                 raise ModelError(
@@ -264,8 +277,7 @@ class Classifier:
                 hint="Say where they are: Classifier(net, answer=lambda out: out[0])",
             )
         if self.gives == "met" and out.ndim == 1 and self.labels is not None:
-            # A model that tells its label alone is one that is certain: log-probabilities 0 and -inf.
-            return nn.functional.one_hot(out.long(), len(self.labels)).to(x.dtype).log()
+            return self._certain(out.long(), x)
         if out.ndim == 1 or (out.ndim == 2 and out.shape[1] == 1):
             odds = out.reshape(-1)
             out = torch.stack([torch.zeros_like(odds), odds], 1)
@@ -287,6 +299,27 @@ class Classifier:
                 hint="Give one label for each output of the network, in its order.",
             )
         return out.to(x.dtype) if out.dtype != x.dtype else out
+
+    def _certain(self, said: Tensor, x: Tensor) -> Tensor:
+        """A model that tells its label alone is one that is certain: log-probabilities 0 and -inf."""
+        names = self.labels or ()
+        if len(said) != len(x):
+            raise ModelError(
+                "The network does not tell one label an image.",
+                slug="model-shape",
+                seen=f"{len(said)} labels for {len(x)} images",
+                needed=f"[{len(x)}]",
+                hint="Return labels [N], int64.",
+            )
+        if len(said) and not 0 <= int(said.min()) <= int(said.max()) < len(names):
+            raise ModelError(
+                "The network tells labels that have no name.",
+                slug="model-classes",
+                seen=f"labels from {int(said.min())} to {int(said.max())}",
+                needed=f"0 to {len(names) - 1}: there are {len(names)} names",
+                hint="Give one name for each class, in the order of their numbers from 0.",
+            )
+        return nn.functional.one_hot(said, len(names)).to(x.dtype).log()
 
     def _count_backward(self, _: Tensor) -> None:
         self.counts.backward += 1
@@ -317,7 +350,10 @@ class Classifier:
                         seen=f"a {type(out).__name__}",
                         hint="Choose a layer inside it: Classifier.layers lists them all.",
                     )
-                seen[name] = out
+                if name not in seen:
+                    # A module that is used twice speaks first once, whether or not the pass goes on after it; the
+                    # copy keeps what it said from a layer that works in place.
+                    seen[name] = out.clone()
                 if stop is not None and len(seen) == stop:
                     raise _Reached
 
