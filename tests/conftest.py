@@ -62,7 +62,7 @@ def refuses():
     @contextmanager
     def check(kind, slug, seen=True):
         with pytest.raises(kind) as caught:
-            yield
+            yield caught
         error = caught.value
         assert error.slug == slug
         assert error.hint
