@@ -175,7 +175,7 @@ class Probe:
             if query is None:
                 return
             answer, seen = read(self.objective, classifier, domain, query, self.batch, images)
-            rows, ahead, state = stand(state, query, answer, domain, self.until, self.objective.looks)
+            rows, ahead, state = stand(state, query, answer, domain, self.until, self.objective.cost(query.draw))
             answer = replace(answer, won=torch.where(ahead, rows, -1))
             domain = replace(domain, best=state["best"])
             told = self.optimizer.tell(state["optimizer"], domain, query, answer)
@@ -229,7 +229,7 @@ class Probe:
         seconds, queries = self.budget.seconds, self.budget.queries
         if seconds is not None and state["seconds"] >= seconds:
             return None
-        cost = self.objective.looks
+        cost = self.objective.cost(query.draw)
         if query.owner is ALL:
             spent = int(state["queries"].max())
             over = queries is not None and spent + len(query) * cost > queries

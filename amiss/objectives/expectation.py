@@ -38,6 +38,10 @@ class EOT(Objective):
         self.objective, self.transforms, self.n, self.share = objective, tuple(transforms), n, share
         self.looks = 2 * n * objective.looks
 
+    def cost(self, draw: int | Tensor | None) -> int:
+        """The n judging views, and n fresh ones where a draw is given."""
+        return self.n * self.objective.looks * (1 if draw is None else 2)
+
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Prepare the objective."""
         return self.objective.prepare(classifier, task)
@@ -64,5 +68,9 @@ class EOT(Objective):
                 view = transform(view, fold(turn, place))
             views.append(view)
             keys.append(turn)
-        y = self.objective.read(classifier, torch.cat(views), torch.cat(keys), draw)
+        turns = draw.repeat(self.n) if isinstance(draw, Tensor) and draw.ndim else draw
+        y = self.objective.read(classifier, torch.cat(views), torch.cat(keys), turns)
         return leaves(y, lambda t: t.reshape(self.n, len(x), *t.shape[1:]).movedim(0, 1))
+
+    def __repr__(self) -> str:
+        return f"EOT({self.objective!r}, {list(self.transforms)!r}, n={self.n}, share={self.share})"

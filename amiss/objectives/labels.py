@@ -160,4 +160,12 @@ def with_target(task: Task, target: int | str | None, classifier: Classifier) ->
                 hint=f"Close names: {', '.join(close)}" if close else "Give the labels to Classifier.",
             )
         target = names.index(target)
+    if target < 0 or (names and target >= len(names)):
+        raise UsageError(
+            f"There is no class {target}.",
+            slug="class-unknown",
+            seen=f"{len(names)} classes" if names else "a number below 0",
+            needed=f"0 to {len(names) - 1}" if names else "0 or more",
+            hint="Number the classes from 0 in the order of the classifier's outputs, or give a name.",
+        )
     return replace(task, target=torch.full_like(task.key, target))

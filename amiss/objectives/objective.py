@@ -20,7 +20,7 @@ class Objective:
 
     Attributes:
         layers: What one pass must bring: names of layers, "answer" for the logits.
-        looks: Images that one reading costs.
+        looks: Images that one reading costs at the most.
     """
 
     layers: tuple[str, ...] = ("answer",)
@@ -30,6 +30,10 @@ class Objective:
     def one_pass(self) -> bool:
         """Whether `read` is one plain pass, which a sum can share."""
         return type(self).read is Objective.read
+
+    def cost(self, draw: int | Tensor | None) -> int:
+        """Images that one reading with this draw costs; a judgement alone (None) may cost less than others."""
+        return self.looks
 
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Compute once what every score needs (a guide's features, the number of a named class)."""
@@ -80,7 +84,9 @@ class Objective:
 
     def __repr__(self) -> str:
         given = ", ".join(
-            f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | None) and k[0] != "_"
+            f"{k}={v!r}"
+            for k, v in vars(self).items()
+            if isinstance(v, int | float | str | None) and k[0] != "_" and not hasattr(Objective, k)
         )
         return f"{type(self).__name__}({given})"
 
@@ -94,7 +100,20 @@ class Sum(Objective):
         )
         self.layers = tuple(dict.fromkeys(name for part in self.parts for name in part.layers))
         self._own = [part for part in self.parts if not part.one_pass]
-        self.looks = (len(self._own) < len(self.parts)) + sum(part.looks for part in self._own)
+        self.looks = self._shared + sum(part.looks for part in self._own)
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether every part needs no more than a pass, so that a larger sum can share it."""
+        return not self._own
+
+    @property
+    def _shared(self) -> int:
+        return int(len(self._own) < len(self.parts))
+
+    def cost(self, draw: int | Tensor | None) -> int:
+        """The pass that is shared, and what the other parts cost."""
+        return self._shared + sum(part.cost(draw) for part in self._own)
 
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Prepare every part."""
@@ -104,11 +123,15 @@ class Sum(Objective):
 
     def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
         """One pass for all parts that need no more than a pass, and the others' own readings."""
-        outputs = classifier.outputs(x, self.layers) if len(self._own) < len(self.parts) else {}
+        outputs = classifier.outputs(x, self.layers) if self._shared else {}
         return {
             str(i): part.read(classifier, x, key, draw) if part in self._own else part.view(outputs)
             for i, part in enumerate(self.parts)
         }
+
+    def view(self, outputs: View) -> View:
+        """View every part."""
+        return {str(i): part.view(outputs) for i, part in enumerate(self.parts)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         """Losses added, met where all are."""
@@ -134,6 +157,10 @@ class Scaled(Objective):
         """Whether the part's `read` is one plain pass."""
         return self.part.one_pass
 
+    def cost(self, draw: int | Tensor | None) -> int:
+        """What the part costs."""
+        return self.part.cost(draw)
+
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Prepare the part."""
         return self.part.prepare(classifier, task)
@@ -152,7 +179,7 @@ class Scaled(Objective):
         return self.factor * loss, met
 
     def __repr__(self) -> str:
-        return f"{self.factor} * {self.part!r}"
+        return f"{self.factor} * ({self.part!r})" if isinstance(self.part, Sum) else f"{self.factor} * {self.part!r}"
 
 
 def leaves(y: View, change: Callable[[Tensor], Tensor]) -> View:

@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from amiss.errors import ContractError
 from amiss.spaces.space import Space
 from amiss.task import Task
 
@@ -43,7 +44,13 @@ class Latent(Space):
 
     def prepare(self, task: Task) -> Task:
         """Encode every image once and decode its code once."""
-        assert task.image is not None  # noqa: S101 - the domain has refused tasks without images
+        if task.image is None:
+            raise ContractError(
+                "A change of the latent code starts from an image, and the task has none.",
+                slug="contract-no-image",
+                seen="a task without images, such as am.classes(classifier)",
+                hint="Give images, or search from nothing with Pixels(shape=...) or a space that evolves.",
+            )
         with torch.no_grad():
             z = self.model.encode(task.image)
             return task.adding(z=z, gz=self.model.decode(z))
@@ -65,5 +72,5 @@ class Latent(Space):
         if bool(still.any()):
             at_rest = still.reshape(-1, *[1] * (change.ndim - 1))
             change = torch.where(at_rest, change - change.detach(), change)
-        assert task.image is not None  # noqa: S101
+        assert task.image is not None  # noqa: S101 - prepare has seen to it
         return task.image + change
