@@ -1,3 +1,95 @@
-"""amiss: see where an image classifier goes amiss, why, and what would put it right."""
+"""amiss: see where an image classifier goes amiss, why, and what would put it right.
 
-from amiss._version import __version__ as __version__
+The public names, each imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from amiss._version import __version__
+
+if TYPE_CHECKING:
+    from amiss import data as data
+    from amiss import errors as errors
+    from amiss import recipes as recipes
+    from amiss import transforms as transforms
+    from amiss.audit import Plan as Plan
+    from amiss.audit import run_audit as run_audit
+    from amiss.classifier import Classifier as Classifier
+    from amiss.constraints import L1 as L1
+    from amiss.constraints import L2 as L2
+    from amiss.constraints import Box as Box
+    from amiss.constraints import Constraint as Constraint
+    from amiss.constraints import LatentNorm as LatentNorm
+    from amiss.constraints import Linf as Linf
+    from amiss.constraints import Mask as Mask
+    from amiss.constraints import Quantized as Quantized
+    from amiss.constraints import Unconstrained as Unconstrained
+    from amiss.data import open_data as open_data
+    from amiss.objectives import EOT as EOT
+    from amiss.objectives import Avoid as Avoid
+    from amiss.objectives import Become as Become
+    from amiss.objectives import Confidence as Confidence
+    from amiss.objectives import Objective as Objective
+    from amiss.objectives import Says as Says
+    from amiss.optimizers import Adam as Adam
+    from amiss.optimizers import Momentum as Momentum
+    from amiss.optimizers import Optimizer as Optimizer
+    from amiss.optimizers import Sign as Sign
+    from amiss.optimizers import Then as Then
+    from amiss.probe import Budget as Budget
+    from amiss.probe import Probe as Probe
+    from amiss.recipes import classes as classes
+    from amiss.report import write_report as write_report
+    from amiss.result import Outcome as Outcome
+    from amiss.result import Result as Result
+    from amiss.spaces import Latent as Latent
+    from amiss.spaces import Pixels as Pixels
+    from amiss.spaces import Space as Space
+    from amiss.task import ALL as ALL
+    from amiss.task import Answer as Answer
+    from amiss.task import Query as Query
+    from amiss.task import Task as Task
+    from amiss.training import load_model as load_model
+
+_HOMES = {
+    "classifier": ("Classifier",),
+    "constraints": (
+        "Box",
+        "Constraint",
+        "L1",
+        "L2",
+        "LatentNorm",
+        "Linf",
+        "Mask",
+        "Quantized",
+        "Unconstrained",
+    ),
+    "data": ("open_data",),
+    "objectives": ("EOT", "Avoid", "Become", "Confidence", "Objective", "Says"),
+    "optimizers": ("Adam", "Momentum", "Optimizer", "Sign", "Then"),
+    "probe": ("Budget", "Probe"),
+    "recipes": ("classes",),
+    "report": ("write_report",),
+    "result": ("Outcome", "Result"),
+    "spaces": ("Latent", "Pixels", "Space"),
+    "task": ("ALL", "Answer", "Query", "Task"),
+    "audit": ("Plan", "run_audit"),
+    "training": ("load_model",),
+}
+_MODULES = ("errors", "recipes", "transforms")
+_PLACES = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted((*_PLACES, *_MODULES))]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(f"amiss.{_PLACES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"amiss.{name}")
+    raise AttributeError(f"module 'amiss' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

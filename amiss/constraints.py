@@ -50,6 +50,10 @@ class Constraint:
         """The nearest point of the set, or one near it, [R, ...]."""
         return v
 
+    def shown(self, x: Tensor) -> Tensor:
+        """What the network sees of images [R, C, H, W] in the set; their gradient passes straight through."""
+        return x
+
     def penalty(self, v: Tensor, task: Task) -> Tensor:
         """A cost added to the value [R]; 0 where the constraint is hard."""
         return v.new_zeros(len(v))
@@ -241,9 +245,10 @@ class Box(Constraint):
 
 
 class Quantized(Constraint):
-    """Values on the lattice that a file can hold: multiples of 1 / (levels - 1).
+    """The network sees what a file can hold: multiples of 1 / (levels - 1).
 
-    The gradient passes straight through the rounding.
+    The search itself goes on between them, or steps shorter than a level would never leave the ground. A size may
+    so exceed its bound by half a level, and not at all where the bound is a whole number of levels.
     """
 
     def __init__(self, levels: int = 256) -> None:
@@ -257,10 +262,11 @@ class Quantized(Constraint):
             )
         self.levels = levels
 
-    def project(self, v: Tensor, task: Task) -> Tensor:
-        """Round to the lattice."""
+    def shown(self, x: Tensor) -> Tensor:
+        """Round to the nearest level."""
         top = self.levels - 1
-        return v + ((v.detach() * top).round() / top - v.detach())
+        rounded = (x.detach() * top).round() / top
+        return rounded + (x - x.detach()) if x.requires_grad else rounded
 
 
 class Mask(Constraint):

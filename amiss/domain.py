@@ -56,12 +56,14 @@ class Domain:
         return self.space.start(self.task, k)
 
     def decode(self, p: Any, owner: Tensor) -> Tensor:
-        """Images [R, C, H, W] in [0, 1]."""
+        """Images [R, C, H, W] in [0, 1], as the network is to see them."""
         task = self.rows(owner)
         x = self.space.decode(task, p)
-        if self.space.images:
-            return x  # projected as parameters already; a second projection would bend the gradient
-        return self._images(x, task)
+        if not self.space.images:  # else projected as parameters already; a second time would bend the gradient
+            x = self._images(x, task)
+        for part in self.constraint.parts:
+            x = part.shown(x)
+        return x
 
     def project(self, p: Any, owner: Tensor) -> Any:
         """Parameters moved into the set."""

@@ -213,8 +213,9 @@ class Recorder:
 
     def paths(self, best: Tensor) -> tuple[Trajectory, ...]:
         """The trajectories; `best` [n, C, H, W] closes each."""
-        turns = torch.tensor([row[0] for row in self._rows])
-        rows, met, size, loss = (torch.stack([r[k] for r in self._rows]).cpu() for k in range(1, 5))
+        turns = torch.tensor([turn for turn, *_ in self._rows])
+        columns: list[list[Tensor]] = [list(column) for column in zip(*(row[1:] for row in self._rows), strict=True)]
+        rows, met, size, loss = (torch.stack(column).cpu() for column in columns)
         last = (best * 255).round().to(torch.uint8).cpu()
         paths = []
         for i in range(len(best)):

@@ -1,5 +1,6 @@
 """The report: one offline HTML file that shows what was found."""
 
-from amiss.report.build import build as build
+from amiss.report.build import build
+from amiss.report.of_result import write_report
 
-__all__ = ["build"]
+__all__ = ["build", "write_report"]

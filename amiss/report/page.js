@@ -88,7 +88,7 @@ function overview() {
   return [
     el("h1", { tabindex: "-1" }, named(DATA.sentence)),
     el("p", { class: "lead" }, named(DATA.model), " on ", named(DATA.data), `. ${count(counts.images)} images: ${count(counts.right)} right, ${count(counts.wrong)} wrong, ${count(counts.unreadable)} unreadable.`,
-      DATA.verified ? ` Of ${count(DATA.verified.shown)} successes shown here, ${count(DATA.verified.held)} held when judged again from the bytes on disk.` : null),
+      DATA.verified ? ` Of ${count(DATA.verified.claimed)} successes that the searches claimed, ${count(DATA.verified.held)} held when judged again from the bytes on disk; no other is counted.` : null),
     el("dl", { class: "tiles" }, (DATA.tiles || []).map((tile) => el("div", { class: "tile" },
       el("dt", {}, named(tile.label)), el("dd", { class: "value" }, named(tile.value)), el("dd", { class: "note" }, named(tile.note ?? ""))))),
     (DATA.notices || []).length ? el("div", { class: "notices" }, DATA.notices.map((notice) => el("div", { class: "notice " + (notice.level === "warning" ? "warning" : "info") },
@@ -300,7 +300,7 @@ function begin() {
   const short = (value) => String(value).slice(0, 12);
   const fact = (title, value) => (value ? el("div", {}, title, el("b", { class: "name" }, value)) : null);
   $("facts").append(...[fact("Model", DATA.model), fact("Data", DATA.data), fact("Data fingerprint", DATA.fingerprints?.data && short(DATA.fingerprints.data)), fact("Made", (DATA.created || "").slice(0, 10)),
-    DATA.verified ? fact("Verified from disk", `${count(DATA.verified.held)} of ${count(DATA.verified.shown)}`) : null,
+    DATA.verified ? fact("Verified from disk", `${count(DATA.verified.held)} of ${count(DATA.verified.claimed)}`) : null,
     DATA.cases.length ? el("label", { class: "check" }, el("input", { type: "checkbox", id: "keys" }), "Single-key shortcuts") : null].filter(Boolean));
   if ($("keys")) $("keys").checked = true;
   document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));

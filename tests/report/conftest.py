@@ -126,7 +126,7 @@ def draw_run(folder: Path, cases: int = 8, frames: int = 9, side: int = 28) -> d
         ],
         "counts": {"images": 5000, "right": 4588, "wrong": 412, "unreadable": 0},
         "outcomes": {"LSE": {"met": met, "exhausted": cases - met}, "Pixel PGD": {"met": cases}},
-        "verified": {"shown": met, "held": met},
+        "verified": {"claimed": met, "held": met},
         "table_title": "Error rate by attribute",
         "table_head": ["Attribute", "Images", "Wrong", "Error rate"],
         "table": [["long hair", 1200, 310, "25.8 %"], ["short hair", 3800, 102, "2.7 %"]],

@@ -1,0 +1,82 @@
+"""What nonsense a classifier is certain about: for each class, a grey image pushed up the gradient."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.data import to_bytes
+from amiss.probe import Probe
+from amiss.recipes import classes, fool_gradient
+from amiss.result import Result
+from amiss.trust import verify
+
+__all__ = ["Fooling", "fool"]
+
+
+@dataclass(frozen=True)
+class Fooling:
+    """Nonsense by class.
+
+    Attributes:
+        classes: The classes tried.
+        result: One outcome a class.
+        probe: What searched.
+        claimed: Successes before their files were read.
+        verified: Whether each success holds in the bytes on disk [k].
+        confidence: The classifier's confidence in each file [k].
+        paths: The files, relative to the run folder.
+        total: How many classes there are.
+    """
+
+    classes: tuple[int, ...]
+    result: Result
+    probe: Probe
+    claimed: int
+    verified: Tensor
+    confidence: Tensor
+    paths: tuple[str, ...]
+    total: int
+
+
+def fool(
+    classifier: Classifier,
+    shape: tuple[int, ...],
+    out: Path,
+    most: int,
+    batch: int,
+    seed: int,
+    tell: Callable[[str, int, int], None],
+) -> Fooling:
+    """Fool every class, or `most` of them evenly spaced.
+
+    Args:
+        classifier: Who is fooled.
+        shape: Shape (C, H, W) of an image.
+        out: Run folder.
+        most: At most so many classes.
+        batch: Rows a pass.
+        seed: Of the probe.
+        tell: Progress.
+    """
+    total = len(classifier.labels or ())
+    chosen = torch.linspace(0, total - 1, min(total, most)).round().long().unique().tolist()
+    task = classes(classifier, chosen)
+    probe = fool_gradient(shape, seed=seed, batch=batch)
+
+    def progress(done: int, n: int, met: int) -> None:
+        tell(f"Fooling each class ({met} so far)", done, n)
+
+    result = probe.run(classifier, task, progress=progress)
+    (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
+    paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)
+    held = verify(probe, classifier, task, result.images, [out / path for path in paths])
+    rounded = to_bytes(result.images).to(torch.float32) / 255
+    with torch.no_grad():
+        logits = torch.cat([classifier.outputs(x)["answer"].cpu() for x in rounded.split(batch)])
+    confidence = logits.softmax(1)[torch.arange(len(chosen)), torch.tensor(chosen)]
+    claimed = int(result.met.sum())
+    return Fooling(tuple(chosen), result, probe, claimed, result.met & held, confidence, paths, total)

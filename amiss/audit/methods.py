@@ -1,0 +1,75 @@
+"""What was done, with settings and references: the last page of a report."""
+
+from typing import Any
+
+from amiss.audit.audit import Audit
+
+__all__ = ["methods"]
+
+
+def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
+    """One entry a method: name, text, settings, reference."""
+    plan, found = audit.plan, []
+    if "LSE" in audit.repairs:
+        found.append(
+            _method(
+                "LSE",
+                "The code of a wrong image is changed until the answer is right by the margin; the change of the "
+                "decoded image is added to the image, so that what the decoder cannot draw is not lost.",
+                {"probe": audit.repairs["LSE"].result.probe, "decoder": audit.decoder, "margin": plan.margin},
+                "Zoetmulder et al. (2018), latent sympathetic examples; Lee et al. (2015), difference target "
+                "propagation, eq. 15",
+            )
+        )
+        found.append(
+            _method(
+                "LSE, plain decoding",
+                "The same search, but the repaired image is the decoded code itself: what the decoder cannot draw "
+                "is lost, so the change is larger.",
+                {"probe": audit.repairs["LSE, plain decoding"].result.probe},
+                "Zoetmulder et al. (2018), latent sympathetic examples",
+            )
+        )
+    found.append(
+        _method(
+            "Pixel PGD",
+            "The contrast: steps along the gradient in the pixels themselves. Its changes are always smaller, "
+            "and they need not mean anything.",
+            {"probe": audit.repairs["Pixel PGD"].result.probe},
+            "Madry et al. (2018), towards deep learning models resistant to adversarial attacks, eq. 2.2",
+        )
+    )
+    if audit.robustness is not None:
+        settings = {"radii": [f"{e * 255:g}/255" for e in audit.robustness.epsilons], "images": audit.robustness.n}
+        found.append(
+            _method(
+                "Robustness",
+                "Projected gradient steps in L_inf on a sample of all images, each radius in turn; what a smaller "
+                "radius broke stays broken. A gradient attack bounds the true robustness from above only. Intervals "
+                "are Wilson's, 95 %.",
+                {**settings, "steps": audit.robustness.steps},
+                "Madry et al. (2018), eq. 2.2; Wilson (1927), probable inference",
+            )
+        )
+    found.append(
+        _method(
+            "Fooling by gradient",
+            "From an even grey, sign steps up the gradient of a class until the classifier is certain of it.",
+            {"probe": audit.fooling.result.probe},
+            "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.3",
+        )
+    )
+    found.append(
+        _method(
+            "Verification",
+            "Every success was written as an 8-bit PNG, read back from disk and judged again by the same objective, "
+            "margin included; one that its file does not hold is not counted.",
+            {"judge": judge or "none given"},
+            "Carlini et al. (2019), on evaluating adversarial robustness",
+        )
+    )
+    return found
+
+
+def _method(name: str, text: str, settings: dict[str, Any], reference: str) -> dict[str, Any]:
+    return {"name": name, "text": text, "settings": settings, "reference": reference}

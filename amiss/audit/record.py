@@ -1,0 +1,314 @@
+"""What an audit found, as plain values and pictures on disk: what a report is built from."""
+
+from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.audit.audit import Audit
+from amiss.audit.fooling import Fooling
+from amiss.audit.methods import methods
+from amiss.audit.repairs import Repairs
+from amiss.classifier import Classifier
+from amiss.data import write_png
+from amiss.repro import versions
+
+__all__ = ["record", "sentence", "summary"]
+
+_CASES = 24
+
+
+def record(
+    audit: Audit, classifier: Classifier, out: Path, *, model: str, data: str, command: str, judge: str = ""
+) -> dict[str, Any]:
+    """The audit as JSON values; the pictures it names are written under `out`.
+
+    Args:
+        audit: What was found.
+        classifier: Who was audited: it names every frame.
+        out: Run folder.
+        model: How the model is called.
+        data: How the data are called.
+        command: What makes this record again.
+        judge: How the judge is called, if there was one.
+    """
+    names = _names(audit, classifier)
+    claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
+    counts = {"images": len(audit.images) + len(audit.images.unreadable), "right": int(audit.right.sum())}
+    counts |= {"wrong": int((~audit.right).sum()), "unreadable": len(audit.images.unreadable)}
+    curve = audit.robustness
+    claimed, held = sum(part.claimed for part in claims), sum(int(part.verified.sum()) for part in claims)
+    return {
+        "title": f"Audit of {model}",
+        "sentence": sentence(audit),
+        "model": model,
+        "data": data,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": audit.plan.seed,
+        "command": command,
+        "fingerprints": {"model": classifier.fingerprint, "data": audit.images.fingerprint},
+        "versions": versions(),
+        "figures": summary(audit),
+        "tiles": _tiles(audit),
+        "notices": [{"level": level, "title": title, "text": text} for level, title, text in audit.notices],
+        "counts": counts,
+        "outcomes": {name: part.result.counts for name, part in audit.repairs.items()},
+        "verified": {"claimed": claimed, "held": held},
+        **_table(audit),
+        "cases": _cases(audit, classifier, names, out),
+        "robustness": None
+        if curve is None
+        else {
+            "epsilons": list(curve.epsilons),
+            "accuracy": list(curve.accuracy),
+            "low": [low for low, _ in curve.intervals],
+            "high": [high for _, high in curve.intervals],
+            "n": curve.n,
+            "unit": "pixel values in [0, 1]",
+            "method": f"PGD in L_inf, {curve.steps} steps, judged after rounding to 8 bits",
+        },
+        "fooled": [
+            {
+                "class": names[c],
+                "confidence": float(audit.fooling.confidence[i]),
+                "image": audit.fooling.paths[i],
+                "verified": bool(audit.fooling.verified[i]),
+                "steps": audit.fooling.result.outcomes[i].first,
+            }
+            for i, c in enumerate(audit.fooling.classes)
+        ],
+        "fooled_note": _fooled_note(audit),
+        "methods": methods(audit, judge),
+        "plan": asdict(audit.plan),
+    }
+
+
+def summary(audit: Audit) -> dict[str, float]:
+    """The figures of an audit by name, for gates and benches; those that could not be measured are left out."""
+    wrong, n = int((~audit.right).sum()), len(audit.images)
+    figures: dict[str, float] = {"images": n, "accuracy": 1 - wrong / n, "mistakes": wrong}
+    labels = audit.images.labels
+    assert labels is not None  # noqa: S101 - an audit has labels
+    for name, part in audit.repairs.items():
+        slug = {"LSE": "lse", "Pixel PGD": "pixel"}.get(name, "lse_plain")
+        figures[f"{slug}_repaired"] = part.share
+        if bool(part.verified.any()):
+            figures[f"{slug}_l2"] = part.l2
+        agreement = part.agreement(labels[audit.mistakes])
+        if agreement is not None:
+            figures[f"{slug}_judge_agreement"] = agreement
+        if part.judged_before is not None and len(part.judged_before):
+            figures["judge_before"] = float((part.judged_before == labels[audit.mistakes]).double().mean())
+    if audit.gate is not None:
+        figures |= {"decoder_explained": audit.gate.explained, "decoder_agreement": audit.gate.agreement}
+    if audit.robustness is not None:
+        for eps, share in zip(audit.robustness.epsilons[1:], audit.robustness.accuracy[1:], strict=True):
+            figures[f"robust_accuracy@{eps * 255:g}/255"] = share
+    claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
+    if claimed := sum(part.claimed for part in claims):
+        figures["verified_from_disk"] = sum(int(part.verified.sum()) for part in claims) / claimed
+    figures["classes_fooled"] = int(audit.fooling.verified.sum())
+    figures["classes_tried"] = len(audit.fooling.classes)
+    return figures
+
+
+def sentence(audit: Audit) -> str:
+    """What was found, in one plain sentence."""
+    figures = summary(audit)
+    wrong, n = int(figures["mistakes"]), len(audit.images)
+    if not wrong:
+        text = f"The model is right on all {n:,} images"
+    else:
+        text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%})"
+        if "lse_repaired" in figures:
+            text += (
+                f"; {figures['lse_repaired']:.0%} of {len(audit.mistakes):,} mistakes are put right by a small "
+                f"change along the manifold of such images (median L2 {figures.get('lse_l2', float('nan')):.2f})"
+            )
+        else:
+            text += (
+                f"; without a decoder to trust, {figures['pixel_repaired']:.0%} of {len(audit.mistakes):,} mistakes "
+                f"are put right in pixels alone (median L2 {figures.get('pixel_l2', float('nan')):.2f})"
+            )
+    curve = audit.robustness
+    if curve is not None:
+        clean, at = curve.accuracy[0], _telling(audit)
+        text += (
+            f"; changing no pixel by more than {curve.epsilons[at] * 255:g}/255 takes its accuracy from "
+            f"{clean:.0%} to {curve.accuracy[at]:.0%}"
+        )
+    fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
+    return text + f"; and for {fooled} of {tried} classes some nonsense makes it at least 99 % certain."
+
+
+def _telling(audit: Audit) -> int:
+    """The radius to name: the first that halves the accuracy, or else the largest."""
+    curve = audit.robustness
+    assert curve is not None  # noqa: S101
+    halved = [i for i, share in enumerate(curve.accuracy) if i and share <= curve.accuracy[0] / 2]
+    return halved[0] if halved else len(curve.accuracy) - 1
+
+
+def _tiles(audit: Audit) -> list[dict[str, str]]:
+    figures = summary(audit)
+    method = "LSE" if "LSE" in audit.repairs else "Pixel PGD"
+    part = audit.repairs[method]
+    k = len(audit.mistakes)
+    repaired = {
+        "label": "Mistakes repaired",
+        "value": f"{part.share:.0%}" if k else "none",
+        "note": f"of {k:,}, {method}",
+    }
+    size = {
+        "label": "Size of a repair",
+        "value": f"{part.l2:.2f}" if bool(part.verified.any()) else "none",
+        "note": f"median L2 of the change, {method}",
+    }
+    curve = audit.robustness
+    robust = {"label": "Accuracy under attack", "value": "none", "note": "nothing was right to begin with"}
+    if curve is not None:
+        at = _telling(audit)
+        robust["value"] = f"{curve.accuracy[at]:.0%}"
+        robust["note"] = f"within {curve.epsilons[at] * 255:g}/255 in L_inf; {curve.accuracy[0]:.0%} untouched"
+    fooled = {
+        "label": "Classes fooled",
+        "value": f"{figures['classes_fooled']:.0f} of {figures['classes_tried']:.0f}",
+        "note": "certain of nonsense at 99 % or more",
+    }
+    return [repaired, size, robust, fooled]
+
+
+def _cases(audit: Audit, classifier: Classifier, names: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
+    images, labels = audit.images, audit.images.labels
+    assert labels is not None  # noqa: S101
+    cases = []
+    for k in _varied(audit):
+        i = int(audit.mistakes[k])
+        case_id = f"{images.ids[i][:16]}-{i}"
+        original = f"images/original/{case_id}.png"
+        (out / original).parent.mkdir(parents=True, exist_ok=True)
+        write_png(out / original, images.pixels[i])
+        first = next(iter(audit.repairs.values()))
+        verified = bool(first.verified[k])
+        judged = first.judged_before
+        cases.append(
+            {
+                "id": case_id,
+                "name": images.names[i],
+                "true": names[int(labels[i])],
+                "predicted": names[int(audit.predicted[i])],
+                "repaired_as": names[int(labels[i])] if verified else None,
+                "outcome": first.result.outcomes[k].status,
+                "verified": verified,
+                "original": original,
+                "judge": None if judged is None else names[int(judged[k])],
+                "repairs": [
+                    _repair(name, part, k, int(labels[i]), classifier, names, case_id, out)
+                    for name, part in audit.repairs.items()
+                ],
+            }
+        )
+    return cases
+
+
+def _repair(
+    name: str,
+    part: Repairs,
+    k: int,
+    label: int,
+    classifier: Classifier,
+    names: tuple[str, ...],
+    case_id: str,
+    out: Path,
+) -> dict[str, Any]:
+    """One method's repair of one case, with its frames named by the classifier."""
+    outcome, path = part.result.outcomes[k], part.result.trajectories[k]
+    folder = Path(part.paths[k]).parent / "frames"
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    files = [f"{folder.as_posix()}/{case_id}-{j:02d}.png" for j in range(len(path.frames))]
+    for file, frame in zip(files, path.frames, strict=True):
+        write_png(out / file, frame)
+    margins, answers = _margins(classifier, path.frames, label)
+    return {
+        "method": name,
+        "image": part.paths[k],
+        "outcome": outcome.status,
+        "l2": float(part.result.l2[k]),
+        "linf": float(part.result.linf[k]),
+        "steps": outcome.steps,
+        "margin": margins[-1],
+        "judge": None if part.judged is None else names[int(part.judged[k])],
+        "verified": bool(part.verified[k]),
+        "reason": outcome.reason,
+        "frames": files,
+        "frame_steps": path.frame_turns.tolist(),
+        "frame_margins": margins,
+        "frame_labels": [names[a] for a in answers],
+    }
+
+
+def _margins(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float], list[int]]:
+    """How far the true label's logit is ahead in each frame, and the classifier's answer."""
+    with torch.no_grad():
+        logits = classifier.outputs(frames.to(torch.float32) / 255)["answer"].cpu()
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    return (logits[:, label] - others.amax(1)).tolist(), logits.argmax(1).tolist()
+
+
+def _varied(audit: Audit) -> list[int]:
+    """Cases to show: the kinds of mistake in turn, the most frequent first."""
+    labels = audit.images.labels
+    assert labels is not None  # noqa: S101
+    kinds: dict[tuple[int, int], list[int]] = {}
+    for k, i in enumerate(audit.mistakes.tolist()):
+        kinds.setdefault((int(labels[i]), int(audit.predicted[i])), []).append(k)
+    columns = sorted(kinds.values(), key=len, reverse=True)
+    return [k for row in zip_longest(*columns) for k in row if k is not None][:_CASES]
+
+
+def _names(audit: Audit, classifier: Classifier) -> tuple[str, ...]:
+    """Names of the classes: the classifier's own, or, where these are bare numbers, the data's."""
+    own = classifier.labels or ()
+    if own == tuple(map(str, range(len(own)))) and len(audit.images.classes) == len(own):
+        return audit.images.classes
+    return own
+
+
+def _table(audit: Audit) -> dict[str, Any]:
+    """Error rates in the low and high half of every attribute, where the images bring a table."""
+    labels = audit.images.labels
+    if not audit.images.table or labels is None:
+        return {}
+    wrong, rows = ~audit.right, []
+    for name, values in audit.images.table.items():
+        high = values > (0.5 if set(values.unique().tolist()) <= {0.0, 1.0} else values.median())
+        for c in sorted(Counter(labels.tolist())):
+            halves = [wrong[(labels == c) & side].double() for side in (~high, high)]
+            if min(map(len, halves)) >= 20:
+                low_rate, high_rate = (float(half.mean()) for half in halves)
+                rows.append((abs(high_rate - low_rate), name, audit.images.classes[c], low_rate, high_rate))
+    rows.sort(key=lambda row: -row[0])
+    if not rows:
+        return {}
+    return {
+        "table_title": "Error rate by attribute",
+        "table_head": ["Attribute", "True class", "Wrong in the low half", "Wrong in the high half"],
+        "table": [[name, cls, f"{low:.0%}", f"{high:.0%}"] for _, name, cls, low, high in rows[:6]],
+        "table_note": "Counted from the table that came with the images; the six widest gaps.",
+    }
+
+
+def _fooled_note(audit: Audit) -> str:
+    part = audit.fooling
+    which = (
+        "every class"
+        if len(part.classes) == part.total
+        else f"{len(part.classes)} of {part.total} classes, evenly spaced"
+    )
+    return f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99 %."

@@ -1,0 +1,93 @@
+"""How little breaks a right answer: accuracy against the radius of an L_inf attack."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+
+from amiss.classifier import Classifier
+from amiss.data import to_bytes
+from amiss.recipes import pgd
+from amiss.task import Task
+
+__all__ = ["Robustness", "robustness", "wilson"]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Accuracy under attack.
+
+    Attributes:
+        epsilons: Radii, ascending; the first is 0.
+        right: Images still named correctly at each.
+        n: Images in all.
+        steps: Gradient steps of the attack.
+    """
+
+    epsilons: tuple[float, ...]
+    right: tuple[int, ...]
+    n: int
+    steps: int
+
+    @property
+    def accuracy(self) -> tuple[float, ...]:
+        """Share still right at each radius."""
+        return tuple(k / self.n for k in self.right)
+
+    @property
+    def intervals(self) -> tuple[tuple[float, float], ...]:
+        """95 % intervals of the shares."""
+        return tuple(wilson(k, self.n) for k in self.right)
+
+
+def robustness(
+    classifier: Classifier,
+    task: Task,
+    epsilons: Sequence[float],
+    steps: int,
+    batch: int,
+    seed: int,
+    tell: Callable[[str, int, int], None],
+) -> Robustness:
+    """Attack every image at every radius; what a smaller radius broke stays broken.
+
+    A success counts only if it is one after rounding to 8 bits.
+
+    Args:
+        classifier: Who is attacked.
+        task: Labeled images.
+        epsilons: L_inf radii, ascending.
+        steps: Gradient steps.
+        batch: Rows a pass.
+        seed: Of the probe.
+        tell: Progress.
+    """
+    assert task.image is not None and task.label is not None  # noqa: S101, PT018 - images with labels
+    answers = torch.cat([classifier.predict(x).cpu() for x in task.image.split(batch)])
+    standing = (answers == task.label).nonzero().flatten()
+    right = [len(standing)]
+    for i, eps in enumerate(epsilons):
+        tell(f"Attacking within {eps * 255:g}/255", i, len(epsilons))
+        probe = pgd(eps, steps, seed=seed, batch=batch)
+        part = task.rows(standing)
+        if len(part):
+            result = probe.run(classifier, part)
+            rounded = to_bytes(result.images).to(torch.float32) / 255
+            broken = probe.judge(classifier, probe.prepare(classifier, part), rounded)[1].cpu()
+            standing = standing[~broken]
+        right.append(len(standing))
+    return Robustness((0.0, *epsilons), tuple(right), len(task), steps)
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a share k / n.
+
+    References:
+        Wilson (1927), probable inference; Brown, Cai and DasGupta (2001), eq. 4.
+    """
+    if not n:
+        return 0.0, 1.0
+    p, zz = k / n, z * z / n
+    middle, half = (p + zz / 2) / (1 + zz), z * sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,48 @@
+"""The verbs, as one typer application."""
+
+from typing import Annotated
+
+import typer
+
+from amiss._version import __version__
+from amiss.cli.audit import audit
+from amiss.cli.bench import bench
+from amiss.cli.check import check
+from amiss.cli.demo import demo
+from amiss.cli.train import train
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="amiss",
+    help="See where an image classifier goes amiss, why, and what would put it right.",
+    epilog="Everywhere: --debug shows the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (demo, audit, check, train, bench):
+    app.command()(verb)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="print the version and stop")] = False) -> None:
+    """See where an image classifier goes amiss, why, and what would put it right."""
+    if show:
+        typer.echo(f"amiss {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code, and lets errors of ours through."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # Typer's usage errors know how to show themselves; everything else is for the caller.
+        show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+        if show is None or code is None:
+            raise
+        show()
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,189 @@
+"""Presets that papers name: each a probe, in a few lines.
+
+All of them show the network 8-bit images, so that a success is one in the file it is saved to; `levels=None`
+leaves images unrounded.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from amiss.classifier import Classifier
+from amiss.constraints import L2, Constraint, LatentNorm, Linf, Quantized, Unconstrained
+from amiss.errors import ContractError
+from amiss.objectives import Avoid, Become, Confidence, Objective
+from amiss.optimizers import Adam, Momentum, Optimizer, Sign
+from amiss.probe import Budget, Probe
+from amiss.spaces import Latent, Pixels
+from amiss.spaces.latent import Codec
+from amiss.task import Task
+
+__all__ = ["classes", "fgsm", "fool_gradient", "lse", "pgd"]
+
+
+def fgsm(
+    eps: float,
+    *,
+    target: int | str | None = None,
+    margin: float = 0.05,
+    seed: int = 0,
+    levels: int | None = 256,
+) -> Probe:
+    """One step by the sign of the gradient.
+
+    Args:
+        eps: L_inf radius, in pixel values of [0, 1].
+        target: A class to become; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        seed: Of the probe.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Goodfellow, Shlens and Szegedy (2015), explaining and harnessing adversarial examples, section 4.
+    """
+    return Probe(Pixels(), _wanted(target, margin), _file(Linf(eps), levels), Sign(eps), budget=Budget(1), seed=seed)
+
+
+def pgd(
+    eps: float | None,
+    steps: int = 40,
+    *,
+    norm: Literal["linf", "l2"] = "linf",
+    step: float | None = None,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    until: Literal["met", "budget"] = "met",
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Projected gradient steps from the image, stopped at the first success.
+
+    Args:
+        eps: Radius in the norm, in pixel values of [0, 1]; None leaves the change unbounded.
+        steps: Steps a sample.
+        norm: "linf" steps by the gradient's sign, "l2" along the gradient.
+        step: Length of a step; 2.5 eps / steps where left out.
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        until: "budget" goes on after a success.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Madry, Makelov, Schmidt, Tsipras and Vladu (2018), towards deep learning models resistant to adversarial
+        attacks, eq. 2.2.
+    """
+    if step is None:
+        if eps is None:
+            raise ContractError(
+                "Without a radius the length of a step must be given.",
+                slug="contract-step",
+                seen="eps=None, step=None",
+                hint="pgd(None, norm='l2', step=0.1)",
+            )
+        step = 2.5 * eps / steps
+    constraint = _file(Linf(eps) if norm == "linf" else L2(eps), levels)
+    optimizer: Optimizer = Sign(step) if norm == "linf" else Momentum(step, 0.0, "l2")
+    return Probe(Pixels(), _wanted(target, margin), constraint, optimizer, until, Budget(steps), seed, batch)
+
+
+def lse(
+    decoder: Codec,
+    *,
+    margin: float = 0.5,
+    lr: float = 0.05,
+    weight: float = 0.03,
+    steps: int = 100,
+    restarts: int = 1,
+    residual: bool = True,
+    until: Literal["met", "budget"] = "met",
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Latent sympathetic examples: the change along the decoder's manifold that makes a wrong answer right.
+
+    The samples' targets are their true labels: `images.misclassified(classifier)`.
+
+    Args:
+        decoder: Anything with encode and decode, trained on such images.
+        margin: How far the true label's logit must be ahead, in logits.
+        lr: Adam's step size in code units: smaller steps stop nearer the boundary.
+        weight: Penalty on the squared length of the code's change.
+        steps: Steps a sample.
+        restarts: Starts a sample, the first at no change and the others ever further off.
+        residual: x' = x + g(z + eps) - g(z); False shows g(z + eps) itself.
+        until: "met" stops at the first flip; "budget" goes on and keeps the smallest.
+        seed: Of the restarts.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Zoetmulder et al. (2018), latent sympathetic examples.
+    """
+    optimizer = Adam(lr, restarts=restarts, spread=1.0 if restarts > 1 else 0.0)
+    space, constraint = Latent(decoder, residual), _file(LatentNorm(weight), levels)
+    return Probe(space, Become(margin=margin), constraint, optimizer, until, Budget(steps), seed, batch)
+
+
+def fool_gradient(
+    shape: Sequence[int],
+    *,
+    confidence: float = 0.99,
+    step: float = 0.01,
+    steps: int = 100,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """From a grey image, by the sign of the gradient, to nonsense that the classifier is sure of.
+
+    Run it over `classes(classifier)`: one sample a class.
+
+    Args:
+        shape: Shape (C, H, W) of an image.
+        confidence: Softmax probability to reach.
+        step: How far a pixel moves in one step.
+        steps: Steps a class.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.3 (gradient ascent).
+    """
+    space, constraint = Pixels(shape), _file(Unconstrained(), levels)
+    return Probe(space, Confidence(confidence), constraint, Sign(step), "met", Budget(steps), seed, batch)
+
+
+def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:
+    """One sample a class, without images: what fooling probes run over.
+
+    Args:
+        classifier: Its labels must be known, by name or from a pass.
+        only: The classes wanted; all of them where left out.
+    """
+    if only is None:
+        if classifier.labels is None:
+            raise ContractError(
+                "The number of classes is not known yet.",
+                slug="contract-classes",
+                seen="a classifier without labels that has answered nothing so far",
+                hint="Classifier(net, labels=[...]), or classifier.check(images, labels) first.",
+            )
+        only = range(len(classifier.labels))
+    target = torch.tensor(list(only), dtype=torch.int64)
+    return Task(key=target, target=target)
+
+
+def _wanted(target: int | str | None, margin: float) -> Objective:
+    if target is None:
+        return Avoid(margin)
+    return Become(None if target == "task" else target, margin)
+
+
+def _file(constraint: Constraint, levels: int | None) -> Constraint:
+    return constraint if levels is None else constraint & Quantized(levels)

@@ -1,0 +1,87 @@
+"""What must hold before a figure is believed: successes read back from disk, decoders that keep what matters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.data import read_image, to_bytes, write_png
+from amiss.probe import Probe
+from amiss.spaces.latent import Codec
+from amiss.task import Task
+
+__all__ = ["DecoderGate", "decoder_gate", "verify"]
+
+
+@dataclass(frozen=True)
+class DecoderGate:
+    """Whether a decoder may speak for a classifier's images.
+
+    Attributes:
+        explained: Share of the pixels' variance that reconstruction keeps, 1 - MSE / variance; at most 1.
+        agreement: Share of images that the classifier names alike before and after reconstruction.
+        threshold: What both must reach.
+    """
+
+    explained: float
+    agreement: float
+    threshold: float = 0.7
+
+    @property
+    def passed(self) -> bool:
+        """Whether both shares reach the threshold."""
+        return min(self.explained, self.agreement) >= self.threshold
+
+    def __str__(self) -> str:
+        return (
+            f"reconstruction keeps {self.explained:.0%} of the pixels' variance, and the classifier names "
+            f"{self.agreement:.0%} of the reconstructions as it names the images"
+        )
+
+
+def decoder_gate(
+    classifier: Classifier, decoder: Codec, images: Tensor, *, threshold: float = 0.7, batch: int = 256
+) -> DecoderGate:
+    """Measure what a decoder loses: if the classifier sees other images in g(e(x)), LSE speaks of those.
+
+    Args:
+        classifier: Who is asked.
+        decoder: Encoder e and decoder g.
+        images: Images [N, C, H, W] in [0, 1].
+        threshold: Share that both measures must reach.
+        batch: Images a pass.
+    """
+    error, same = 0.0, 0
+    mean = images.mean(0, keepdim=True)
+    spread = float((images - mean).double().square().sum())
+    with torch.no_grad():
+        for x in images.split(batch):
+            drawn = decoder.decode(decoder.encode(x)).clamp(0, 1)
+            error += float((drawn - x).double().square().sum())
+            same += int((classifier.predict(drawn) == classifier.predict(x)).sum())
+    explained = 1 - error / spread if spread > 0 else float(error == 0)
+    return DecoderGate(explained, same / len(images), threshold)
+
+
+def verify(probe: Probe, classifier: Classifier, task: Task, images: Tensor, paths: Sequence[Path]) -> Tensor:
+    """Write images, read them back from disk, and judge them by the probe's own objective.
+
+    Args:
+        probe: Whose objective judges.
+        classifier: Who is asked.
+        task: The samples of the images, as given to the probe.
+        images: Images [n, C, H, W] in [0, 1].
+        paths: Where each is written, as 8-bit PNG.
+
+    Returns:
+        Whether each is met by what the file holds [n].
+    """
+    if not paths:
+        return torch.zeros(0, dtype=torch.bool)
+    for path, image in zip(paths, to_bytes(images), strict=True):
+        write_png(path, image)
+    seen = torch.stack([read_image(path) for path in paths]).to(images.dtype) / 255
+    return probe.judge(classifier, probe.prepare(classifier, task), seen)[1].cpu()
