@@ -35,5 +35,5 @@ class Optimizer:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not hasattr(Optimizer, k))
         return f"{type(self).__name__}({given})"
