@@ -26,7 +26,6 @@ from amiss.probe import Budget, Probe
 from amiss.recipes import lse, pgd
 from amiss.spaces import Latent, Pixels
 from amiss.task import Task
-from amiss.task import Task
 from amiss.testing import LinearWorld
 from amiss.training import load_model, presets, train
 from amiss.transforms import Light, Noise

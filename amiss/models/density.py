@@ -52,12 +52,12 @@ class Bernoulli:
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Log probability of `x` [N, ...] in [0, 1] under logits of the same shape: [N], nats, at most 0."""
-        loss = F.binary_cross_entropy_with_logits(output.float(), x.float(), reduction="none")
+        loss = F.binary_cross_entropy_with_logits(_full(output), _full(x), reduction="none")
         return -loss.flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
         """Probability of a 1, in [0, 1]."""
-        return output.float().sigmoid()
+        return _full(output).sigmoid()
 
     def sample(self, output: Tensor, generator: torch.Generator) -> Tensor:
         """Zeros and ones."""
@@ -91,7 +91,7 @@ class Normal:
         return 1 if self.sigma is not None else 2
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        output = output.float()
+        output = _full(output)
         if self.sigma is not None:
             return output.sigmoid(), output.new_tensor(math.log(self.sigma))
         mean, log_sigma = output.chunk(2, dim=1)
@@ -100,7 +100,7 @@ class Normal:
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Log density of `x` [N, C, ...]: [N], nats, of any sign."""
         mean, log_sigma = self._split(output)
-        nats = -0.5 * ((x.float() - mean) / log_sigma.exp()) ** 2 - log_sigma - 0.5 * math.log(2 * math.pi)
+        nats = -0.5 * ((_full(x) - mean) / log_sigma.exp()) ** 2 - log_sigma - 0.5 * math.log(2 * math.pi)
         return nats.flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
@@ -112,6 +112,11 @@ class Normal:
         mean, log_sigma = self._split(output)
         noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         return mean + log_sigma.exp() * noise
+
+
+def _full(t: Tensor) -> Tensor:
+    """At least float32: likelihoods are not computed in reduced precision."""
+    return t.to(torch.promote_types(t.dtype, torch.float32))
 
 
 def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:

@@ -120,7 +120,9 @@ class ConvVAE(nn.Module):
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance [N, latent] of the code of images `x` [N, C, H, W] in [0, 1]."""
         self._check(x)
-        mean, log_variance = self.code(self.encoder(x)).float().chunk(2, dim=1)
+        code: Tensor = self.code(self.encoder(x))
+        # Reduced precision ends here; float64 stays what it is.
+        mean, log_variance = code.to(torch.promote_types(code.dtype, torch.float32)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12, 6)
 
     def encode(self, x: Tensor) -> Tensor:
