@@ -58,7 +58,8 @@ def decoder_gate(
     mean = images.mean(0, keepdim=True)
     spread = float((images - mean).double().square().sum())
     with torch.no_grad():
-        for x in images.split(batch):
+        for part in images.split(batch):
+            x = part.to(classifier.device)
             drawn = decoder.decode(decoder.encode(x)).clamp(0, 1)
             error += float((drawn - x).double().square().sum())
             same += int((classifier.predict(drawn) == classifier.predict(x)).sum())

@@ -135,7 +135,7 @@ def run_audit(
     chosen = _some(wrong, plan.mistakes, plan.seed)
     notices = [] if len(chosen) == len(wrong) else [_sampled(len(wrong), len(chosen))]
     notices += [("warning", f"Left out: {name}", message) for name, message in images.unreadable]
-    codec, source, why = _decoder(decoder, images, out, plan, tell)
+    codec, source, why = _decoder(decoder, images, out, plan, tell, classifier.device)
     gate = None
     if codec is not None:
         some = _some(torch.arange(len(images)), 2000, plan.seed)
@@ -169,11 +169,11 @@ def _answers(classifier: Classifier, images: Images, batch: int, tell: Progress)
 
 
 def _decoder(
-    given: Codec | None, images: Images, out: Path, plan: Plan, tell: Progress
+    given: Codec | None, images: Images, out: Path, plan: Plan, tell: Progress, device: torch.device
 ) -> tuple[Codec | None, str, str]:
     """The decoder, where it comes from, and, without one, why there is none."""
     if given is not None:
-        return given, "the decoder given", ""
+        return _moved(given, device), "the decoder given", ""
     n, height, width = len(images), *images.pixels.shape[2:]
     if n < plan.decoder_images:
         return (
@@ -197,7 +197,13 @@ def _decoder(
     trained = train(preset, images, out=out / "decoder", on_step=on_step)
     trained.save(out / "decoder.safetensors")
     model: Any = trained.model.eval()
-    return model, f"a decoder trained on these {n:,} images", ""
+    return _moved(model, device), f"a decoder trained on these {n:,} images", ""
+
+
+def _moved(codec: Any, device: torch.device) -> Codec:
+    """The decoder where the classifier is, if it is a module that can be moved."""
+    moved: Codec = codec.to(device) if isinstance(codec, torch.nn.Module) else codec
+    return moved
 
 
 def _some(rows: Tensor, most: int, seed: int) -> Tensor:
