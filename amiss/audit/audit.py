@@ -202,8 +202,9 @@ def _decoder(
 
 def _moved(codec: Any, device: torch.device) -> Codec:
     """The decoder where the classifier is, if it is a module that can be moved."""
-    moved: Codec = codec.to(device) if isinstance(codec, torch.nn.Module) else codec
-    return moved
+    if isinstance(codec, torch.nn.Module):
+        codec.to(device)
+    return codec
 
 
 def _some(rows: Tensor, most: int, seed: int) -> Tensor:
