@@ -11,7 +11,7 @@ from torch import Tensor
 from amiss.classifier import Classifier
 from amiss.constraints import Constraint
 from amiss.domain import Domain
-from amiss.errors import ContractError, UsageError
+from amiss.errors import ContractError, DataError, UsageError
 from amiss.objectives.objective import Objective
 from amiss.optimizers.optimizer import Optimizer
 from amiss.reading import read, take
@@ -19,7 +19,7 @@ from amiss.repro import fold
 from amiss.result import Recorder, Result
 from amiss.spaces.space import Space
 from amiss.standing import begin, outcome, rows_each, stand
-from amiss.task import ALL, Answer, Level, Query, State, Task, reaches
+from amiss.task import ALL, Answer, Level, P, Query, State, Task, reaches
 
 __all__ = ["Budget", "Probe", "Step"]
 
@@ -147,6 +147,7 @@ class Probe:
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Move the samples to the classifier, fold the seed into their keys, compute once what is needed."""
         task = task.to(classifier.device) if isinstance(classifier, Classifier) else task
+        _check_range(task)
         task = replace(task, key=fold(task.key, self.seed))
         return self.objective.prepare(classifier, self.space.prepare(task))
 
@@ -203,8 +204,8 @@ class Probe:
             found = torch.cat([domain.decode(take(best["p"], rows), rows) for rows in batches])
         # No optimizer is believed: what it calls met is judged once more, from the images themselves.
         held = best["met"] & self.judge(classifier, prepared, found)[1]
-        climbs = self.optimizer.wants in ("grad", "jacobian")
-        outcomes = tuple(outcome(state, i, bool(held[i]), climbs) for i in range(len(task)))
+        unmoved = _unmoved(best["p"], domain.start())
+        outcomes = tuple(outcome(state, i, bool(held[i]), unmoved[i]) for i in range(len(task)))
         paths = recorder.paths(found) if recorder is not None else ()
         return Result(task, found, best["p"], outcomes, paths, repr(self), time.monotonic() - began)
 
@@ -244,3 +245,24 @@ class Probe:
         if not bool((owner >= 0).any()):
             return None
         return query if owner is query.owner else replace(query, owner=owner)
+
+
+def _check_range(task: Task) -> None:
+    """Refuse images outside [0, 1]; a NaN ends its own sample later, and no other."""
+    for name, images in (("images", task.image), ("guides", task.guide)):
+        if images is not None and bool(((images < 0) | (images > 1)).any()):
+            raise DataError(
+                f"The task's {name} must lie in [0, 1]; the classifier does its own preprocessing.",
+                slug="data-range",
+                seen=f"values from {float(images.min()):.3g} to {float(images.max()):.3g}",
+                why="images that were already normalized, or still in 0..255",
+                hint="Divide by 255, and give mean and std to Classifier.",
+            )
+
+
+def _unmoved(p: P, start: P) -> list[bool]:
+    """Which rows of parameters are those of the start."""
+    if isinstance(p, Tensor) and isinstance(start, Tensor):
+        still: list[bool] = (p == start).flatten(1).all(1).tolist()
+        return still
+    return [a == b for a, b in zip(p, start, strict=True)]

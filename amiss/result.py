@@ -134,6 +134,7 @@ class Result:
     def table(self) -> list[dict[str, Any]]:
         """One row a sample, of plain values: `pandas.DataFrame(result.table)`."""
         label, target = self.task.label, self.task.target
+        l2, linf = self.l2.tolist(), self.linf.tolist()
         return [
             {
                 "sample": i,
@@ -141,8 +142,8 @@ class Result:
                 "target": None if target is None else int(target[i]),
                 "status": o.status,
                 "size": o.size,
-                "l2": float(self.l2[i]),
-                "linf": float(self.linf[i]),
+                "l2": l2[i],
+                "linf": linf[i],
                 "loss": o.loss,
                 "first": o.first,
                 "steps": o.steps,
@@ -213,10 +214,13 @@ class Recorder:
 
     def paths(self, best: Tensor) -> tuple[Trajectory, ...]:
         """The trajectories; `best` [n, C, H, W] closes each."""
+        last = (best * 255).round().to(torch.uint8).cpu()
+        if not self._rows:  # a budget that allowed no turn
+            none, start = torch.zeros(0), torch.zeros(1, dtype=torch.int64)
+            return tuple(Trajectory(none.long(), none, none.bool(), none, x[None], start) for x in last)
         turns = torch.tensor([turn for turn, *_ in self._rows])
         columns: list[list[Tensor]] = [list(column) for column in zip(*(row[1:] for row in self._rows), strict=True)]
         rows, met, size, loss = (torch.stack(column).cpu() for column in columns)
-        last = (best * 255).round().to(torch.uint8).cpu()
         paths = []
         for i in range(len(best)):
             there = rows[:, i] >= 0

@@ -28,7 +28,8 @@ def begin(domain: Domain) -> State:
         "best": {"p": start, "met": none, "size": infinite, "loss": infinite},
         "alive": ~none,  # still searching
         "broken": none,  # a loss or gradient was not finite
-        "flat": ~none,  # every gradient so far was zero
+        "climbed": none,  # a gradient was read
+        "flat": ~none,  # and every one so far was zero
         "first": count - 1,  # turn of the first success
         "turns": count,
         "queries": count,
@@ -73,7 +74,7 @@ def stand(
         "size": torch.where(ahead, size.to(best["size"].dtype), best["size"]),
         "loss": torch.where(ahead, loss.to(best["loss"].dtype), best["loss"]),
     }
-    broken, flat = _faults(state, owner, answer, n)
+    broken, climbed, flat = _faults(state, owner, answer, n)
     alive = state["alive"] & ~broken
     if until == "met":
         alive = alive & ~kept["met"]
@@ -82,20 +83,28 @@ def stand(
         "best": kept,
         "alive": alive,
         "broken": broken,
+        "climbed": climbed,
         "flat": flat,
         "first": torch.where(there & kept["met"] & (state["first"] < 0), state["turn"], state["first"]),
-        "turns": state["turns"] + there,
+        "turns": state["turns"] + (asked > 0),
         "queries": state["queries"] + asked * looks,
     }
     return rows, ahead, memory
 
 
-def outcome(state: State, i: int, held: bool, climbs: bool) -> Outcome:
-    """How sample i ended; `held`: its success was judged once more and held; `climbs`: gradients were used."""
+def outcome(state: State, i: int, held: bool, unmoved: bool) -> Outcome:
+    """How sample i ended.
+
+    Args:
+        state: The memory at the end.
+        i: The sample.
+        held: Whether its success was judged once more, and held.
+        unmoved: Whether its best attempt is where the search started.
+    """
     best, first = state["best"], int(state["first"][i])
     turns, queries = int(state["turns"][i]), int(state["queries"][i])
     status: Status
-    if held and first == 0 and turns == 1 and float(best["size"][i]) == 0:
+    if held and first == 0 and unmoved:
         status, reason = "already-met", "Met before anything was changed."
     elif held:
         status, reason = "met", f"First met at turn {first}."
@@ -103,7 +112,7 @@ def outcome(state: State, i: int, held: bool, climbs: bool) -> Outcome:
         status, reason = "exhausted", "A success did not hold when judged once more: it lay within rounding."
     elif bool(state["broken"][i]):
         status, reason = "not-finite", f"A loss or gradient that is not finite, at turn {turns - 1}."
-    elif climbs and bool(state["flat"][i]):
+    elif bool(state["climbed"][i] & state["flat"][i]):
         status, reason = "no-gradient", "Every gradient was zero: nothing says where to go."
     else:
         status, reason = "exhausted", f"Not met within the budget: {turns} turns, {queries} queries."
@@ -115,20 +124,21 @@ def rows_each(owner: Tensor, n: int) -> Tensor:
     return torch.bincount(owner + 1, minlength=n + 1)[1:]
 
 
-def _faults(state: State, owner: Tensor | None, answer: Answer, n: int) -> tuple[Tensor, Tensor]:
-    """Which samples met a number that is not finite, and which have seen no slope so far."""
-    broken, flat = state["broken"], state["flat"]
+def _faults(state: State, owner: Tensor | None, answer: Answer, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which samples met a number that is not finite, which read a gradient, and which saw no slope so far."""
+    broken, climbed, flat = state["broken"], state["climbed"], state["flat"]
     if owner is ALL:
-        return broken, flat
+        return broken, climbed, flat
     bad = answer.loss.isnan()
     if answer.grad is not None:
         steep = answer.grad.flatten(1).abs().amax(1)  # NaN and infinity come through
         bad = bad | ~steep.isfinite()
         if bool(flat.any()):
+            climbed = climbed | (rows_each(owner, n) > 0)
             flat = flat & (rows_each(torch.where(steep > 0, owner, -1), n) == 0)
     if bool(bad.any()):
         broken = broken | (rows_each(torch.where(bad, owner, -1), n) > 0)
-    return broken, flat
+    return broken, climbed, flat
 
 
 def _merge(ahead: Tensor, p: Any, rows: Tensor, best: Any, in_order: bool) -> Any:
