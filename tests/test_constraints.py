@@ -127,30 +127,33 @@ def test_and_keeps_all_inside_the_pixels_range(parts, flip, image, change):
 
 
 @given(levels=st.sampled_from([2, 3, 16, 256]), values=twelve(PIXEL))
-def test_quantized_lands_on_the_lattice_and_stays(levels, values):
+def test_quantized_shows_the_nearest_point_of_the_lattice(levels, values):
     v = grid(values, torch.float32)
-    constraint, task = Quantized(levels), only(v)
-    p = constraint.project(v, task)
+    constraint = Quantized(levels)
+    shown = constraint.shown(v)
     lattice = torch.arange(levels) / (levels - 1)
     nearest = (v.flatten()[:, None] - lattice).abs().amin(1)
-    assert torch.isin(p.flatten(), lattice).all()
-    assert torch.allclose((v - p).flatten().abs(), nearest, rtol=0, atol=1e-6)
-    assert torch.equal(constraint.project(p, task), p)
+    assert torch.isin(shown.flatten(), lattice).all()
+    assert torch.allclose((v - shown).flatten().abs(), nearest, rtol=0, atol=1e-6)
+    assert torch.equal(constraint.shown(shown), shown)
+    assert torch.equal(constraint.shown(v.clone().requires_grad_()), shown)
+    assert constraint.project(v, only(v)) is v  # the search itself goes on between the levels
 
 
-def test_quantized_within_a_radius_on_the_lattice_keeps_the_radius():
+def test_quantized_within_a_radius_of_whole_levels_keeps_the_radius():
     image = torch.arange(256).view(1, 1, 16, 16) / 255
-    task, both = only(image), Linf(8 / 255) & Quantized()
-    domain = Domain(Pixels(), both, task, 1)
+    domain = Domain(Pixels(), Linf(8 / 255) & Quantized(), only(image), 1)
     p = domain.project(image + 0.1 * normal(torch.tensor([1]), image.shape[1:]), domain.everyone)
-    assert (((p - image) * 255).round().abs() <= 8).all()
-    assert torch.equal((p * 255).round() / 255, p)
+    x = domain.decode(p, domain.everyone)
+    assert (((x - image) * 255).round().abs() <= 8).all()
+    assert torch.equal((x * 255).round() / 255, x)
+    assert not torch.equal(x, p)
 
 
 def test_gradients_pass_straight_through_the_lattice_and_not_past_a_mask():
     v = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)).requires_grad_()
     task = only(torch.zeros(SHAPE))
-    (grad,) = torch.autograd.grad(Quantized(4).project(v, task).sum(), v)
+    (grad,) = torch.autograd.grad(Quantized(4).shown(v).sum(), v)
     assert torch.equal(grad, torch.ones(SHAPE))
     (grad,) = torch.autograd.grad(Mask(HALF).project(v, task).sum(), v)
     assert torch.equal(grad, HALF.expand(SHAPE).float())
