@@ -27,6 +27,8 @@ __all__ = [
 
 Bounds = tuple[Tensor, Tensor]
 
+_HAIR = 1e-3  # of a level
+
 
 class Constraint:
     """A set, a size and a penalty, row by row.
@@ -50,7 +52,7 @@ class Constraint:
         """The nearest point of the set, or one near it, [R, ...]."""
         return v
 
-    def shown(self, x: Tensor) -> Tensor:
+    def shown(self, x: Tensor, task: Task) -> Tensor:
         """What the network sees of images [R, C, H, W] in the set; their gradient passes straight through."""
         return x
 
@@ -247,11 +249,16 @@ class Box(Constraint):
 class Quantized(Constraint):
     """The network sees what a file can hold: multiples of 1 / (levels - 1).
 
-    The search itself goes on between them, or steps shorter than a level would never leave the ground. A size may
-    so exceed its bound by half a level, and not at all where the bound is a whole number of levels.
+    The search itself goes on between them, or steps shorter than a level would never leave the ground. Rounding to
+    the nearest level may take a change beyond its bound by half a level; rounding inward, toward the original,
+    cannot, if the original came from such a file itself.
+
+    Args:
+        levels: Gray levels, 2 or more.
+        inward: Whether to round toward the original.
     """
 
-    def __init__(self, levels: int = 256) -> None:
+    def __init__(self, levels: int = 256, inward: bool = False) -> None:
         if levels < 2:
             raise UsageError(
                 "A lattice has two levels at least.",
@@ -260,12 +267,17 @@ class Quantized(Constraint):
                 needed="2 or more",
                 hint="Quantized(256), what an 8-bit file holds",
             )
-        self.levels = levels
+        self.levels, self.inward = levels, inward
 
-    def shown(self, x: Tensor) -> Tensor:
-        """Round to the nearest level."""
-        top = self.levels - 1
-        rounded = (x.detach() * top).round() / top
+    def shown(self, x: Tensor, task: Task) -> Tensor:
+        """Round to the nearest level, or to the nearest on the original's side."""
+        top, at = self.levels - 1, x.detach() * (self.levels - 1)
+        if self.inward:
+            # A hair of slack, or a bound that is a whole number of levels would lose one to float32.
+            outside = x.detach() > original(task)
+            rounded = torch.where(outside, (at + _HAIR).floor(), (at - _HAIR).ceil()) / top
+        else:
+            rounded = at.round() / top
         return rounded + (x - x.detach()) if x.requires_grad else rounded
 
 

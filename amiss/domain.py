@@ -62,7 +62,7 @@ class Domain:
         if not self.space.images:  # else projected as parameters already; a second time would bend the gradient
             x = self._images(x, task)
         for part in self.constraint.parts:
-            x = part.shown(x)
+            x = part.shown(x, task)
         return x
 
     def project(self, p: Any, owner: Tensor) -> Any:

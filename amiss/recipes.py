@@ -186,4 +186,6 @@ def _wanted(target: int | str | None, margin: float) -> Objective:
 
 
 def _file(constraint: Constraint, levels: int | None) -> Constraint:
-    return constraint if levels is None else constraint & Quantized(levels)
+    """The constraint on what a file can hold; inside a ball the rounding must not leave it."""
+    bound = getattr(constraint, "eps", None) is not None
+    return constraint if levels is None else constraint & Quantized(levels, inward=bound)

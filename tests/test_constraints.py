@@ -130,13 +130,14 @@ def test_and_keeps_all_inside_the_pixels_range(parts, flip, image, change):
 def test_quantized_shows_the_nearest_point_of_the_lattice(levels, values):
     v = grid(values, torch.float32)
     constraint = Quantized(levels)
-    shown = constraint.shown(v)
+    task = only(v)
+    shown = constraint.shown(v, task)
     lattice = torch.arange(levels) / (levels - 1)
     nearest = (v.flatten()[:, None] - lattice).abs().amin(1)
     assert torch.isin(shown.flatten(), lattice).all()
     assert torch.allclose((v - shown).flatten().abs(), nearest, rtol=0, atol=1e-6)
-    assert torch.equal(constraint.shown(shown), shown)
-    assert torch.equal(constraint.shown(v.clone().requires_grad_()), shown)
+    assert torch.equal(constraint.shown(shown, task), shown)
+    assert torch.equal(constraint.shown(v.clone().requires_grad_(), task), shown)
     assert constraint.project(v, only(v)) is v  # the search itself goes on between the levels
 
 
@@ -150,10 +151,22 @@ def test_quantized_within_a_radius_of_whole_levels_keeps_the_radius():
     assert not torch.equal(x, p)
 
 
+@pytest.mark.parametrize("ball", [Linf(0.1), L2(0.5), L1(3.0)], ids=repr)
+def test_rounding_inward_never_leaves_the_ball(ball):
+    image = torch.randint(0, 256, (20, 1, 8, 8), generator=torch.Generator().manual_seed(1)) / 255
+    domain = Domain(Pixels(), ball & Quantized(inward=True), only(image), 1)
+    far = image + 0.3 * normal(torch.arange(20), image.shape[1:])
+    x = domain.decode(domain.project(far, domain.everyone), domain.everyone)
+    assert (ball.size(x, only(image)) <= ball.eps + 1e-5).all()
+    assert torch.equal((x * 255).round() / 255, x)
+    if isinstance(ball, Linf):  # and goes as far as whole levels go: 25 of 25.5
+        assert ((x - image).abs().amax((1, 2, 3)) * 255).round().eq(25).all()
+
+
 def test_gradients_pass_straight_through_the_lattice_and_not_past_a_mask():
     v = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)).requires_grad_()
     task = only(torch.zeros(SHAPE))
-    (grad,) = torch.autograd.grad(Quantized(4).shown(v).sum(), v)
+    (grad,) = torch.autograd.grad(Quantized(4).shown(v, task).sum(), v)
     assert torch.equal(grad, torch.ones(SHAPE))
     (grad,) = torch.autograd.grad(Mask(HALF).project(v, task).sum(), v)
     assert torch.equal(grad, HALF.expand(SHAPE).float())
