@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.data import read_image, to_bytes, write_png
+from amiss.errors import AmissError, ModelError
 from amiss.probe import Probe
 from amiss.spaces.latent import Codec
 from amiss.task import Task
@@ -50,9 +52,12 @@ def decoder_gate(
     Args:
         classifier: Who is asked.
         decoder: Encoder e and decoder g.
-        images: Images [N, C, H, W] in [0, 1].
+        images: Images [N, C, H, W] in [0, 1], N at least 1.
         threshold: Share that both measures must reach.
         batch: Images a pass.
+
+    Raises:
+        ModelError: The decoder does not take such images, or gives others back.
     """
     error, same = 0.0, 0
     mean = images.mean(0, keepdim=True)
@@ -60,11 +65,35 @@ def decoder_gate(
     with torch.no_grad():
         for part in images.split(batch):
             x = part.to(classifier.device)
-            drawn = decoder.decode(decoder.encode(x)).clamp(0, 1)
+            drawn = _redrawn(decoder, x).clamp(0, 1)
             error += float((drawn - x).double().square().sum())
             same += int((classifier.predict(drawn) == classifier.predict(x)).sum())
     explained = 1 - error / spread if spread > 0 else float(error == 0)
-    return DecoderGate(explained, same / len(images), threshold)
+    # A decoder that draws NaN keeps nothing.
+    return DecoderGate(explained if isfinite(explained) else 0.0, same / len(images), threshold)
+
+
+def _redrawn(decoder: Codec, x: Tensor) -> Tensor:
+    """g(e(x)), or a refusal where the decoder is for other images."""
+    try:
+        drawn = decoder.decode(decoder.encode(x))
+    except (RuntimeError, ValueError, TypeError, IndexError, AmissError) as error:
+        said = error.seen if isinstance(error, AmissError) else str(error).partition("\n")[0]
+        raise _unfit(x, f"{type(error).__name__}: {said}") from error
+    if drawn.shape != x.shape:
+        raise _unfit(x, f"images {list(drawn.shape)} back")
+    return drawn
+
+
+def _unfit(x: Tensor, seen: str) -> ModelError:
+    return ModelError(
+        "The decoder is not one for these images.",
+        slug="decoder-shape",
+        seen=f"for images {list(x.shape)}, {seen}",
+        needed="encode(images) to codes, and decode(codes) to images of the same shape",
+        why="it was trained on another size or another number of channels",
+        hint="Train one on such images: amiss train vae DATA --out decoder/",
+    )
 
 
 def verify(probe: Probe, classifier: Classifier, task: Task, images: Tensor, paths: Sequence[Path]) -> Tensor:

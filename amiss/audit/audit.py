@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import DataError
+from amiss.errors import ContractError, DataError, ModelError, TrainingError, UsageError
 from amiss.repro import generator
 from amiss.spaces.latent import Codec
 from amiss.trust import DecoderGate, decoder_gate
@@ -55,6 +56,17 @@ class Plan:
     gate: float = 0.7
     batch: int = 64
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        steps = (0.0, *self.epsilons)
+        if len(steps) < 2 or any(a >= b for a, b in pairwise(steps)):
+            raise UsageError(
+                "The radii of an audit must ascend from above 0.",
+                slug="plan-epsilons",
+                seen=f"epsilons={self.epsilons}",
+                needed="one radius or more, each larger than the one before, in pixel values of [0, 1]",
+                hint="Plan(epsilons=(2 / 255, 4 / 255, 8 / 255))",
+            )
 
 
 @dataclass(frozen=True)
@@ -116,11 +128,20 @@ def run_audit(
         progress: Told what is being done.
 
     Raises:
+        ContractError: The classifier gives no gradients.
         DataError: No labels, or labels outside the classes.
-        ModelError: The classifier's output is not what it should be.
+        ModelError: The classifier's output is not what it should be, or the judge knows other classes.
     """
     plan, tell = plan or Plan(), progress or (lambda *_: None)
-    out.mkdir(parents=True, exist_ok=True)
+    if classifier.gives not in ("grad", "jacobian"):
+        raise ContractError(
+            "An audit searches along gradients, and this classifier has none to give.",
+            slug="audit-gradients",
+            seen=f"gives={classifier.gives!r}",
+            needed="a network that torch can differentiate",
+            why="a model behind a service, or one that tells its label alone",
+            hint="Audit the network itself.",
+        )
     if images.labels is None:
         raise DataError(
             "An audit needs true labels.",
@@ -130,14 +151,18 @@ def run_audit(
             hint="Put the images of each class in a folder of its own.",
         )
     classifier.check(images.pixels, images.labels, batch=plan.batch)
+    if judge is not None:
+        _refuse_judge(judge, classifier, images)
+    out.mkdir(parents=True, exist_ok=True)
     predicted, probabilities = _answers(classifier, images, plan.batch, tell)
     wrong = (predicted != images.labels).nonzero().flatten()
     chosen = _some(wrong, plan.mistakes, plan.seed)
     notices = [] if len(chosen) == len(wrong) else [_sampled(len(wrong), len(chosen))]
-    notices += [("warning", f"Left out: {name}", message) for name, message in images.unreadable]
-    codec, source, why = _decoder(decoder, images, out, plan, tell, classifier.device)
+    notices += _left_out(images)
+    codec, source, why = _decoder(decoder, images, out, plan, tell, classifier.device, len(chosen) > 0)
     gate = None
     if codec is not None:
+        tell("Asking what the decoder keeps", 0, 1)
         some = _some(torch.arange(len(images)), 2000, plan.seed)
         gate = decoder_gate(classifier, codec, images.images(some), threshold=plan.gate, batch=plan.batch)
         if not gate.passed:
@@ -148,7 +173,9 @@ def run_audit(
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
     repairs = repair(classifier, images, chosen, codec, judge, out, plan.margin, plan.batch, plan.seed, tell)
     kept = _some(torch.arange(len(images)), plan.attacked, plan.seed)
-    curve = robustness(classifier, images.task(kept), plan.epsilons, plan.steps, plan.batch, plan.seed, tell)
+    curve = None
+    if bool((predicted == images.labels)[kept].any()):
+        curve = robustness(classifier, images.task(kept), plan.epsilons, plan.steps, plan.batch, plan.seed, tell)
     fooling = fool(classifier, tuple(images.pixels.shape[1:]), out, plan.fooled, plan.batch, plan.seed, tell)
     return Audit(
         images, predicted, probabilities, repairs, chosen, gate, source, curve, fooling, plan, tuple(notices)
@@ -169,11 +196,19 @@ def _answers(classifier: Classifier, images: Images, batch: int, tell: Progress)
 
 
 def _decoder(
-    given: Codec | None, images: Images, out: Path, plan: Plan, tell: Progress, device: torch.device
+    given: Codec | None,
+    images: Images,
+    out: Path,
+    plan: Plan,
+    tell: Progress,
+    device: torch.device,
+    needed: bool,
 ) -> tuple[Codec | None, str, str]:
     """The decoder, where it comes from, and, without one, why there is none."""
     if given is not None:
         return _moved(given, device), "the decoder given", ""
+    if not needed:
+        return None, "none", "No decoder was given, and there is no mistake to train one for"
     n, height, width = len(images), *images.pixels.shape[2:]
     if n < plan.decoder_images:
         return (
@@ -189,15 +224,35 @@ def _decoder(
         )
     from amiss.training import decoder_for, train
 
+    source = f"a decoder trained on these {n:,} images"
     preset = decoder_for(images, seed=plan.seed, seconds=plan.decoder_seconds)
+    tell("Training a decoder on these images", 0, 100)
 
     def on_step(step: Any) -> None:
         tell("Training a decoder on these images", round(100 * step.fraction), 100)
 
-    trained = train(preset, images, out=out / "decoder", on_step=on_step)
+    try:
+        trained = train(preset, images, out=out / "decoder", on_step=on_step)
+    except TrainingError as error:
+        return None, source, f"Training a decoder on these images failed: {error.what.rstrip('.')}"
     trained.save(out / "decoder.safetensors")
     model: Any = trained.model.eval()
-    return _moved(model, device), f"a decoder trained on these {n:,} images", ""
+    return _moved(model, device), source, ""
+
+
+def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> None:
+    """A judge must know the classifier's classes, or its word means nothing."""
+    judge.predict(images.images([0]))
+    own, other = len(classifier.labels or ()), len(judge.labels or ())
+    if own != other:
+        raise ModelError(
+            "The judge knows other classes than the classifier.",
+            slug="judge-classes",
+            seen=f"{other} classes against {own}",
+            needed=f"{own} classes, in the same order",
+            why="a judge that was trained on another data set",
+            hint="Give a judge trained on the same classes, or none.",
+        )
 
 
 def _moved(codec: Any, device: torch.device) -> Codec:
@@ -212,6 +267,14 @@ def _some(rows: Tensor, most: int, seed: int) -> Tensor:
     if len(rows) <= most:
         return rows
     return rows[torch.randperm(len(rows), generator=generator(seed, 1))[:most].sort().values]
+
+
+def _left_out(images: Images, most: int = 10) -> list[tuple[str, str, str]]:
+    """The files that could not be read: the first ones each by name, the others by their number."""
+    lost = images.unreadable
+    said = [("warning", f"Left out: {name}", message) for name, message in lost[:most]]
+    more = len(lost) - most
+    return said if more <= 0 else [*said, ("warning", f"Left out: {more:,} more", f"{len(lost):,} files in all.")]
 
 
 def _sampled(there: int, taken: int) -> tuple[str, str, str]:

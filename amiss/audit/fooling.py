@@ -70,6 +70,7 @@ def fool(
     def progress(done: int, n: int, met: int) -> None:
         tell(f"Fooling each class ({met} so far)", done, n)
 
+    progress(0, len(task), 0)
     result = probe.run(classifier, task, progress=progress)
     (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
     paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)

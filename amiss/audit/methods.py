@@ -40,7 +40,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
         )
     )
     if audit.robustness is not None:
-        settings = {"radii": [f"{e * 255:g}/255" for e in audit.robustness.epsilons], "images": audit.robustness.n}
+        settings = {"radii": [f"{e * 255:.3g}/255" for e in audit.robustness.epsilons], "images": audit.robustness.n}
         found.append(
             _method(
                 "Robustness",

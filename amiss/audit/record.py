@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import zip_longest
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def record(
         if curve is None
         else {
             "epsilons": list(curve.epsilons),
+            "names": [_radius(eps) for eps in curve.epsilons],
             "accuracy": list(curve.accuracy),
             "low": [low for low, _ in curve.intervals],
             "high": [high for _, high in curve.intervals],
@@ -108,13 +110,13 @@ def summary(audit: Audit) -> dict[str, float]:
         figures |= {"decoder_explained": audit.gate.explained, "decoder_agreement": audit.gate.agreement}
     if audit.robustness is not None:
         for eps, share in zip(audit.robustness.epsilons[1:], audit.robustness.accuracy[1:], strict=True):
-            figures[f"robust_accuracy@{eps * 255:g}/255"] = share
+            figures[f"robust_accuracy@{_radius(eps)}"] = share
     claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
     if claimed := sum(part.claimed for part in claims):
         figures["verified_from_disk"] = sum(int(part.verified.sum()) for part in claims) / claimed
     figures["classes_fooled"] = int(audit.fooling.verified.sum())
     figures["classes_tried"] = len(audit.fooling.classes)
-    return figures
+    return {name: value for name, value in figures.items() if isfinite(value)}
 
 
 def sentence(audit: Audit) -> str:
@@ -124,22 +126,17 @@ def sentence(audit: Audit) -> str:
     if not wrong:
         text = f"The model is right on all {n:,} images"
     else:
-        text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%})"
-        if "lse_repaired" in figures:
-            text += (
-                f"; {figures['lse_repaired']:.0%} of {len(audit.mistakes):,} mistakes are put right by a small "
-                f"change along the manifold of such images (median L2 {figures.get('lse_l2', float('nan')):.2f})"
-            )
-        else:
-            text += (
-                f"; without a decoder to trust, {figures['pixel_repaired']:.0%} of {len(audit.mistakes):,} mistakes "
-                f"are put right in pixels alone (median L2 {figures.get('pixel_l2', float('nan')):.2f})"
-            )
+        text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%}); "
+        slug = "lse" if "LSE" in audit.repairs else "pixel"
+        text += "" if slug == "lse" else "without a decoder to trust, "
+        text += f"{figures[f'{slug}_repaired']:.0%} of {len(audit.mistakes):,} mistakes are put right "
+        text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
+        text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
     curve = audit.robustness
     if curve is not None:
         clean, at = curve.accuracy[0], _telling(audit)
         text += (
-            f"; changing no pixel by more than {curve.epsilons[at] * 255:g}/255 takes its accuracy from "
+            f"; changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
             f"{clean:.0%} to {curve.accuracy[at]:.0%}"
         )
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
@@ -152,6 +149,11 @@ def _telling(audit: Audit) -> int:
     assert curve is not None  # noqa: S101
     halved = [i for i, share in enumerate(curve.accuracy) if i and share <= curve.accuracy[0] / 2]
     return halved[0] if halved else len(curve.accuracy) - 1
+
+
+def _radius(eps: float) -> str:
+    """A radius in gray levels: "8/255"."""
+    return f"{eps * 255:.3g}/255" if eps else "0"
 
 
 def _tiles(audit: Audit) -> list[dict[str, str]]:
@@ -174,7 +176,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     if curve is not None:
         at = _telling(audit)
         robust["value"] = f"{curve.accuracy[at]:.0%}"
-        robust["note"] = f"within {curve.epsilons[at] * 255:g}/255 in L_inf; {curve.accuracy[0]:.0%} untouched"
+        robust["note"] = f"within {_radius(curve.epsilons[at])} in L_inf; {curve.accuracy[0]:.0%} untouched"
     fooled = {
         "label": "Classes fooled",
         "value": f"{figures['classes_fooled']:.0f} of {figures['classes_tried']:.0f}",

@@ -117,6 +117,7 @@ def _kept(
     def progress(done: int, total: int, met: int) -> None:
         tell(f"Repairing by {name} ({met} so far)", done, total)
 
+    progress(0, len(task), 0)
     result = probe.run(classifier, task, frames=_FRAMES, progress=progress)
     slug = name.lower().replace(", ", "-").replace(" ", "-")
     folder = out / "images" / slug

@@ -121,7 +121,9 @@ def run_bench(
     place = Path("runs") / "bench" / f"{bench.name}-{seed}{'-quick' if quick else ''}"
     place.mkdir(parents=True, exist_ok=True)
     for name, part in bench.parts.items():
-        if (only and name not in only) or (name in done and not again):
+        # What was measured in full answers a quick question too, but not the other way round.
+        there = name in done and (quick or not done[name]["quick"])
+        if (only and name not in only) or (there and not again):
             continue
         tell(f"{bench.name} {name}, seed {seed} ...")
         began, cpu = time.monotonic(), time.process_time()

@@ -27,7 +27,7 @@ def _run(arguments: list[str]) -> int:
         print(f"{type(error).__name__} {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Interrupted. What was finished lies in the run folder.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:

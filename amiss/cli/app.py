@@ -38,7 +38,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, standalone_mode=False)
     except typer.Abort:
-        return 130
+        # What typer makes of Ctrl-C: the caller says what became of it.
+        raise KeyboardInterrupt from None
     except Exception as error:
         # Typer's usage errors know how to show themselves; everything else is for the caller.
         show, code = getattr(error, "show", None), getattr(error, "exit_code", None)

@@ -1,25 +1,30 @@
 """`amiss audit MODEL DATA`: the main job."""
 
 import json
-import shlex
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from amiss.classifier import Classifier
-from amiss.cli.model import load_classifier, load_decoder, model_name
+from amiss.cli.command import data_name, model_name, written
+from amiss.cli.device import usable
+from amiss.cli.folder import RECORD, claim, release
+from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.cli.progress import showing
 from amiss.data import Images, open_data
-from amiss.errors import DataError, UsageError
+from amiss.errors import UsageError
 from amiss.spaces.latent import Codec
 
-__all__ = ["audit", "audit_to_folder"]
+__all__ = ["audit", "audit_to_folder", "numbers"]
 
-RECORD = "audit.json"
+_OF_DATA = ("decoder", "split", "size", "channels", "mean", "std", "accuracy")
+"""Options that mean nothing where the classifier is trained on the spot."""
 
 
 def audit(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="file.py:function or a .safetensors file; or just: digits")],
     data: Annotated[
         str | None, typer.Argument(help="a folder with one folder a class, idx files, an npz, digits or faces")
@@ -33,12 +38,14 @@ def audit(
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
-    accuracy: Annotated[float | None, typer.Option(help="the accuracy you know; refused if it is another")] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="the accuracy you know; refused if it is another")
+    ] = None,
     mistakes: Annotated[int, typer.Option(min=1, help="repair at most so many")] = 1000,
     attacked: Annotated[int, typer.Option(min=1, help="attack at most so many images")] = 256,
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 64,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an audit that lies in the folder")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
@@ -46,41 +53,37 @@ def audit(
     """Find the mistakes, repair them, break what is right, fool every class; write one report."""
     from amiss.audit import Plan
 
+    device = None if device is None else usable(device)
+    judged_by = None if judge is None else load_classifier(judge, device=device)
     if data is None:
-        if model != "digits":
-            raise UsageError(
-                "DATA is missing.",
-                slug="usage-data",
-                seen=f"amiss audit {model}",
-                hint="amiss audit MODEL DATA; 'amiss audit digits' alone trains a classifier on the spot.",
-            )
+        _refuse(context, model)
         from amiss.cli.digits import digits
 
-        classifier, codec, images, data = *digits(seed, quiet), "digits"
         out = out or Path("runs/digits")
-        judged_by = None
+        claim(out, overwrite)
+        classifier, codec, images, called = digits(seed, quiet or as_json, limit, device)
+        data = "digits"
     else:
+        out = out or Path("runs") / f"{_slug(model_name(model))}-{_slug(data_name(data))}"
+        claim(out, overwrite)
+        given = numbers(mean), numbers(std)
         images = open_data(data, split=split, size=size, channels=channels, limit=limit, seed=seed)
-        numbers = [None if text is None else _numbers(text) for text in (mean, std)]
-        classifier = load_classifier(model, device=device, mean=numbers[0], std=numbers[1])
+        classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
+        check_fit(classifier, images)
         if images.labels is not None and accuracy is not None:
             classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
-        codec = None if decoder is None else load_decoder(decoder)
-        judged_by = None if judge is None else load_classifier(judge, device=device)
-        out = out or Path("runs") / f"{_slug(model_name(model))}-{_slug(Path(data).name)}"
-    plan = Plan(mistakes=mistakes, attacked=attacked, seed=seed, batch=batch)
-    command = shlex.join(["amiss", "audit", model_name(model), Path(data).name, "--seed", str(seed)])
+        codec, called = None if decoder is None else load_decoder(decoder), model_name(model)
     audit_to_folder(
         classifier,
         images,
         out,
-        model=model_name(model),
-        data=Path(data).name,
-        command=command,
+        model=called,
+        data=data_name(data),
+        command=written(context),
         decoder=codec,
         judge=judged_by,
         judge_name="" if judge is None else model_name(judge),
-        plan=plan,
+        plan=Plan(mistakes=mistakes, attacked=attacked, seed=seed, batch=batch),
         overwrite=overwrite,
         quiet=quiet or as_json,
         as_json=as_json,
@@ -107,23 +110,10 @@ def audit_to_folder(
     from amiss.audit import Plan, record, run_audit
     from amiss.report import build
 
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / RECORD).is_file():
-            raise DataError(
-                f"The folder {str(out)!r} holds something else.",
-                slug="out-not-empty",
-                seen=f"files, but no {RECORD}",
-                hint="Choose an empty folder: --out runs/new",
-            )
-        if not overwrite:
-            raise DataError(
-                f"An audit lies in {str(out)!r} already.",
-                slug="out-exists",
-                hint="Choose another folder by --out, or replace it by --overwrite.",
-            )
+    claim(out, overwrite)
     for name, message in images.unreadable:
-        typer.echo(f"Left out: {name}\n{message}", err=True)
-    with showing(quiet) as tell:
+        typer.echo(f"Left out: {name}: {message}", err=True)
+    with release(out, command), showing(quiet) as tell:
         found = run_audit(
             classifier,
             images,
@@ -133,9 +123,10 @@ def audit_to_folder(
             plan=plan if isinstance(plan, Plan) else None,
             progress=tell,
         )
+        tell("Writing the report", 0, 1)
         account = record(found, classifier, out, model=model, data=data, command=command, judge=judge_name)
-        (out / RECORD).write_text(json.dumps(account, indent=1), encoding="utf-8")
         page = build(account, out)
+        (out / RECORD).write_text(json.dumps(account, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if as_json:
         typer.echo(json.dumps({"sentence": account["sentence"], "report": str(page), **account["figures"]}))
     else:
@@ -147,17 +138,50 @@ def audit_to_folder(
     return page
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str | None) -> tuple[float, ...] | None:
+    """The finite numbers of "0.485,0.456,0.406"; None where nothing was given.
+
+    Raises:
+        UsageError: They are none.
+    """
+    if text is None:
+        return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
+        found = ()
+    if not found or not all(map(isfinite, found)):
         raise UsageError(
             "These are not numbers.",
             slug="usage-numbers",
             seen=repr(text),
             needed="one number a channel, with commas between",
+            why="spaces between the numbers, or a decimal comma",
             hint="--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
-        ) from None
+        )
+    return found
+
+
+def _refuse(context: typer.Context, model: str) -> None:
+    """Without DATA, only "digits" means something, and only with options that it heeds."""
+    if model != "digits":
+        raise UsageError(
+            "DATA is missing.",
+            slug="usage-data",
+            seen=f"amiss audit {model}",
+            needed="a model and labeled images",
+            hint="amiss audit MODEL DATA; 'amiss audit digits' alone trains a classifier on the spot.",
+        )
+    defaults = {parameter.name: parameter.default for parameter in context.command.params}
+    if idle := [name for name in _OF_DATA if context.params[name] != defaults[name]]:
+        raise UsageError(
+            f"'amiss audit digits' does not heed --{idle[0]}.",
+            slug="usage-digits",
+            seen=", ".join(f"--{name} {context.params[name]}" for name in idle),
+            needed="a MODEL of your own, and DATA",
+            why="its classifier and its decoder are trained on the spot",
+            hint="Leave it out, or audit a model of yours on it: amiss audit nets.py:build digits",
+        )
 
 
 def _slug(text: str) -> str:

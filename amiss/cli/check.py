@@ -1,13 +1,14 @@
 """`amiss check MODEL DATA`: does amiss see what you see? Nothing is optimized."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from amiss.cli.audit import _numbers
-from amiss.cli.model import load_classifier, load_decoder, model_name
+from amiss.cli.audit import numbers
+from amiss.cli.command import data_name, model_name
+from amiss.cli.device import usable
+from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.data import open_data
 from amiss.errors import DataError
 from amiss.trust import decoder_gate
@@ -18,37 +19,46 @@ __all__ = ["check"]
 def check(
     model: Annotated[str, typer.Argument(help="file.py:function or a .safetensors file")],
     data: Annotated[str, typer.Argument(help="labeled images")],
-    accuracy: Annotated[float | None, typer.Option(help="the accuracy you know, in [0, 1]")] = None,
+    accuracy: Annotated[float | None, typer.Option(min=0, max=1, help="the accuracy you know, in [0, 1]")] = None,
     decoder: Annotated[str | None, typer.Option(help="a decoder to check too")] = None,
     split: Annotated[str, typer.Option(help="which part of DATA")] = "test",
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="at most so many images")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    seed: Annotated[int, typer.Option(help="of the images drawn")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 256,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
 ) -> None:
     """Score the model as amiss sees it, beside the accuracy that you expect."""
-    images = open_data(data, split=split, size=size, channels=channels, limit=limit)
+    device = None if device is None else usable(device)
+    given = numbers(mean), numbers(std)
+    images = open_data(data, split=split, size=size, channels=channels, limit=limit, seed=seed)
     if images.labels is None:
         raise DataError(
             "There is nothing to check against.",
             slug="data-unlabeled",
             seen=f"{len(images)} images without labels",
+            needed="one folder a class, idx files, or an npz with labels",
+            why="a folder without sub-folders carries no labels",
             hint="Put the images of each class in a folder of its own.",
         )
-    numbers = [None if text is None else _numbers(text) for text in (mean, std)]
-    classifier = load_classifier(model, device=device, mean=numbers[0], std=numbers[1])
-    seen = classifier.check(images.pixels, images.labels, accuracy=accuracy)
-    figures = {"accuracy": seen.accuracy, "images": seen.n, "lowest_logit": seen.low, "highest_logit": seen.high}
+    for name, message in images.unreadable:
+        typer.echo(f"Left out: {name}: {message}", err=True)
+    classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
+    check_fit(classifier, images)
+    seen = classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
+    figures = {"accuracy": seen.accuracy, "images": seen.n, "unreadable": len(images.unreadable)}
+    figures |= {"lowest_logit": seen.low, "highest_logit": seen.high}
     if decoder is not None:
-        gate = decoder_gate(classifier, load_decoder(decoder), images.images())
+        gate = decoder_gate(classifier, load_decoder(decoder, classifier.device), images.images(), batch=batch)
         figures |= {"decoder_explained": gate.explained, "decoder_agreement": gate.agreement}
     if as_json:
         typer.echo(json.dumps(figures))
         return
-    typer.echo(f"{model_name(model)} on {Path(data).name}: {seen.accuracy:.1%} of {seen.n:,} images right")
+    typer.echo(f"{model_name(model)} on {data_name(data)}: {seen.accuracy:.1%} of {seen.n:,} images right")
     typer.echo(f"logits from {seen.low:.3g} to {seen.high:.3g}")
     if decoder is not None:
         typer.echo(f"the decoder: {gate}")

@@ -9,11 +9,23 @@ from amiss.data import Images, open_data
 __all__ = ["digits"]
 
 
-def digits(seed: int, quiet: bool) -> tuple[Classifier, Any, Images]:
-    """Train on the training part; returns classifier, decoder and the test part."""
+def digits(
+    seed: int, quiet: bool, limit: int | None = None, device: str | None = None
+) -> tuple[Classifier, Any, Images, str]:
+    """Train on the training part.
+
+    Args:
+        seed: Of the trainings and of the subset.
+        quiet: Say nothing.
+        limit: At most so many images of the test part.
+        device: Where the classifier is moved.
+
+    Returns:
+        Classifier, decoder, images of the test part, and what the classifier is called.
+    """
     from amiss.training import classifier_for, decoder_for, train
 
-    learned, asked = open_data("digits", split="train"), open_data("digits", split="test")
+    learned, asked = open_data("digits", split="train"), open_data("digits", split="test", limit=limit, seed=seed)
     with showing(quiet) as tell:
 
         def on_step(what: str) -> Any:
@@ -22,5 +34,6 @@ def digits(seed: int, quiet: bool) -> tuple[Classifier, Any, Images]:
         one = train(classifier_for(learned, seed=seed), learned, asked, on_step=on_step("Training a classifier"))
         two = train(decoder_for(learned, seed=seed, seconds=30), learned, on_step=on_step("Training a decoder"))
     facts = one.facts
-    classifier = Classifier(one.model, mean=facts["mean"], std=facts["std"], labels=facts["classes"])
-    return classifier, two.model.eval(), asked
+    classifier = Classifier(one.model, mean=facts["mean"], std=facts["std"], labels=facts["classes"], device=device)
+    name = f"a {one.preset.model['architecture']} trained on the spot"
+    return classifier, two.model.eval(), asked, name

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.errors import DataError, UsageError
 from amiss.repro import versions
@@ -78,7 +79,7 @@ def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] |
     images = open_data(request.data, split="train", size=request.size, limit=request.limit, seed=request.seed)
     test = _test_images(request, images)
     preset = _preset(request, images)
-    done = train_model(preset, images, test, out=request.out, on_step=on_step, device=_device(request.device))
+    done = train_model(preset, images, test, out=request.out, on_step=on_step, device=usable(request.device))
     done.save(request.out / MODEL_FILE)
     history = done.history
     report = {
@@ -132,22 +133,6 @@ def _preset(request: TrainRequest, images: Images) -> Preset:
     preset = decoder_for(images, latent=request.latent, seed=request.seed, epochs=request.epochs)
     # At the command line the user can wait, and equal commands must give equal models: no clock.
     return replace(preset, training=replace(preset.training, seconds=None))
-
-
-def _device(name: str) -> str:
-    import torch
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            "This device cannot be used.",
-            slug="device",
-            seen=f"{name}: {str(error).splitlines()[0]}",
-            needed="a device that torch finds, such as cpu or cuda",
-            hint="Use --device cpu.",
-        ) from error
-    return name
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,44 @@
+"""How a command and what it names are written down: re-runnable, and without the folders of one machine."""
+
+import shlex
+from pathlib import Path, PurePath
+
+import typer
+
+__all__ = ["data_name", "model_name", "written"]
+
+_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json"}
+
+
+def model_name(model: str) -> str:
+    """How a report calls a model: without the folders it lies in."""
+    return PurePath(model).name
+
+
+def data_name(data: str) -> str:
+    """How a report calls its data: "." and ".." by the names of the folders that they are."""
+    return PurePath(data).name.strip(".") or Path(data).resolve().name or "data"
+
+
+def written(context: typer.Context) -> str:
+    """The command that was given, in words that give its figures again.
+
+    Options that decide only where results go and what is printed are left out, and so are those at their
+    default, but for the seed. A path stays as it was given where it is relative; of one that is absolute or
+    leaves the working folder the name alone is kept, for no other machine has its folders.
+    """
+    words = ["amiss", context.command.name or ""]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params.get(name)
+        if parameter.param_type_name == "argument":
+            words += [] if value is None else [_portable(str(value))]
+        elif name == "seed" or (name not in _ABOUT_OUTPUT and value != parameter.default):
+            flag = max(parameter.opts, key=len)
+            words += [flag] if value is True else [flag, _portable(str(value))]
+    return shlex.join(words)
+
+
+def _portable(text: str) -> str:
+    path = PurePath(text)
+    return path.name if path.is_absolute() or ".." in path.parts else text
