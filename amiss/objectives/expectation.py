@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
+from amiss.errors import UsageError
 from amiss.objectives.objective import Objective, View, leaves
 from amiss.repro import fold
 from amiss.task import Task
@@ -35,6 +36,13 @@ class EOT(Objective):
     """
 
     def __init__(self, objective: Objective, transforms: Sequence[Transform], n: int = 8, share: float = 0.9) -> None:
+        if n < 1 or not 0 < share <= 1:
+            raise UsageError(
+                "An expectation needs a view at least, and a share of the views in (0, 1].",
+                slug="eot-share",
+                seen=f"n={n}, share={share}",
+                hint="EOT(objective, transforms, n=16, share=0.9)",
+            )
         self.objective, self.transforms, self.n, self.share = objective, tuple(transforms), n, share
         self.looks = 2 * n * objective.looks
 
@@ -58,7 +66,7 @@ class EOT(Objective):
         loss, met = self.objective.score(y["judged"], task)
         if "drawn" in y:
             loss, _ = self.objective.score(y["drawn"], task)
-        return loss.mean(-1), met.to(loss.dtype).mean(-1) >= self.share
+        return loss.mean(-1), met.sum(-1) >= self.share * self.n - 1e-6  # counted: a mean may round below its share
 
     def _look(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor) -> View:
         views, keys = [], []
