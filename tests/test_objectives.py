@@ -167,6 +167,19 @@ def test_eot_is_the_mean_over_views_and_met_by_share():
     assert torch.allclose(mixed[1], by_hand(0)[0][1])
 
 
+def test_the_share_is_exact_for_every_count():
+    class Said(Objective):
+        def score(self, y, task):
+            return torch.zeros_like(y["met"], dtype=torch.float32), y["met"]
+
+    for n in range(1, 41):
+        counts = torch.arange(n + 1)
+        y = {"judged": {"met": torch.arange(n) < counts[:, None]}}
+        for k in range(1, n + 1):
+            views = EOT(Said(), [], n=n, share=k / n)
+            assert torch.equal(views.score(y, Task(counts))[1], counts >= k), (k, n)
+
+
 def test_eot_costs_what_it_says():
     views, classifier = EOT(Avoid(), [Noise()], n=4), WORLD.classifier()
     read(views, classifier)
@@ -235,6 +248,9 @@ def test_refusals(refuses):
     for threshold in (0, 1, 99):
         with refuses(UsageError, "confidence-range"):
             Confidence(threshold)
+    for options in ({"n": 0}, {"share": 0}, {"share": 90}):
+        with refuses(UsageError, "eot-share"):
+            EOT(Avoid(), [Noise()], **options)
     with refuses(ContractError, "contract-margins", seen=False):
         Confidence().margins({}, bare)
     one = Classifier(lambda x: x.flatten(1)[:, :0])

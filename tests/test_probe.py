@@ -272,6 +272,38 @@ def test_a_chain_goes_on_to_a_smaller_success():
     assert (result.size >= WORLD.latent_optimum(0.5) * (1 - 1e-6)).all()
 
 
+# What one turn reads
+
+
+def test_the_value_is_the_loss_where_not_met_and_the_penalty_everywhere():
+    wanted = Confident()  # its loss goes on after it is met: the value's does not
+    probe = Probe(Latent(WORLD.codec), wanted, LatentNorm(0.3), Adam(0.3), "budget", Budget(8))
+    both = set()
+    for step in probe.walk(WORLD.classifier(), WORLD.task):
+        penalty = 0.3 * step.query.p.square().sum(1)
+        expected = torch.where(step.answer.met, 0.0, step.answer.loss) + penalty
+        assert torch.allclose(step.answer.value, expected, rtol=1e-12)
+        if step.answer.grad is not None:
+            there = step.answer.met
+            assert torch.allclose(step.answer.grad[there], 0.6 * step.query.p[there], rtol=1e-9)
+            both |= set(there.tolist())
+    assert both == {True, False}
+
+
+def test_finished_rows_are_idle_cost_nothing_and_answer_zeros():
+    classifier, asked = WORLD.classifier(), 0
+    steps = list(pgd(30).walk(classifier, WORLD.task, images=True))
+    for step in steps:
+        idle = step.query.owner < 0
+        asked += int((~idle).sum())
+        assert not step.answer.met[idle].any()
+        for value in (step.answer.loss, step.answer.size, step.answer.grad, step.images):
+            assert value is None or not value[idle].any()
+        assert (step.answer.won[idle] == -1).all()
+    assert classifier.counts.queries == asked
+    assert idle.any() and not idle.all()
+
+
 # Any number of samples, any order
 
 

@@ -58,6 +58,10 @@ def test_folding():
     assert torch.equal(fold(KEYS, words), torch.stack([fold(k, int(w)) for k, w in zip(KEYS, words, strict=True)]))
     assert not torch.equal(fold(fold(KEYS, 1), 2), fold(fold(KEYS, 2), 1))
     assert not torch.equal(fold(fold(KEYS, 1), 2), fold(KEYS, 3))
+    # A folded key is none of the words that its parent draws numbers from.
+    drawn = uniform(KEYS, (50,), torch.float64)
+    folded = torch.stack([repro._shift(fold(KEYS, word), 41) for word in range(50)], 1)
+    assert not ((folded.double() + 0.5) / (1 << 23) == drawn).any()
 
 
 def test_generators():
