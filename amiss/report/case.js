@@ -13,7 +13,7 @@ function casePage(index) {
   const toggle = (id, text, on, changes) => el("button", { type: "button", id, "aria-pressed": String(on), onclick: () => again(changes, id) }, named(text));
   $("case").replaceChildren(
     el("nav", { class: "path", "aria-label": "Case" }, el("a", { href: hash(), id: "back" }, "All cases"), step(-1, "Previous"), step(1, "Next"), el("span", { class: "soft" }, `${at + 1} of ${list.length}`)),
-    el("h1", { tabindex: "-1" }, "True ", named(item.true), ", said ", named(item.predicted)),
+    el("h1", { tabindex: "-1" }, "True ", named(item.true), item.predicted ? [", said ", named(item.predicted)] : null),
     el("p", { class: "lead" }, named(item.name), `: ${said(item.outcome)}`, item.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as)] : null, ". ",
       item.judge ? ["An independent judge calls the original ", named(item.judge), "."] : null),
     ...(repair ? [
@@ -79,9 +79,14 @@ function viewer(item, repair) {
   if (look.mode !== "side") parts.pop();
   if (!frames.length) return [...parts, el("p", { class: "soft lead" }, "No frames of this search were kept.")];
 
-  const words = () => (here === frames.length ? `Result: margin ${figure(repair.margin)}, ${said(repair.outcome)}` : `Step ${count(repair.frame_steps[place()])}: margin ${figure(repair.frame_margins[place()])}, called '${repair.frame_labels[place()]}'`);
+  // Margins and labels are null where nobody asked the classifier.
+  const margin = (value) => (typeof value === "number" ? `margin ${figure(value)}` : null);
+  const stop = (head, ...parts) => [head, parts.filter(Boolean).join(", ")].filter(Boolean).join(": ");
+  const words = () => (here === frames.length ? stop("Result", margin(repair.margin), said(repair.outcome))
+    : stop(`Step ${count(repair.frame_steps[place()])}`, margin(repair.frame_margins[place()]), repair.frame_labels[place()] === null ? null : `called '${repair.frame_labels[place()]}'`));
   const line = el("output", { class: "name", for: "scrubber" }, words());
   const slider = el("input", { type: "range", id: "scrubber", min: 0, max: end, step: 1, value: here, "aria-label": "Frame of the search", "aria-valuetext": words(), oninput: (event) => go(Number(event.target.value)) });
+  const charted = repair.frame_margins.some((value) => typeof value === "number");
   const plot = fluid((width) => marginChart(width, repair, place(), (index) => { slider.value = index; go(index); }));
   function go(index) {
     here = index;
@@ -94,7 +99,7 @@ function viewer(item, repair) {
   }
   map.redraw = () => { waiting.unobserve(map); return drawChange(map, before(), image(), Boolean(filters.stretch)); };
   const rows = repair.frame_steps.map((value, i) => [value, repair.frame_margins[i], repair.frame_labels[i]]);
-  return [...parts, el("div", { class: "film" }, line, slider, plot, el("details", {}, el("summary", {}, "The same as a table"), table(["Step", "Margin", "Label"], rows, "Margin and label at each step")))];
+  return [...parts, el("div", { class: "film" }, line, slider, charted ? [plot, el("details", {}, el("summary", {}, "The same as a table"), table(["Step", "Margin", "Label"], rows, "Margin and label at each step"))] : null)];
 }
 
 /** The margin over the steps; a band below names the label in force, told apart by hatching and by word. */

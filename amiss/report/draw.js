@@ -191,8 +191,8 @@ function fluid(draw) {
   return box;
 }
 
-/** Axes of a line chart: the SVG and the two scales. `x` and `y` are [low, high]. */
-function axes(width, height, x, y, titles, label) {
+/** Axes of a line chart: the SVG and the two scales. `x` and `y` are [low, high]; `marks` name places on the x axis by words. */
+function axes(width, height, x, y, titles, label, marks = null) {
   const pad = { left: 46, right: 14, top: 24, bottom: 40 };
   const sx = (value) => pad.left + ((value - x[0]) / (x[1] - x[0] || 1)) * (width - pad.left - pad.right);
   const sy = (value) => height - pad.bottom - ((value - y[0]) / (y[1] - y[0] || 1)) * (height - pad.top - pad.bottom);
@@ -201,7 +201,13 @@ function axes(width, height, x, y, titles, label) {
     svg.append(shape("line", { class: "grid", x1: pad.left, x2: width - pad.right, y1: sy(tick), y2: sy(tick) }),
       shape("text", { x: pad.left - 8, y: sy(tick) + 4, "text-anchor": "end" }, figure(tick)));
   }
-  for (const tick of ticks(x[0], x[1], width < 440 ? 4 : 7)) svg.append(shape("text", { x: sx(tick), y: height - pad.bottom + 18, "text-anchor": "middle" }, figure(tick)));
+  let end = -Infinity;
+  for (const [tick, text] of marks || ticks(x[0], x[1], width < 440 ? 4 : 7).map((value) => [value, figure(value)])) {
+    const half = 3.6 * text.length;
+    if (sx(tick) - half < end + 6) continue; // words that would touch the ones before are left to the table
+    end = sx(tick) + half;
+    svg.append(shape("text", { x: Math.min(sx(tick), width - half), y: height - pad.bottom + 18, "text-anchor": "middle" }, text));
+  }
   svg.append(shape("line", { class: "axis", x1: pad.left, x2: width - pad.right, y1: height - pad.bottom, y2: height - pad.bottom }),
     shape("text", { x: 0, y: 12 }, titles[1]),
     shape("text", { x: width - pad.right, y: height - 5, "text-anchor": "end" }, titles[0]));

@@ -20,7 +20,7 @@ const $ = (id) => document.getElementById(id);
 
 // Triptychs -------------------------------------------------------------------------------------------------
 
-const original = (item) => picture(item.original, `original, true '${item.true}', predicted '${item.predicted}'`);
+const original = (item) => picture(item.original, `original, true '${item.true}'${item.predicted ? `, predicted '${item.predicted}'` : ""}`);
 const repaired = (item, repair, index = repair.image, label = null) =>
   picture(index, `${repair.method}, ${said(repair.outcome)}${label !== null ? `, called '${label}'` : repair.outcome === "met" && item.repaired_as ? `, predicted '${item.repaired_as}'` : ""}`);
 
@@ -44,7 +44,7 @@ function verdict(repair) {
 function card(item, stretch = false) {
   const repair = shown(item);
   return el("li", {}, el("a", { class: "card", href: "#/case/" + DATA.cases.indexOf(item) }, triptych(item, repair, stretch),
-    el("p", { class: "says" }, "true ", named(item.true, "b"), ", said ", named(item.predicted, "b"),
+    el("p", { class: "says" }, "true ", named(item.true, "b"), item.predicted ? [", said ", named(item.predicted, "b")] : null,
       repair?.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as, "b")] : null),
     el("p", { class: "more" }, named(item.name), el("br"), named(verdict(repair)))));
 }
@@ -180,17 +180,18 @@ function gallery() {
 // Robustness, fooled, methods -------------------------------------------------------------------------------
 
 function robustness() {
-  const { epsilons, accuracy, low, high, n, unit, method } = DATA.robustness;
+  const { epsilons, accuracy, low, high, n, unit, method, names } = DATA.robustness;
   const band = Array.isArray(low) && Array.isArray(high);
   const draw = (width) => {
-    const { svg, sx, sy } = axes(width, 300, [Math.min(...epsilons), Math.max(...epsilons)], [0, 1], [`epsilon, ${unit ?? ""}`, "accuracy"], `Accuracy falls from ${percent(accuracy[0])} to ${percent(accuracy.at(-1))}; the table below has the numbers.`);
+    const { svg, sx, sy } = axes(width, 300, [Math.min(...epsilons), Math.max(...epsilons)], [0, 1], [`epsilon, ${unit ?? ""}`, "accuracy"], `Accuracy falls from ${percent(accuracy[0])} to ${percent(accuracy.at(-1))}; the table below has the numbers.`,
+      names ? epsilons.map((epsilon, i) => [epsilon, String(names[i])]) : null);
     const line = (values, order) => order.map((i) => `${sx(epsilons[i]).toFixed(1)} ${sy(values[i]).toFixed(1)}`).join("L");
     const order = epsilons.map((_, i) => i);
     if (band) svg.append(shape("path", { class: "band", d: `M${line(high, order)}L${line(low, [...order].reverse())}Z` }));
     svg.append(shape("path", { class: "curve", d: "M" + line(accuracy, order) }), ...order.map((i) => shape("circle", { class: "dot", cx: sx(epsilons[i]), cy: sy(accuracy[i]), r: 3.5 })));
     return svg;
   };
-  const rows = epsilons.map((epsilon, i) => [epsilon, percent(accuracy[i]), ...(band ? [`${percent(low[i])} to ${percent(high[i])}`] : [])]);
+  const rows = epsilons.map((epsilon, i) => [names?.[i] ?? epsilon, percent(accuracy[i]), ...(band ? [`${percent(low[i])} to ${percent(high[i])}`] : [])]);
   return [
     el("h1", { tabindex: "-1" }, "How little breaks a right answer"),
     el("p", { class: "lead" }, named(method), `. ${count(n)} images at each epsilon.${band ? " The band is the interval of the share." : ""} An attack finds an upper bound: a stronger one could only lower this curve.`),
@@ -201,17 +202,19 @@ function robustness() {
 }
 
 function fooled() {
-  const bar = DATA.fooled_bar ?? 0.99;
-  const passes = (entry) => entry.confidence >= bar && entry.verified;
+  // Without a bar (null) a cell is judged by its search's own goal alone.
+  const bar = DATA.fooled_bar === undefined ? 0.99 : DATA.fooled_bar;
+  const passes = (entry) => (bar === null || entry.confidence >= bar) && entry.verified;
   const passed = DATA.fooled.filter(passes).length;
   return [
     el("h1", { tabindex: "-1" }, "Nonsense it is certain about"),
-    el("p", { class: "lead" }, `${count(passed)} of ${count(DATA.fooled.length)} classes have an image that the model calls by that name with at least ${percent(bar)} confidence, judged again from disk. Cells below that bar are gray.`),
+    el("p", { class: "lead" }, bar === null ? `${count(passed)} of ${count(DATA.fooled.length)} searches reached their goal. Cells of the others are gray.`
+      : `${count(passed)} of ${count(DATA.fooled.length)} classes have an image that the model calls by that name with at least ${percent(bar)} confidence, judged again from disk. Cells below that bar are gray.`),
     DATA.fooled_note ? el("p", { class: "lead" }, named(DATA.fooled_note)) : null,
     el("ul", { class: "wall" }, DATA.fooled.map((entry) => el("li", { class: passes(entry) ? null : "below" },
       framed(picture(entry.image, `fooling image, called '${entry.class}' with confidence ${percent(entry.confidence)}`)),
       el("p", { class: "says" }, named(entry.class, "b"), el("br"), percent(entry.confidence),
-        passes(entry) ? null : el("span", { class: "soft" }, entry.verified ? ", below the bar" : ", not held"),
+        passes(entry) ? null : el("span", { class: "soft" }, entry.verified ? ", below the bar" : bar === null ? ", goal not met" : ", not held"),
         typeof entry.steps === "number" ? el("span", { class: "soft" }, el("br"), `${count(entry.steps)} steps`) : null)))),
   ];
 }

@@ -128,7 +128,7 @@ def test_overview_says_what_the_record_says(record, report, visit):
     for words in (
         record["sentence"],
         "5,000 images: 4,588 right, 412 wrong, 0 unreadable",
-        "Of 6 successes shown here, 6 held",
+        "Of 6 successes that the searches claimed, 6 held",
     ):
         assert words in text
     assert page.locator(".tile .value").all_text_contents() == [tile["value"] for tile in record["tiles"]]
