@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amiss.errors import AmissError, DataError, LayerError, ModelError, ParityError
 from amiss.repro import digest
+from amiss.scope import untouched
 from amiss.task import Level
 
 __all__ = ["Check", "Classifier", "Counts"]
@@ -136,7 +137,7 @@ class Classifier:
         if inputs.requires_grad:
             inputs.register_hook(self._count_backward)
         stop = None if "answer" in layers else len(set(inner))
-        with _untouched(self.network), self._listening(inner, seen, stop):
+        with untouched(self.network), self._listening(inner, seen, stop):
             self.counts.forward += 1
             self.counts.queries += len(x)
             try:
@@ -365,24 +366,3 @@ class Classifier:
         finally:
             for handle in handles:
                 handle.remove()
-
-
-@contextmanager
-def _untouched(network: Any) -> Iterator[None]:
-    """Evaluation mode and frozen parameters for one pass; every flag as it was afterwards."""
-    if not isinstance(network, nn.Module):
-        yield
-        return
-    training = [module for module in network.modules() if module.training]
-    learning = [p for p in network.parameters() if p.requires_grad]
-    try:
-        for module in training:
-            module.training = False
-        for p in learning:
-            p.requires_grad_(False)
-        yield
-    finally:
-        for module in training:
-            module.training = True
-        for p in learning:
-            p.requires_grad_(True)

@@ -12,7 +12,7 @@ from amiss.repro import fold, normal
 from amiss.spaces.space import Space
 from amiss.task import P, State, Task
 
-__all__ = ["Domain"]
+__all__ = ["Domain", "refuse_mismatch"]
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,6 @@ class Domain:
         if len(self.everyone) != len(self.task):
             everyone = torch.arange(len(self.task), device=self.task.key.device)
             object.__setattr__(self, "everyone", everyone)
-        for part in self.constraint.parts:
-            if part.binds == "parameters" and self.space.images:
-                raise ContractError(
-                    f"{type(part).__name__} binds latent parameters, and {type(self.space).__name__} has none.",
-                    slug="contract-binds",
-                    hint="Use Linf, L2 or L1 with Pixels, LatentNorm with Latent.",
-                )
 
     def rows(self, owner: Tensor) -> Task:
         """The samples of the rows."""
@@ -155,3 +148,18 @@ def _place(owner: Tensor) -> Tensor:
     place = torch.empty_like(position)
     place[order] = position - first
     return place
+
+
+def refuse_mismatch(space: Space, constraint: Constraint) -> None:
+    """Refuse a constraint on latent parameters in a space that has none.
+
+    Raises:
+        ContractError: It has none.
+    """
+    for part in constraint.parts:
+        if part.binds == "parameters" and space.images:
+            raise ContractError(
+                f"{type(part).__name__} binds latent parameters, and {type(space).__name__} has none.",
+                slug="contract-binds",
+                hint="Use Linf, L2 or L1 with Pixels, LatentNorm with Latent.",
+            )

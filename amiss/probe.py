@@ -10,7 +10,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.constraints import Constraint
-from amiss.domain import Domain
+from amiss.domain import Domain, refuse_mismatch
 from amiss.errors import ContractError, DataError, UsageError
 from amiss.objectives.objective import Objective
 from amiss.optimizers.optimizer import Optimizer
@@ -211,6 +211,7 @@ class Probe:
 
     def _refuse(self, classifier: Classifier) -> None:
         """Refuse a mismatch of the ladder before the first pass."""
+        refuse_mismatch(self.space, self.constraint)
         wants = self.optimizer.wants
         givers: list[tuple[str, Level]] = [("classifier", getattr(classifier, "gives", "jacobian"))]
         if wants in ("grad", "jacobian"):

@@ -82,15 +82,15 @@ def generator(seed: int, *words: int) -> torch.Generator:
 
 
 def digest(*parts: bytes | str | Tensor) -> str:
-    """Name content by its SHA-256: tensors by type, shape and bytes."""
+    """Name content by its SHA-256: tensors by type, shape and bytes; each part is preceded by its length."""
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            part = part.detach().cpu().contiguous()
-            sha.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            part = part.reshape(-1).view(torch.uint8).numpy().tobytes() if part.numel() else b""
-        sha.update(part.encode() if isinstance(part, str) else part)
-        sha.update(b"\0")
+            solid = part.detach().cpu().contiguous()
+            body = solid.reshape(-1).view(torch.uint8).numpy().tobytes() if solid.numel() else b""
+            part = f"{solid.dtype}{tuple(solid.shape)}".encode() + body
+        content = part.encode() if isinstance(part, str) else part
+        sha.update(len(content).to_bytes(8, "little") + content)
     return sha.hexdigest()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from amiss.constraints import L1, L2, Box, LatentNorm, Linf, Mask, Quantized, Unconstrained
-from amiss.domain import Domain
+from amiss.domain import Domain, refuse_mismatch
 from amiss.errors import ContractError, UsageError
 from amiss.repro import normal
 from amiss.spaces import Latent, Pixels
@@ -237,7 +237,7 @@ def test_refusals(refuses):
     with refuses(UsageError, "levels-few"):
         Quantized(1)
     with refuses(ContractError, "contract-binds", seen=False):
-        Domain(Pixels(), Linf(0.1) & LatentNorm(), only(torch.zeros(SHAPE)), 1)
+        refuse_mismatch(Pixels(), Linf(0.1) & LatentNorm())
     with refuses(ContractError, "contract-no-image"):
         Linf(0.1).project(torch.zeros(SHAPE), Task(torch.arange(2)))
 

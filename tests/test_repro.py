@@ -108,3 +108,8 @@ def test_versions_are_plain():
     found = versions()
     assert found["torch"] == torch.__version__
     assert all(isinstance(v, str) and v for v in found.values())
+
+
+def test_a_digest_knows_where_its_parts_end():
+    assert digest("a\0", "b") != digest("a", "\0b")
+    assert digest("ab") != digest("a", "b")

@@ -162,3 +162,23 @@ def test_the_contract_itself_is_abstract():
     for call in (lambda s: s.start(None), lambda s: s.decode(None, None), lambda s: s.vary(None, None)):
         with pytest.raises(NotImplementedError):
             call(Space())
+
+
+def test_a_decoder_in_training_mode_mixes_no_rows_and_stays_as_it_was():
+    from torch import nn
+
+    class Codec(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode, self.decode = nn.Flatten(), nn.Sequential(nn.BatchNorm1d(4), nn.Unflatten(1, (1, 2, 2)))
+
+    codec = Codec().train()
+    before = {name: t.clone() for name, t in codec.state_dict().items()}
+    task = Task(torch.arange(3), torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0)))
+    space = Latent(codec)
+    ready = space.prepare(task)
+    p = torch.full((3, 4), 0.1)
+    alone = torch.cat([space.decode(ready.rows(torch.tensor([i])), p[:1]) for i in range(3)])
+    assert torch.allclose(space.decode(ready, p), alone, atol=1e-6)
+    assert codec.training and all(q.requires_grad for q in codec.parameters())
+    assert all(torch.equal(t, before[name]) for name, t in codec.state_dict().items())

@@ -115,7 +115,8 @@ class Images:
         """SHA-256 of each image's type, shape and bytes: `amiss.repro.digest(pixels[i])`, only faster."""
         head = f"{self.pixels.dtype}{tuple(self.pixels.shape[1:])}".encode()
         rows = self.pixels.flatten(1).numpy()
-        return tuple(hashlib.sha256(head + row.tobytes() + b"\0").hexdigest() for row in rows)
+        head = (len(head) + rows.shape[1]).to_bytes(8, "little") + head
+        return tuple(hashlib.sha256(head + row.tobytes()).hexdigest() for row in rows)
 
     @cached_property
     def fingerprint(self) -> str:

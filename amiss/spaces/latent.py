@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amiss.errors import ContractError
+from amiss.scope import untouched
 from amiss.spaces.space import Space
 from amiss.task import Task
 
@@ -51,7 +52,7 @@ class Latent(Space):
                 seen="a task without images, such as am.classes(classifier)",
                 hint="Give images, or search from nothing with Pixels(shape=...) or a space that evolves.",
             )
-        with torch.no_grad():
+        with torch.no_grad(), untouched(self.model):
             z = self.model.encode(task.image)
             return task.adding(z=z, gz=self.model.decode(z))
 
@@ -62,7 +63,8 @@ class Latent(Space):
 
     def decode(self, task: Task, p: Tensor) -> Tensor:
         """Images [R, C, H, W] of changes [R, d], not yet clipped to [0, 1]."""
-        drawn = self.model.decode(task.extra["z"] + p)
+        with untouched(self.model):
+            drawn = self.model.decode(task.extra["z"] + p)
         if not self.residual:
             return drawn
         change = drawn - task.extra["gz"]
