@@ -23,7 +23,8 @@ class DecoderGate:
     """Whether a decoder may speak for a classifier's images.
 
     Attributes:
-        explained: Share of the pixels' variance that reconstruction keeps, 1 - MSE / variance; at most 1.
+        explained: Share of the pixels' variance that reconstruction keeps, 1 - MSE / variance; 0 where the error
+            is larger than the variance.
         agreement: Share of images that the classifier names alike before and after reconstruction.
         threshold: What both must reach.
     """
@@ -59,18 +60,18 @@ def decoder_gate(
     Raises:
         ModelError: The decoder does not take such images, or gives others back.
     """
-    error, same = 0.0, 0
-    mean = images.mean(0, keepdim=True)
-    spread = float((images - mean).double().square().sum())
+    error, spread, same = 0.0, 0.0, 0
+    mean = images.mean(0, keepdim=True, dtype=torch.float64)
     with torch.no_grad():
         for part in images.split(batch):
+            spread += float((part.double() - mean).square().sum())
             x = part.to(classifier.device)
             drawn = _redrawn(decoder, x).clamp(0, 1)
             error += float((drawn - x).double().square().sum())
             same += int((classifier.predict(drawn) == classifier.predict(x)).sum())
     explained = 1 - error / spread if spread > 0 else float(error == 0)
     # A decoder that draws NaN keeps nothing.
-    return DecoderGate(explained if isfinite(explained) else 0.0, same / len(images), threshold)
+    return DecoderGate(max(0.0, explained) if isfinite(explained) else 0.0, same / len(images), threshold)
 
 
 def _redrawn(decoder: Codec, x: Tensor) -> Tensor:
