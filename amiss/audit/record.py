@@ -129,18 +129,17 @@ def sentence(audit: Audit) -> str:
         text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%}); "
         slug = "lse" if "LSE" in audit.repairs else "pixel"
         text += "" if slug == "lse" else "without a decoder to trust, "
-        text += f"{figures[f'{slug}_repaired']:.0%} of {len(audit.mistakes):,} mistakes are put right "
+        text += f"{_percent(figures[f'{slug}_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
         text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
         text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
     curve = audit.robustness
     if curve is not None:
         clean, at = curve.accuracy[0], _telling(audit)
-        text += (
-            f"; changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
-            f"{clean:.0%} to {curve.accuracy[at]:.0%}"
-        )
+        text += f"; on {curve.n:,} of them, " if curve.n < n else "; "
+        text += f"changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
+        text += f"{_percent(clean)} to {_percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
-    return text + f"; and for {fooled} of {tried} classes some nonsense makes it at least 99 % certain."
+    return text + f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain."
 
 
 def _telling(audit: Audit) -> int:
@@ -149,6 +148,13 @@ def _telling(audit: Audit) -> int:
     assert curve is not None  # noqa: S101
     halved = [i for i, share in enumerate(curve.accuracy) if i and share <= curve.accuracy[0] / 2]
     return halved[0] if halved else len(curve.accuracy) - 1
+
+
+def _percent(share: float) -> str:
+    """A share in words that says all or none only where it is all or none."""
+    if 0.995 <= share < 1:
+        return "over 99%"
+    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def _radius(eps: float) -> str:
@@ -163,7 +169,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     k = len(audit.mistakes)
     repaired = {
         "label": "Mistakes repaired",
-        "value": f"{part.share:.0%}" if k else "none",
+        "value": _percent(part.share) if k else "none",
         "note": f"of {k:,}, {method}",
     }
     size = {
@@ -180,7 +186,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     fooled = {
         "label": "Classes fooled",
         "value": f"{figures['classes_fooled']:.0f} of {figures['classes_tried']:.0f}",
-        "note": "certain of nonsense at 99 % or more",
+        "note": "certain of nonsense at 99% or more",
     }
     return [repaired, size, robust, fooled]
 
@@ -313,4 +319,4 @@ def _fooled_note(audit: Audit) -> str:
         if len(part.classes) == part.total
         else f"{len(part.classes)} of {part.total} classes, evenly spaced"
     )
-    return f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99 %."
+    return f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99%."
