@@ -135,7 +135,7 @@ def sentence(audit: Audit) -> str:
     curve = audit.robustness
     if curve is not None:
         clean, at = curve.accuracy[0], _telling(audit)
-        text += f"; on {curve.n:,} of them, " if curve.n < n else "; "
+        text += f"; on a sample of {curve.n:,} images, " if curve.n < n else "; "
         text += f"changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
         text += f"{_percent(clean)} to {_percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
