@@ -182,7 +182,9 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     if curve is not None:
         at = _telling(audit)
         robust["value"] = f"{curve.accuracy[at]:.0%}"
-        robust["note"] = f"within {_radius(curve.epsilons[at])} in L_inf; {curve.accuracy[0]:.0%} untouched, of {curve.n:,}"
+        robust["note"] = (
+            f"within {_radius(curve.epsilons[at])} in L_inf; {curve.accuracy[0]:.0%} untouched, of {curve.n:,}"
+        )
     fooled = {
         "label": "Classes fooled",
         "value": f"{figures['classes_fooled']:.0f} of {figures['classes_tried']:.0f}",

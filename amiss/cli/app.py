@@ -13,6 +13,8 @@ from amiss.cli.train import train
 
 __all__ = ["app", "run"]
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="amiss",
     help="See where an image classifier goes amiss, why, and what would put it right.",
@@ -36,14 +38,16 @@ def version(show: Annotated[bool, typer.Option("--version", help="print the vers
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code, and lets errors of ours through."""
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="amiss", standalone_mode=False)
     except typer.Abort:
-        # What typer makes of Ctrl-C: the caller says what became of it.
-        raise KeyboardInterrupt from None
+        code = _INTERRUPTED
     except Exception as error:
         # Typer's usage errors know how to show themselves; everything else is for the caller.
         show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
         if show is None or code is None:
             raise
         show()
+    if code == _INTERRUPTED:
+        # Typer swallows Ctrl-C; the caller says what became of it.
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

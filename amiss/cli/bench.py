@@ -25,7 +25,11 @@ def bench(
 
     if name not in BENCHES:
         raise UsageError(
-            f"There is no bench {name!r}.", slug="bench-unknown", hint=f"There are: {', '.join(BENCHES)}"
+            f"There is no bench {name!r}.",
+            slug="bench-unknown",
+            seen=name,
+            needed=" or ".join(BENCHES),
+            hint=f"amiss bench {next(iter(BENCHES))}",
         )
     chosen = load_bench(name)
     parts = tuple(part for part in only.split(",") if part)
@@ -33,6 +37,8 @@ def bench(
         raise UsageError(
             f"The bench has no part {sorted(unknown)[0]!r}.",
             slug="bench-part",
+            seen=f"--only {only}",
+            needed="parts of the bench, with commas between",
             hint=f"It has: {', '.join(chosen.parts)}",
         )
     place = Path("bench/results") if not quick else Path("runs/bench")
