@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
-from amiss.data import read_image, to_bytes, write_png
-from amiss.errors import AmissError, ModelError
+from amiss.data import Images, read_image, to_bytes, write_png
+from amiss.errors import AmissError, DataError, ModelError
 from amiss.probe import Probe
 from amiss.spaces.latent import Codec
 from amiss.task import Task
 
-__all__ = ["DecoderGate", "decoder_gate", "verify"]
+__all__ = ["DecoderGate", "decoder_gate", "refuse_other_order", "verify"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,32 @@ def _unfit(x: Tensor, seen: str) -> ModelError:
         needed="encode(images) to codes, and decode(codes) to images of the same shape",
         why="it was trained on another size or another number of channels",
         hint="Train one on such images: amiss train vae DATA --out decoder/",
+    )
+
+
+def refuse_other_order(classifier: Classifier, images: Images) -> None:
+    """Refuse data that number the classifier's own classes otherwise: every count would be of other classes.
+
+    Args:
+        classifier: Its labels are compared where they are names.
+        images: Labeled images.
+
+    Raises:
+        DataError: The same names, in another order.
+    """
+    own, other = ([name.casefold() for name in names] for names in (classifier.labels or (), images.classes))
+    bare = own == [str(i) for i in range(len(own))]  # numbers that nobody gave as names
+    if bare or own == other or sorted(own) != sorted(other):
+        return
+    at = next(i for i, (a, b) in enumerate(zip(own, other, strict=True)) if a != b)
+    shown = slice(max(0, at - 1), at + 4)
+    raise DataError(
+        "The data number the classes in another order than the classifier.",
+        slug="data-class-order",
+        seen=f"data: {', '.join(images.classes[shown])}; classifier: {', '.join((classifier.labels or ())[shown])}",
+        needed="one order for both",
+        why="folders are numbered by name, and the classifier was trained in another order",
+        hint='Beside the folders, write class_index.json: {"0": [folder, name], ...} in the classifier\'s order.',
     )
 
 

@@ -1,5 +1,7 @@
 """What is believed: successes as their files hold them, and decoders that keep what the classifier sees."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,15 @@ from torch import nn
 
 from amiss.classifier import Classifier
 from amiss.constraints import Unconstrained
-from amiss.errors import ModelError
+from amiss.data import Images
+from amiss.errors import DataError, ModelError
 from amiss.objectives import Become
 from amiss.optimizers import Sign
 from amiss.probe import Probe
 from amiss.spaces import Pixels
 from amiss.task import Task
 from amiss.testing import LinearWorld
-from amiss.trust import DecoderGate, decoder_gate, verify
+from amiss.trust import DecoderGate, decoder_gate, refuse_other_order, verify
 
 
 def sum_model(bias):
@@ -115,3 +118,23 @@ def test_equal_images_and_a_decoder_of_nan_are_no_division_by_zero(images):
 def test_a_decoder_of_other_shapes_is_refused(codec, images, refuses):
     with refuses(ModelError, "decoder-shape"):
         decoder_gate(sum_model(2.0), codec, images(4, (1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "refused"),
+    [
+        (("cat", "dog"), ("dog", "cat"), True),
+        (("a", "Cat", "dog"), ("a", "dog", "cat"), True),
+        (("cat", "dog"), ("cat", "dog"), False),
+        (("cat", "dog"), ("n01", "n02"), False),
+        (("cat", "dog", "owl"), ("cat", "owl"), False),
+        (None, tuple(sorted(map(str, range(12)))), False),  # folders 0, 1, 10, 11, 2, ...: numbers are no names
+    ],
+)
+def test_the_same_names_in_another_order_are_refused(own, other, refused, refuses):
+    n = len(own or other)
+    classifier = Classifier(lambda x: torch.zeros(len(x), n), labels=own)
+    classifier.predict(torch.zeros(1, 1, 2, 2))
+    images = Images.of(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), [0], other)
+    with refuses(DataError, "data-class-order") if refused else nullcontext():
+        refuse_other_order(classifier, images)

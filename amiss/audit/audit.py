@@ -17,7 +17,7 @@ from amiss.data import Images
 from amiss.errors import ContractError, DataError, ModelError, TrainingError, UsageError
 from amiss.repro import generator
 from amiss.spaces.latent import Codec
-from amiss.trust import DecoderGate, decoder_gate
+from amiss.trust import DecoderGate, decoder_gate, refuse_other_order
 
 __all__ = ["Audit", "Plan", "Progress", "run_audit"]
 
@@ -129,7 +129,7 @@ def run_audit(
 
     Raises:
         ContractError: The classifier gives no gradients.
-        DataError: No labels, or labels outside the classes.
+        DataError: No labels, labels outside the classes, or the classes in another order.
         ModelError: The classifier's output is not what it should be, or the judge knows other classes.
     """
     plan, tell = plan or Plan(), progress or (lambda *_: None)
@@ -151,6 +151,7 @@ def run_audit(
             hint="Put the images of each class in a folder of its own.",
         )
     classifier.check(images.pixels, images.labels, batch=plan.batch)
+    refuse_other_order(classifier, images)
     if judge is not None:
         _refuse_judge(judge, classifier, images)
     out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from amiss.cli.device import usable
 from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.data import open_data
 from amiss.errors import DataError
-from amiss.trust import decoder_gate
+from amiss.trust import decoder_gate, refuse_other_order
 
 __all__ = ["check"]
 
@@ -49,6 +49,7 @@ def check(
         typer.echo(f"Left out: {name}: {message}", err=True)
     classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
     check_fit(classifier, images)
+    refuse_other_order(classifier, images)
     seen = classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
     figures = {"accuracy": seen.accuracy, "images": seen.n, "unreadable": len(images.unreadable)}
     figures |= {"lowest_logit": seen.low, "highest_logit": seen.high}

@@ -18,15 +18,15 @@ import amiss
 
 
 class Brightness(nn.Module):
-    """Two logits an image: class 1 where the mean of `channels` channels is above a half."""
+    """Two logits an image: class 0 where the mean of `channels` channels is above a half."""
 
     def __init__(self, channels=1, classes=2):
         super().__init__()
         self.scale = nn.Conv2d(channels, classes, 1)
         with torch.no_grad():
-            self.scale.weight.copy_(torch.linspace(0, 40, classes)[:, None, None, None].expand_as(self.scale.weight))
+            self.scale.weight.copy_(torch.linspace(40, 0, classes)[:, None, None, None].expand_as(self.scale.weight))
             self.scale.weight.div_(channels)
-            self.scale.bias.copy_(-torch.linspace(0, 20, classes))
+            self.scale.bias.copy_(-torch.linspace(20, 0, classes))
 
     def forward(self, x):
         return self.scale(x).mean((2, 3))
@@ -41,6 +41,10 @@ def color():
 
 
 def wrapped():
+    return amiss.Classifier(Brightness(), labels=["bright", "dark"])
+
+
+def turned():
     return amiss.Classifier(Brightness(), labels=["dark", "bright"])
 
 

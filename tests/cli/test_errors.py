@@ -91,6 +91,12 @@ def test_labels_out_of_range(amiss, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_the_same_classes_in_another_order(amiss, verb):
+    lines = amiss(verb, "nets.py:turned", "photos").refused("data-class-order", "another order")
+    assert lines["Seen"] == "data: bright, dark; classifier: dark, bright"
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_folder_without_labels(amiss, verb):
     Path("flat").mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("flat/one.png")
