@@ -169,9 +169,10 @@ def _read(file: Path, name: str) -> dict[str, Any]:
 
 
 def _verdict(bar: Bar | None, value: float, quick: bool) -> str:
-    if bar is None:
+    bound = None if bar is None else bar.quick if quick else bar.bound
+    if bar is None or bound is None:
         return ""
-    return f"  (bar {bar}: {'holds' if bar.holds(value, quick) else 'MISSED'})"
+    return f"  (bar {bar.sign} {bound:g}: {'holds' if bar.holds(value, quick) else 'MISSED'})"
 
 
 def _commit() -> str:

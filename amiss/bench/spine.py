@@ -213,7 +213,7 @@ def imagenet(run: Run) -> Figures:
 
 def demo(run: Run) -> Figures:
     """`amiss demo`, wall seconds."""
-    seconds, seen = _command("demo", "--seed", str(run.seed), *(["--images", "200"] if run.quick else []))
+    seconds, seen = _command("demo", "--seed", str(run.seed), *(["--images", "60"] if run.quick else []))
     return {"demo_seconds": seconds}, seen
 
 

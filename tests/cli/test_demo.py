@@ -1,0 +1,33 @@
+"""`amiss demo`: no argument, no download; finds the shortcut that was planted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.audit.conftest import strict
+
+pytestmark = pytest.mark.skipif(
+    not (Path(__file__).parents[2] / "amiss/demo/classifier.safetensors").is_file(), reason="the demo has no weights"
+)
+
+
+def test_the_demo_finds_its_shortcut_and_can_be_run_again(amiss):
+    said = amiss("demo", "--images", 60, "--json")
+    assert said.code == 0, said.err
+    told = strict(said.out)
+    assert told["images"] == 60
+    assert told["mistakes"] >= 6
+    assert told["lse_repaired"] >= 0.9
+    assert told["verified_from_disk"] == 1
+    account = strict(Path("runs/demo/audit.json").read_text(encoding="utf-8"))
+    assert account["command"] == "amiss demo --images 60 --seed 0"
+    assert account["outcomes"].keys() == {"LSE", "LSE, plain decoding", "Pixel PGD"}
+    assert sum(account["outcomes"]["LSE"].values()) == told["mistakes"]
+    assert not [n for n in account["notices"] if n["level"] == "warning"]
+    assert Path(told["report"]).stat().st_size > 100_000
+
+
+def test_the_demo_asks_for_enough_faces(amiss):
+    said = amiss("demo", "--images", 10)
+    assert said.code == 2
+    assert "Traceback" not in said.err
