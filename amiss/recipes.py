@@ -11,7 +11,7 @@ import torch
 
 from amiss.classifier import Classifier
 from amiss.constraints import L2, Constraint, LatentNorm, Linf, Quantized, Unconstrained
-from amiss.errors import ContractError
+from amiss.errors import ContractError, UsageError
 from amiss.objectives import Avoid, Become, Confidence, Objective
 from amiss.optimizers import Adam, Momentum, Optimizer, Sign
 from amiss.probe import Budget, Probe
@@ -76,6 +76,15 @@ def pgd(
         Madry, Makelov, Schmidt, Tsipras and Vladu (2018), towards deep learning models resistant to adversarial
         attacks, eq. 2.2.
     """
+    if norm not in ("linf", "l2"):
+        raise UsageError(
+            "There are no such steps.",
+            slug="recipe-norm",
+            seen=f"norm={norm!r}",
+            needed="'linf' (by the gradient's sign) or 'l2' (along the gradient)",
+            hint="pgd(8 / 255) for L_inf, pgd(0.5, norm='l2') for Euclidean steps.",
+        )
+    budget = Budget(steps)
     if step is None:
         if eps is None:
             raise ContractError(
@@ -87,7 +96,7 @@ def pgd(
         step = 2.5 * eps / steps
     constraint = _file(Linf(eps) if norm == "linf" else L2(eps), levels)
     optimizer: Optimizer = Sign(step) if norm == "linf" else Momentum(step, 0.0, "l2")
-    return Probe(Pixels(), _wanted(target, margin), constraint, optimizer, until, Budget(steps), seed, batch)
+    return Probe(Pixels(), _wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
 
 
 def lse(
@@ -164,7 +173,11 @@ def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:
 
     Args:
         classifier: Its labels must be known, by name or from a pass.
-        only: The classes wanted; all of them where left out.
+        only: The classes wanted, by number; all of them where left out.
+
+    Raises:
+        ContractError: The number of classes is not known yet.
+        UsageError: A number is none of a class.
     """
     if only is None:
         if classifier.labels is None:
@@ -175,6 +188,15 @@ def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:
                 hint="Classifier(net, labels=[...]), or classifier.check(images, labels) first.",
             )
         only = range(len(classifier.labels))
+    n = None if classifier.labels is None else len(classifier.labels)
+    if outside := [c for c in only if c < 0 or (n is not None and c >= n)]:
+        raise UsageError(
+            f"There is no class {outside[0]}.",
+            slug="class-unknown",
+            seen=f"only={list(only)[:8]}",
+            needed="numbers from 0" if n is None else f"numbers from 0 to {n - 1}",
+            hint="Give numbers of classes, or leave them out for all.",
+        )
     target = torch.tensor(list(only), dtype=torch.int64)
     return Task(key=target, target=target)
 

@@ -236,6 +236,8 @@ def _decoder(
         trained = train(preset, images, out=out / "decoder", on_step=on_step)
     except TrainingError as error:
         return None, source, f"Training a decoder on these images failed: {error.what.rstrip('.')}"
+    if trained.history.clocked:
+        source += " until the clock ended it"  # then a faster machine has another decoder, and other repairs
     trained.save(out / "decoder.safetensors")
     model: Any = trained.model.eval()
     return _moved(model, device), source, ""
