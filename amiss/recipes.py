@@ -162,7 +162,7 @@ def fool_gradient(
         levels: Gray levels of a file; None leaves images unrounded.
 
     References:
-        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.3 (gradient ascent).
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (gradient ascent).
     """
     space, constraint = Pixels(shape), _file(Unconstrained(), levels)
     return Probe(space, Confidence(confidence), constraint, Sign(step), "met", Budget(steps), seed, batch)

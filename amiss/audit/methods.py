@@ -56,7 +56,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             "Fooling by gradient",
             "From an even grey, sign steps up the gradient of a class until the classifier is certain of it.",
             {"probe": audit.fooling.result.probe},
-            "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.3",
+            "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (gradient ascent)",
         )
     )
     found.append(
