@@ -6,7 +6,7 @@ from torch import nn
 
 from amiss.audit import Plan, run_audit
 from amiss.classifier import Classifier
-from amiss.data import Images, to_bytes
+from amiss.data import Images, to_bytes, write_png
 from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.testing import LinearCodec, LinearWorld
 from tests.audit.conftest import QUICK, audited, from_disk, linear_images
@@ -290,3 +290,36 @@ def test_rounding_is_the_only_difference_between_a_claim_and_its_file(world):
 
     result = lse(world.codec).run(world.classifier(), task)
     assert torch.equal(to_bytes(result.images).float() / 255, result.images)
+
+
+def test_a_success_that_its_file_does_not_hold_is_none(world, tmp_path, monkeypatch):
+    # Every second file is written as it was: those successes are claims, and no more.
+    from amiss import trust
+
+    images, written = linear_images(world, wrong=0.5), []
+
+    def forgetful(path, image):
+        if "fooled" in str(path) or len(written) % 2:
+            image = torch.full_like(image, 128) if "fooled" in str(path) else images.pixels[len(written) % 30]
+        written.append(path)
+        write_png(path, image)
+
+    monkeypatch.setattr(trust, "write_png", forgetful)
+    done = audited(world.classifier(), images, tmp_path, report=False)
+    part, account = done.found.repairs["Pixel PGD"], done.account
+    assert part.verified.tolist() == [True, False] * 15
+    assert account["outcomes"] == {"Pixel PGD": {"met": 15, "exhausted": 15}}
+    assert account["verified"] == {"claimed": 30 + done.found.fooling.claimed, "held": 15}
+    assert done.found.fooling.claimed == 2
+    assert account["figures"]["classes_fooled"] == 0
+    assert account["figures"]["pixel_repaired"] == 0.5
+    assert account["figures"]["verified_from_disk"] == 15 / 32
+    sizes = sorted(done.sizes("Pixel PGD").values())
+    assert len(sizes) == 15
+    assert account["figures"]["pixel_l2"] == pytest.approx(sizes[7], abs=1e-5)
+    lost = [case for case in account["cases"] if not case["verified"]]
+    assert lost
+    assert {(case["outcome"], case["repaired_as"]) for case in lost} == {("exhausted", None)}
+    assert {case["repairs"][0]["reason"].split(":")[0] for case in lost} == {
+        "A success that did not survive rounding to 8 bits"
+    }
