@@ -102,11 +102,15 @@ def audit_to_folder(
     judge: Classifier | None = None,
     judge_name: str = "",
     plan: object = None,
+    remark: tuple[str, str] | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     as_json: bool = False,
 ) -> Path:
-    """Run an audit, write its record and report into a folder, and say what was found and where it lies."""
+    """Run an audit, write its record and report into a folder, and say what was found and where it lies.
+
+    A remark (title, text) is what the caller knows and the audit cannot; it stands first among the notices.
+    """
     from amiss.audit import Plan, record, run_audit
     from amiss.report import build
 
@@ -125,6 +129,8 @@ def audit_to_folder(
         )
         tell("Writing the report", 0, 1)
         account = record(found, classifier, out, model=model, data=data, command=command, judge=judge_name)
+        if remark is not None:
+            account["notices"].insert(0, {"level": "info", "title": remark[0], "text": remark[1]})
         page = build(account, out)
         (out / RECORD).write_text(json.dumps(account, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if as_json:

@@ -19,7 +19,9 @@ def demo(
 ) -> None:
     """Audit a face classifier that learned a shortcut: hair length, planted in its training images."""
     from amiss.audit import Plan
-    from amiss.demo import demo_classifier, demo_decoder, demo_faces
+    from amiss.demo import demo_classifier, demo_decoder, demo_faces, demo_figures
+
+    men = demo_figures()["classifier"]["errors"]["male"]
 
     audit_to_folder(
         demo_classifier(),
@@ -30,6 +32,12 @@ def demo(
         command=f"amiss demo --images {images} --seed {seed}",
         decoder=demo_decoder(),
         plan=Plan(seed=seed),
+        remark=(
+            "What was planted",
+            "In the training faces hair length agreed with the label nine times in ten; in these it says nothing. "
+            f"When the classifier was made, it was wrong on {men['long']['share']:.0%} of {men['long']['images']} men "
+            f"with long hair and on {men['short']['share']:.0%} of {men['short']['images']} with short hair.",
+        ),
         overwrite=True,
         quiet=quiet or as_json,
         as_json=as_json,

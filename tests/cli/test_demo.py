@@ -23,6 +23,7 @@ def test_the_demo_finds_its_shortcut_and_can_be_run_again(amiss):
     assert account["command"] == "amiss demo --images 60 --seed 0"
     assert account["outcomes"].keys() == {"LSE", "LSE, plain decoding", "Pixel PGD"}
     assert sum(account["outcomes"]["LSE"].values()) == told["mistakes"]
+    assert account["notices"][0]["title"] == "What was planted"
     assert not [n for n in account["notices"] if n["level"] == "warning"]
     assert Path(told["report"]).stat().st_size > 100_000
 
