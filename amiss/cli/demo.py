@@ -35,8 +35,8 @@ def demo(
         remark=(
             "What was planted",
             "In the training faces hair length agreed with the label nine times in ten; in these it says nothing. "
-            f"When the classifier was made, it was wrong on {men['long']['share']:.0%} of {men['long']['images']} men "
-            f"with long hair and on {men['short']['share']:.0%} of {men['short']['images']} with short hair.",
+            f"When the classifier was made, it was wrong on {men['long']['share']:.0%} of {men['long']['images']} "
+            f"men with long hair and on {men['short']['share']:.0%} of {men['short']['images']} with short hair.",
         ),
         overwrite=True,
         quiet=quiet or as_json,
