@@ -25,7 +25,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             _method(
                 "LSE, plain decoding",
                 "The same search, but the repaired image is the decoded code itself: what the decoder cannot draw "
-                "is lost, so the change is larger.",
+                "is lost, and counts as change.",
                 {"probe": audit.repairs["LSE, plain decoding"].result.probe},
                 "Zoetmulder et al. (2018), latent sympathetic examples",
             )
@@ -33,7 +33,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
     found.append(
         _method(
             "Pixel PGD",
-            "The contrast: steps along the gradient in the pixels themselves. Its changes are always smaller, "
+            "The contrast: steps along the gradient in the pixels themselves. Its changes are smaller as a rule, "
             "and they need not mean anything.",
             {"probe": audit.repairs["Pixel PGD"].result.probe},
             "Madry et al. (2018), towards deep learning models resistant to adversarial attacks, eq. 2.2",
@@ -62,8 +62,9 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
     found.append(
         _method(
             "Verification",
-            "Every success was written as an 8-bit PNG, read back from disk and judged again by the same objective, "
-            "margin included; one that its file does not hold is not counted.",
+            "Every repair and every fooling image was written as an 8-bit PNG, read back from disk and judged again "
+            "by the same objective, margin included; one that its file does not hold is not counted. Attacks are "
+            "judged after rounding to 8 bits, and leave no file.",
             {"judge": judge or "none given"},
             "Carlini et al. (2019), on evaluating adversarial robustness",
         )

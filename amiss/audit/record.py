@@ -77,10 +77,10 @@ def record(
         "fooled": [
             {
                 "class": names[c],
-                "confidence": float(audit.fooling.confidence[i]),
+                "confidence": _number(float(audit.fooling.confidence[i])),
                 "image": audit.fooling.paths[i],
                 "verified": bool(audit.fooling.verified[i]),
-                "steps": audit.fooling.result.outcomes[i].first,
+                "steps": first if (first := audit.fooling.result.outcomes[i].first) >= 0 else None,
             }
             for i, c in enumerate(audit.fooling.classes)
         ],
@@ -98,7 +98,8 @@ def summary(audit: Audit) -> dict[str, float]:
     assert labels is not None  # noqa: S101 - an audit has labels
     for name, part in audit.repairs.items():
         slug = {"LSE": "lse", "Pixel PGD": "pixel"}.get(name, "lse_plain")
-        figures[f"{slug}_repaired"] = part.share
+        if len(audit.mistakes):
+            figures[f"{slug}_repaired"] = part.share
         if bool(part.verified.any()):
             figures[f"{slug}_l2"] = part.l2
         agreement = part.agreement(labels[audit.mistakes])
@@ -248,8 +249,8 @@ def _repair(
         "method": name,
         "image": part.paths[k],
         "outcome": outcome.status,
-        "l2": float(part.result.l2[k]),
-        "linf": float(part.result.linf[k]),
+        "l2": _number(float(part.result.l2[k])),
+        "linf": _number(float(part.result.linf[k])),
         "steps": outcome.steps,
         "margin": margins[-1],
         "judge": None if part.judged is None else names[int(part.judged[k])],
@@ -262,13 +263,18 @@ def _repair(
     }
 
 
-def _margins(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float], list[int]]:
+def _margins(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float | None], list[int]]:
     """How far the true label's logit is ahead in each frame, and the classifier's answer."""
     with torch.no_grad():
         logits = classifier.outputs(frames.to(torch.float32) / 255)["answer"].cpu()
     others = logits.clone()
     others[:, label] = -torch.inf
-    return (logits[:, label] - others.amax(1)).tolist(), logits.argmax(1).tolist()
+    return [_number(gap) for gap in (logits[:, label] - others.amax(1)).tolist()], logits.argmax(1).tolist()
+
+
+def _number(value: float) -> float | None:
+    """A number that JSON has a word for: a network may answer NaN far from what it was trained on."""
+    return value if isfinite(value) else None
 
 
 def _varied(audit: Audit) -> list[int]:

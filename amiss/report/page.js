@@ -214,7 +214,7 @@ function fooled() {
     el("ul", { class: "wall" }, DATA.fooled.map((entry) => el("li", { class: passes(entry) ? null : "below" },
       framed(picture(entry.image, `fooling image, called '${entry.class}' with confidence ${percent(entry.confidence)}`)),
       el("p", { class: "says" }, named(entry.class, "b"), el("br"), percent(entry.confidence),
-        passes(entry) ? null : el("span", { class: "soft" }, entry.verified ? ", below the bar" : bar === null ? ", goal not met" : ", not held"),
+        passes(entry) ? null : el("span", { class: "soft" }, bar === null ? ", goal not met" : entry.confidence >= bar ? ", not held" : ", below the bar"),
         typeof entry.steps === "number" ? el("span", { class: "soft" }, el("br"), `${count(entry.steps)} steps`) : null)))),
   ];
 }

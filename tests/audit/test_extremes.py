@@ -41,7 +41,8 @@ def test_a_model_that_is_never_wrong(world, tmp_path):
     assert account["cases"] == []
     assert set(map(str, account["outcomes"].values())) == {"{}"}
     assert account["tiles"][0]["value"] == account["tiles"][1]["value"] == "none"
-    assert not {"lse_l2", "pixel_l2", "judge_before"} & set(account["figures"])
+    unmeasured = {"lse_repaired", "pixel_repaired", "lse_l2", "pixel_l2", "judge_before"}
+    assert not unmeasured & set(account["figures"])
 
 
 def test_no_decoder_is_trained_where_there_is_no_mistake(small, fixed, tmp_path):
@@ -61,6 +62,29 @@ def test_a_model_that_is_always_wrong(world, tmp_path):
     assert account["tiles"][2]["value"] == "none"
     assert not [name for name in account["figures"] if name.startswith("robust")]
     assert len(account["cases"]) == 24
+
+
+class Standardizing(torch.nn.Module):
+    """Divides each image by its own spread, as many do: of an even gray it makes NaN."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.head = torch.nn.Linear(64, classes)
+        with torch.no_grad():
+            self.head.weight.copy_(LinearWorld(n=1, classes=classes).weight)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.head((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True))
+
+
+def test_a_network_that_answers_nan_off_its_images_is_audited_to_the_end(small, tmp_path):
+    done = audited(Classifier(Standardizing(2)), small(), tmp_path, plan=Plan(steps=2, epsilons=(0.1,)))
+    assert done.found.fooling.result.counts == {"not-finite": 2}
+    # Nothing was reached, so there is no number of steps, and no confidence that JSON has a word for.
+    assert [(cell["confidence"], cell["steps"], cell["verified"]) for cell in done.account["fooled"]] == [
+        (None, None, False)
+    ] * 2
 
 
 def test_a_model_with_nothing_to_climb(small, fixed, tmp_path):
