@@ -12,6 +12,7 @@ from amiss.classifier import Classifier
 from amiss.data import Images, read_image, to_bytes, write_png
 from amiss.errors import AmissError, DataError, ModelError
 from amiss.probe import Probe
+from amiss.scope import untouched
 from amiss.spaces.latent import Codec
 from amiss.task import Task
 
@@ -77,7 +78,8 @@ def decoder_gate(
 def _redrawn(decoder: Codec, x: Tensor) -> Tensor:
     """g(e(x)), or a refusal where the decoder is for other images."""
     try:
-        drawn = decoder.decode(decoder.encode(x))
+        with untouched(decoder):  # as the search will see it
+            drawn = decoder.decode(decoder.encode(x))
     except (RuntimeError, ValueError, TypeError, IndexError, AmissError) as error:
         said = error.seen if isinstance(error, AmissError) else str(error).partition("\n")[0]
         raise _unfit(x, f"{type(error).__name__}: {said}") from error
@@ -105,20 +107,21 @@ def refuse_other_order(classifier: Classifier, images: Images) -> None:
         images: Labeled images.
 
     Raises:
-        DataError: The same names, in another order.
+        DataError: All of the data's names are the classifier's, and some stand at another number.
     """
     own, other = ([name.casefold() for name in names] for names in (classifier.labels or (), images.classes))
     bare = own == [str(i) for i in range(len(own))]  # numbers that nobody gave as names
-    if bare or own == other or sorted(own) != sorted(other):
+    moved = [i for i, name in enumerate(other) if own[i : i + 1] != [name]]
+    if bare or not moved or not set(other) <= set(own):  # names that the classifier does not know tell nothing
         return
-    at = next(i for i, (a, b) in enumerate(zip(own, other, strict=True)) if a != b)
+    at = moved[0]
     shown = slice(max(0, at - 1), at + 4)
     raise DataError(
         "The data number the classes in another order than the classifier.",
         slug="data-class-order",
         seen=f"data: {', '.join(images.classes[shown])}; classifier: {', '.join((classifier.labels or ())[shown])}",
         needed="one order for both",
-        why="folders are numbered by name, and the classifier was trained in another order",
+        why="folders are numbered by name, and the classifier was trained in another order or on more classes",
         hint='Beside the folders, write class_index.json: {"0": [folder, name], ...} in the classifier\'s order.',
     )
 

@@ -88,6 +88,19 @@ def test_a_mean_image_explains_nothing(images):
     assert not gate.passed
 
 
+def test_the_gate_sees_the_decoder_as_the_search_does(images):
+    class Drawing(torch.nn.Sequential):
+        encode = torch.nn.Sequential.forward
+
+        def decode(self, z):
+            return z
+
+    codec = Drawing(torch.nn.BatchNorm2d(1, eps=0)).train()  # in evaluation mode, before any update: the identity
+    gate = decoder_gate(sum_model(2.0), codec, images(8, (1, 2, 2)))
+    assert gate.explained == 1 and gate.agreement == 1
+    assert codec.training and int(codec[0].num_batches_tracked) == 0
+
+
 def test_both_shares_are_needed():
     assert DecoderGate(0.7, 0.7).passed
     assert not DecoderGate(0.99, 0.69).passed
@@ -127,7 +140,9 @@ def test_a_decoder_of_other_shapes_is_refused(codec, images, refuses):
         (("a", "Cat", "dog"), ("a", "dog", "cat"), True),
         (("cat", "dog"), ("cat", "dog"), False),
         (("cat", "dog"), ("n01", "n02"), False),
-        (("cat", "dog", "owl"), ("cat", "owl"), False),
+        (("cat", "dog", "owl"), ("cat", "dog"), False),
+        (("cat", "dog", "owl"), ("cat", "owl"), True),  # owls would be counted as dogs
+        (("cat", "dog"), ("cat", "dog", "owl"), False),
         (None, tuple(sorted(map(str, range(12)))), False),  # folders 0, 1, 10, 11, 2, ...: numbers are no names
     ],
 )
