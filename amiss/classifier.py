@@ -128,6 +128,7 @@ class Classifier:
             One tensor [N, ...] a name; "answer" is [N, m].
 
         Raises:
+            DataError: Images of whole numbers.
             LayerError: A name that the network does not have, or a layer that returns no single tensor.
             ModelError: The network raises, or its output is no row of logits an image.
         """
@@ -251,6 +252,15 @@ class Classifier:
         return check
 
     def _preprocess(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point():
+            raise DataError(
+                "The classifier is shown images in [0, 1], and these are whole numbers.",
+                slug="data-range",
+                seen=f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}",
+                needed="floating-point images [N, C, H, W] in [0, 1]",
+                why="the bytes of images, 0..255",
+                hint="Divide by 255, or take images.images() for images.pixels.",
+            )
         # A copy wherever nothing else makes one: a network may write into its input, and the hook that counts
         # must not stay on a tensor of the caller's.
         inputs = x.to(self.device, self._dtype, copy=self._mean is None and self._std is None)

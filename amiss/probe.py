@@ -31,7 +31,7 @@ class Budget:
     Attributes:
         steps: Updates a sample; it is looked at once more after the last.
         queries: Images shown to the network: for each sample, or, where rows compete in all, together.
-        seconds: Wall time of a walk.
+        seconds: Wall time of a walk; a run walks once for each batch.
     """
 
     steps: int = 100
@@ -95,6 +95,16 @@ class Probe:
     budget: Budget = Budget()
     seed: int = 0
     batch: int = 64
+
+    def __post_init__(self) -> None:
+        if self.until not in ("met", "budget") or self.batch < 1:
+            raise UsageError(
+                "A probe cannot run like this.",
+                slug="probe-options",
+                seen=f"until={self.until!r}, batch={self.batch}",
+                needed="until='met' (stop at the first success) or 'budget' (keep the smallest), and batch >= 1",
+                hint="Probe(space, objective, constraint, optimizer, until='budget', batch=64)",
+            )
 
     def walk(
         self, classifier: Classifier, task: Task, state: State | None = None, *, images: bool = False

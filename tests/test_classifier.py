@@ -290,6 +290,12 @@ def test_channels(busy, images, refuses):
         Classifier(busy, std=(0.5, 0.5, 0.5)).outputs(images())
 
 
+def test_bytes_are_refused_and_not_taken_for_images(busy, refuses):
+    for answer in (Classifier(busy).predict, Classifier(lambda x: x.flatten(1)).outputs):
+        with refuses(DataError, "data-range"):
+            answer(torch.full((2, 1, 6, 6), 255, dtype=torch.uint8))
+
+
 def test_constructions_that_cannot_mean_anything(busy, refuses):
     with refuses(ModelError, "model-labels"):
         Classifier(busy, gives="met")

@@ -221,6 +221,12 @@ def test_budgets_that_allow_nothing(refuses):
             Budget(**options)
 
 
+def test_options_that_mean_nothing(refuses):
+    for options in ({"until": "bugdet"}, {"batch": 0}):
+        with refuses(UsageError, "probe-options"):
+            Probe(Pixels(), Avoid(), Linf(0.1), Sign(0.1), **options)
+
+
 # The best
 
 

@@ -1,6 +1,7 @@
 """One optimizer after another: flip and then minimize, sign steps and then a quasi-Newton method."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
@@ -25,7 +26,9 @@ class Then(Optimizer):
         minimize say until="budget".
     """
 
-    def __init__(self, first: Optimizer, second: Optimizer, steps: int, when: str = "met") -> None:
+    def __init__(
+        self, first: Optimizer, second: Optimizer, steps: int, when: Literal["met", "steps"] = "met"
+    ) -> None:
         self.first, self.second, self.steps, self.when = first, second, steps, when
         self.wants = max(first.wants, second.wants, key=LEVELS.index)
         self.competes = first.competes or second.competes
