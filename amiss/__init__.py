@@ -77,7 +77,7 @@ _HOMES = {
     "audit": ("Plan", "run_audit"),
     "training": ("load_model",),
 }
-_MODULES = ("errors", "recipes", "transforms")
+_MODULES = ("data", "errors", "recipes", "transforms")
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted((*_PLACES, *_MODULES))]

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,11 @@ def test_what_is_public_has_a_docstring(name):
             bare += [f"{public}.{k}" for k, v in own if inspect.isfunction(v) and not v.__doc__]
             bare += [f"{public}.{k}" for k, v in own if isinstance(v, property) and not v.fget.__doc__]
     assert not bare
+
+
+def test_a_fresh_interpreter_finds_every_public_name():
+    code = "import amiss; names = [getattr(amiss, name) for name in amiss.__all__]; amiss.data.Images"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_the_names_of_the_package_resolve():
