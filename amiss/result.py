@@ -4,8 +4,9 @@ import base64
 import html
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -69,7 +70,7 @@ class Trajectory:
         met: Its success [T].
         size: Its size [T].
         frames: Images along the way [F, C, H, W], uint8; the last is the best attempt.
-        frame_turns: Their turns [F].
+        frame_turns: Their turns [F]; beside the best attempt stands the turn at which its search ended.
     """
 
     turns: Tensor
@@ -120,12 +121,12 @@ class Result:
         """Sizes of the best attempts [n]."""
         return torch.tensor([outcome.size for outcome in self.outcomes])
 
-    @property
+    @cached_property
     def l2(self) -> Tensor:
         """Euclidean length of each change in pixels [n]; NaN where the task had no image."""
         return self._change(lambda d: d.norm(dim=1))
 
-    @property
+    @cached_property
     def linf(self) -> Tensor:
         """Largest change of a pixel [n]; NaN where the task had no image."""
         return self._change(lambda d: d.abs().amax(1))
@@ -171,11 +172,12 @@ class Result:
             seconds=sum(part.seconds for part in parts),
         )
 
-    def _change(self, measure: Any) -> Tensor:
+    def _change(self, measure: Callable[[Tensor], Tensor]) -> Tensor:
         if self.task.image is None:
             return torch.full((len(self),), torch.nan)
-        change = (self.images.cpu().double() - self.task.image.cpu().double()).flatten(1)
-        return torch.as_tensor(measure(change))
+        # A few at a time: all of them in float64 would take many times the memory of the images.
+        pairs = zip(self.images.split(64), self.task.image.split(64), strict=True)
+        return torch.cat([measure((a.cpu().double() - b.cpu().double()).flatten(1)) for a, b in pairs])
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {status}" for status, n in self.counts.items())
