@@ -310,8 +310,11 @@ class _Run:
                     prefix = f"optimizer.{player}.{i}."
                     saved = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
                     # Moments take the parameter's layout: the fused step reads memory in order.
-                    live = {k: torch.empty_like(p).copy_(t) if t.shape == p.shape else t for k, t in saved.items()}
-                    self.optimizers[player].state[p] = live
+                    # The count of steps goes where the fused step looks for it: beside the parameter.
+                    self.optimizers[player].state[p] = {
+                        k: torch.empty_like(p).copy_(t) if t.shape == p.shape else t.to(p.device)
+                        for k, t in saved.items()
+                    }
 
     def finish(self) -> History:
         """Keep the last state, hand the average to the model, and settle it."""
