@@ -3,7 +3,7 @@
 import json
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from amiss.cli.progress import showing
 from amiss.data import Images, open_data
 from amiss.errors import UsageError
 from amiss.spaces.latent import Codec
+
+if TYPE_CHECKING:
+    from amiss.audit import Plan
 
 __all__ = ["audit", "audit_to_folder", "numbers"]
 
@@ -101,7 +104,7 @@ def audit_to_folder(
     decoder: Codec | None = None,
     judge: Classifier | None = None,
     judge_name: str = "",
-    plan: object = None,
+    plan: "Plan | None" = None,
     remark: tuple[str, str] | None = None,
     overwrite: bool = False,
     quiet: bool = False,
@@ -111,7 +114,7 @@ def audit_to_folder(
 
     A remark (title, text) is what the caller knows and the audit cannot; it stands first among the notices.
     """
-    from amiss.audit import Plan, record, run_audit
+    from amiss.audit import record, run_audit
     from amiss.report import build
 
     claim(out, overwrite)
@@ -124,7 +127,7 @@ def audit_to_folder(
             out,
             decoder=decoder,
             judge=judge,
-            plan=plan if isinstance(plan, Plan) else None,
+            plan=plan,
             progress=tell,
         )
         tell("Writing the report", 0, 1)
