@@ -33,11 +33,11 @@ class Plan:
 
     Attributes:
         margin: How far the true label's logit must be ahead in a repair.
-        mistakes: At most so many mistakes are repaired.
+        mistakes: At most so many mistakes are repaired; 0 repairs none.
         epsilons: L_inf radii, in pixel values of [0, 1], ascending.
-        attacked: At most so many images are attacked.
+        attacked: At most so many images are attacked; 0 attacks none.
         steps: Gradient steps of an attack.
-        fooled: At most so many classes are fooled, evenly spaced.
+        fooled: At most so many classes are fooled, evenly spaced; 0 fools none.
         decoder_images: Fewest images that a missing decoder is trained on.
         decoder_seconds: Longest that this training may take.
         gate: Share that a decoder must keep of the images and of the classifier's answers.
@@ -66,6 +66,15 @@ class Plan:
                 seen=f"epsilons={self.epsilons}",
                 needed="one radius or more, each larger than the one before, in pixel values of [0, 1]",
                 hint="Plan(epsilons=(2 / 255, 4 / 255, 8 / 255))",
+            )
+        least = {"mistakes": 0, "attacked": 0, "fooled": 0, "steps": 1, "batch": 1}
+        if low := [name for name, bound in least.items() if getattr(self, name) < bound]:
+            raise UsageError(
+                "A count of the audit's plan is too low.",
+                slug="plan-counts",
+                seen=f"{low[0]}={getattr(self, low[0])}",
+                needed=f"{least[low[0]]} or more",
+                hint="Plan(mistakes=0) leaves the repairs out, attacked=0 the attacks, fooled=0 the fooling images.",
             )
 
 

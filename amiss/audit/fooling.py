@@ -75,9 +75,17 @@ def fool(
     (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
     paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)
     held = verify(probe, classifier, task, result.images, [out / path for path in paths])
-    rounded = to_bytes(result.images).to(torch.float32) / 255
-    with torch.no_grad():
-        logits = torch.cat([classifier.outputs(x)["answer"].cpu() for x in rounded.split(batch)])
-    confidence = logits.softmax(1)[torch.arange(len(chosen)), torch.tensor(chosen)]
+    confidence = _confidence(classifier, to_bytes(result.images), chosen, batch)
     claimed = int(result.met.sum())
     return Fooling(tuple(chosen), result, probe, claimed, result.met & held, confidence, paths, total)
+
+
+def _confidence(classifier: Classifier, pixels: Tensor, chosen: list[int], batch: int) -> Tensor:
+    """How sure the classifier is of each class [k] in its image, uint8 [k, C, H, W]."""
+    if not chosen:
+        return torch.zeros(0)
+    with torch.no_grad():
+        logits = torch.cat(
+            [classifier.outputs(x.to(torch.float32) / 255)["answer"].cpu() for x in pixels.split(batch)]
+        )
+    return logits.softmax(1)[torch.arange(len(chosen)), torch.tensor(chosen)]

@@ -127,9 +127,10 @@ def sentence(audit: Audit) -> str:
     if not wrong:
         text = f"The model is right on all {n:,} images"
     else:
-        text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%}); "
+        text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%})"
+    if len(audit.mistakes):
         slug = "lse" if "LSE" in audit.repairs else "pixel"
-        text += "" if slug == "lse" else "without a decoder to trust, "
+        text += "; " if slug == "lse" else "; without a decoder to trust, "
         text += f"{_percent(figures[f'{slug}_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
         text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
         text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
@@ -140,7 +141,8 @@ def sentence(audit: Audit) -> str:
         text += f"changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
         text += f"{_percent(clean)} to {_percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
-    return text + f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain."
+    text += f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain" if tried else ""
+    return text + "."
 
 
 def _telling(audit: Audit) -> int:
