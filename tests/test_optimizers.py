@@ -1,6 +1,7 @@
 """Steps against references written out, states that ask leaves alone, and who goes on from where."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -147,6 +148,23 @@ def same(a, b):
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
+@pytest.mark.parametrize("optimizer", [Adam(0.1), Momentum(0.1), Adam(0.1, restarts=2, spread=0.1)])
+def test_an_idle_row_stays_where_it_is(optimizer):
+    place = domain(steps=20)
+    state = optimizer.init(place)
+    query = optimizer.ask(state, place)
+    n = len(query)
+    answer = Answer(torch.zeros(n, dtype=torch.bool), torch.zeros(n), torch.zeros(n), grad=torch.ones_like(query.p))
+    state = optimizer.tell(state, place, query, answer)  # now there is an average to be carried on by
+    waits = torch.arange(n) % 2 == 0
+    query = optimizer.ask(state, place)
+    query = replace(query, owner=torch.where(waits, -1, query.owner))
+    answer = replace(answer, grad=answer.grad * ~waits.reshape(-1, *[1] * (query.p.ndim - 1)))
+    after = optimizer.tell(state, place, query, answer)["p"]
+    stayed = (after == query.p).flatten(1).all(1)
+    assert torch.equal(stayed, waits)
+
+
 EVERY = [Sign(0.1), Momentum(0.1), Adam(0.1, restarts=2, spread=0.1), Then(Sign(0.01), Adam(0.1), steps=2)]
 
 
@@ -183,8 +201,9 @@ def test_then_hands_over_once_all_are_met_and_the_met_wait():
     assert state["phase"] == 1
     handed = chain.ask(state, place)
     assert handed.owner.tolist() == [0, 1, 2]
-    # Adam goes on from where Sign stood after two steps.
-    assert torch.allclose(handed.p, walk(Sign(0.01), domain(), 3)[2])
+    # Adam goes on from where Sign stood after two steps, and after one where it waited.
+    path = walk(Sign(0.01), domain(), 3)
+    assert torch.allclose(handed.p, torch.stack([path[1][0], path[2][1], path[1][2]]))
     assert (handed.draw, handed.want) == (0, "grad")
 
 

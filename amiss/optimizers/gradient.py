@@ -46,6 +46,10 @@ class _FirstOrder(Optimizer):
         if answer.grad is None:
             return {**state, "step": state["step"] + 1}
         step, memory = self._step(state, answer.grad)
+        if query.owner is not None and query.owner is not domain.everyone:
+            # An idle row stays where it is: what was averaged would carry it on, away from where it waits.
+            idle = (query.owner < 0).reshape(-1, *[1] * (step.ndim - 1))
+            step = torch.where(idle, torch.zeros_like(step), step)
         p = domain.project(state["p"] - step, self._owner(domain))
         return {"p": p, "step": state["step"] + 1, **memory}
 
