@@ -17,6 +17,7 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     from amiss.cli.app import run
+    from amiss.cli.command import shown
     from amiss.errors import AmissError
 
     try:
@@ -24,7 +25,7 @@ def _run(arguments: list[str]) -> int:
     except AmissError as error:
         if debug:
             raise
-        print(f"{type(error).__name__} {error}", file=sys.stderr)
+        print("\n".join(map(shown, f"{type(error).__name__} {error}".split("\n"))), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.classifier import Classifier
-from amiss.cli.command import data_name, model_name, written
+from amiss.cli.command import data_name, model_name, shown, written
 from amiss.cli.device import usable
 from amiss.cli.folder import RECORD, claim, release
 from amiss.cli.model import check_fit, load_classifier, load_decoder
@@ -119,7 +119,7 @@ def audit_to_folder(
 
     claim(out, overwrite)
     for name, message in images.unreadable:
-        typer.echo(f"Left out: {name}: {message}", err=True)
+        typer.echo(shown(f"Left out: {name}: {message}"), err=True)
     with release(out, command), showing(quiet) as tell:
         found = run_audit(
             classifier,
@@ -141,7 +141,7 @@ def audit_to_folder(
     else:
         for notice in account["notices"]:
             if notice["level"] == "warning" and not notice["title"].startswith("Left out"):
-                typer.echo(f"{notice['title']}. {notice['text']}")
+                typer.echo(shown(f"{notice['title']}. {notice['text']}"))
         typer.echo(account["sentence"])
         typer.echo(f"Report: {page}")
     return page

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amiss.cli.audit import numbers
-from amiss.cli.command import data_name, model_name
+from amiss.cli.command import data_name, model_name, shown
 from amiss.cli.device import usable
 from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.data import open_data
@@ -46,7 +46,7 @@ def check(
             hint="Put the images of each class in a folder of its own.",
         )
     for name, message in images.unreadable:
-        typer.echo(f"Left out: {name}: {message}", err=True)
+        typer.echo(shown(f"Left out: {name}: {message}"), err=True)
     classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
     check_fit(classifier, images)
     refuse_other_order(classifier, images)

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 
 import typer
 
-__all__ = ["data_name", "model_name", "written"]
+__all__ = ["data_name", "model_name", "shown", "written"]
 
 _ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json"}
 
@@ -18,6 +18,11 @@ def model_name(model: str) -> str:
 def data_name(data: str) -> str:
     """How a report calls its data: "." and ".." by the names of the folders that they are."""
     return PurePath(data).name.strip(".") or Path(data).resolve().name or "data"
+
+
+def shown(text: str) -> str:
+    """Text for a terminal: what a file's or a class's name could command it to do is written out instead."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def written(context: typer.Context) -> str:

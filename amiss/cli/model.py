@@ -42,11 +42,12 @@ def load_classifier(
         from amiss.training import load_model
 
         module, facts = load_model(model)
-        if facts["kind"] != "classifier":
+        kind = facts.get("kind", "model that does not say what it is")
+        if kind != "classifier":
             raise ModelError(
                 f"{Path(model).name} is no classifier.",
                 slug="model-kind",
-                seen=f"a {facts['kind']}",
+                seen=f"a {kind}",
                 needed="a classifier",
                 hint="Give it as --decoder, and the classifier as MODEL.",
             )
@@ -79,11 +80,12 @@ def load_decoder(path: str, device: torch.device | str = "cpu") -> Any:
     from amiss.training import load_model
 
     module, facts = load_model(path)
-    if facts["kind"] != "decoder":
+    kind = facts.get("kind", "model that does not say what it is")
+    if kind != "decoder":
         raise ModelError(
             f"{Path(path).name} is no decoder.",
             slug="model-kind",
-            seen=f"a {facts['kind']}",
+            seen=f"a {kind}",
             needed="an autoencoder that amiss train made",
             hint="Train one: amiss train vae DATA --out decoder/",
         )

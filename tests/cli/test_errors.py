@@ -47,6 +47,20 @@ def test_a_truncated_png_among_good_ones_is_left_out_and_named(amiss, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_a_hostile_name_commands_no_terminal(amiss, verb):
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e.png"
+    Path("photos/dark", evil).write_bytes(b"no image")
+    said = amiss(verb, "nets.py:wrapped", "photos", "--json")
+    assert said.code == 0, said.err
+    assert "Left out: dark/\\x1b]0;owned\\x07\\x1b[2J\\u202e.png: " in said.err
+    for path in Path("photos").rglob("[0-9]*.png"):
+        path.unlink()
+    said = amiss(verb, "nets.py:build", "photos")
+    said.refused("data-unreadable", "\\x1b[2J")
+    assert not set("\x1b\x07\u202e") & set(said.err)
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_folder_of_truncated_pngs_alone(amiss, verb):
     for path in Path("photos").rglob("*.png"):
         truncate(path)
