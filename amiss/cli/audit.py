@@ -64,7 +64,7 @@ def audit(
 
         out = out or Path("runs/digits")
         claim(out, overwrite)
-        classifier, codec, images, called = digits(seed, quiet or as_json, limit, device)
+        classifier, codec, images, called, remark = digits(seed, quiet or as_json, limit, device)
         data = "digits"
     else:
         out = out or Path("runs") / f"{_slug(model_name(model))}-{_slug(data_name(data))}"
@@ -76,6 +76,7 @@ def audit(
         if images.labels is not None and accuracy is not None:
             classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
         codec, called = None if decoder is None else load_decoder(decoder), model_name(model)
+        remark = None
     audit_to_folder(
         classifier,
         images,
@@ -87,6 +88,7 @@ def audit(
         judge=judged_by,
         judge_name="" if judge is None else model_name(judge),
         plan=Plan(mistakes=mistakes, attacked=attacked, seed=seed, batch=batch),
+        remark=remark,
         overwrite=overwrite,
         quiet=quiet or as_json,
         as_json=as_json,

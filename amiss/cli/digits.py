@@ -11,7 +11,7 @@ __all__ = ["digits"]
 
 def digits(
     seed: int, quiet: bool, limit: int | None = None, device: str | None = None
-) -> tuple[Classifier, Any, Images, str]:
+) -> tuple[Classifier, Any, Images, str, tuple[str, str] | None]:
     """Train on the training part.
 
     Args:
@@ -21,7 +21,8 @@ def digits(
         device: Where the classifier is moved.
 
     Returns:
-        Classifier, decoder, images of the test part, and what the classifier is called.
+        Classifier, decoder, images of the test part, what the classifier is called, and, where the clock ended
+        the decoder's training, a remark (title, text) that says so.
     """
     from amiss.training import classifier_for, decoder_for, train
 
@@ -36,4 +37,8 @@ def digits(
     facts = one.facts
     classifier = Classifier(one.model, mean=facts["mean"], std=facts["std"], labels=facts["classes"], device=device)
     name = f"a {one.preset.model['architecture']} trained on the spot"
-    return classifier, two.model.eval(), asked, name
+    remark = None
+    if two.history.clocked:
+        text = "The clock ended the decoder's training: a faster machine has another decoder, and other repairs."
+        remark = "Not repeatable to the bit", text
+    return classifier, two.model.eval(), asked, name, remark

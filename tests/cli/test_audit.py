@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,22 @@ def test_no_error_of_numbers_is_written_as_json(amiss):
     assert said.code == 0, said.err
     assert json.dumps(record("run"), allow_nan=False)
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("seconds", [0.01, None])
+def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, seconds):
+    """`amiss audit digits` trains on the spot: only what the clock left alone can be had again."""
+    from amiss import training
+    from amiss.cli.digits import digits
+
+    classifier, decoder = training.classifier_for, training.decoder_for
+
+    def clocked(images, seed, **_):
+        preset = decoder(images, seed=seed, epochs=1)
+        return replace(preset, training=replace(preset.training, seconds=seconds))
+
+    monkeypatch.setattr(training, "classifier_for", lambda images, seed: classifier(images, seed=seed, epochs=1))
+    monkeypatch.setattr(training, "decoder_for", clocked)
+    *_, remark = digits(0, quiet=True, limit=5)
+    assert (remark is None) == (seconds is None)
+    assert remark is None or "The clock ended" in remark[1]
