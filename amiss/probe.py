@@ -182,7 +182,7 @@ class Probe:
         spent = state["seconds"]
         while True:
             domain = replace(domain, best=state["best"])
-            query = self._allowed(self.optimizer.ask(state["optimizer"], domain), state, domain)
+            query = self._allowed(self.optimizer.ask(state["optimizer"], domain), state)
             if query is None:
                 return
             answer, seen = read(self.objective, classifier, domain, query, self.batch, images)
@@ -236,7 +236,7 @@ class Probe:
                     hint="Choose a black-box optimizer for a model without gradients.",
                 )
 
-    def _allowed(self, query: Query, state: State, domain: Domain) -> Query | None:
+    def _allowed(self, query: Query, state: State) -> Query | None:
         """The query with finished samples idle; None where nothing is left to ask or to spend."""
         seconds, queries = self.budget.seconds, self.budget.queries
         if seconds is not None and state["seconds"] >= seconds:
