@@ -221,17 +221,11 @@ def _decoder(
         return None, "none", "No decoder was given, and there is no mistake to train one for"
     n, height, width = len(images), *images.pixels.shape[2:]
     if n < plan.decoder_images:
-        return (
-            None,
-            "none",
-            f"No decoder was given, and {n:,} images are too few to train one ({plan.decoder_images:,})",
-        )
+        few = f"{n:,} images are too few to train one ({plan.decoder_images:,})"
+        return None, "none", f"No decoder was given, and {few}; amiss train vae makes one of more such images"
     if height != width or not 8 <= height <= 64:
-        return (
-            None,
-            "none",
-            f"No decoder was given, and one is trained for squares of 8 to 64 pixels only, not {height} x {width}",
-        )
+        odd = f"one is trained for squares of 8 to 64 pixels only, not {height} x {width}"
+        return None, "none", f"No decoder was given, and {odd}"
     from amiss.training import decoder_for, train
 
     source = f"a decoder trained on these {n:,} images"
