@@ -287,8 +287,12 @@ class Classifier:
                 needed="logits [N, classes]",
                 hint="Say where they are: Classifier(net, answer=lambda out: out[0])",
             )
+        if len(x) == 1 and out.ndim == 0:  # a squeeze() takes the row of a single image with it
+            out = out.reshape(1)
         if self.gives == "met" and out.ndim == 1 and self.labels is not None:
             return self._certain(out.long(), x)
+        if len(x) == 1 and out.ndim == 1 and len(out) > 1:
+            out = out.unsqueeze(0)
         if out.ndim == 1 or (out.ndim == 2 and out.shape[1] == 1):
             odds = out.reshape(-1)
             out = torch.stack([torch.zeros_like(odds), odds], 1)

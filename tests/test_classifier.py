@@ -60,6 +60,24 @@ def test_one_logit_is_the_log_odds_of_class_1(images, shape):
     assert torch.allclose(answer.softmax(1)[:, 1], odds.sigmoid())
 
 
+@pytest.mark.parametrize(
+    ("gives", "answer"),
+    [
+        ("jacobian", logits),
+        ("jacobian", lambda x: logits(x)[:, :1]),
+        ("met", lambda x: logits(x).argmax(1)),
+    ],
+)
+def test_a_squeeze_may_take_the_row_of_a_single_image(images, gives, answer):
+    x = images(5)
+    names = "abc" if gives == "met" else None
+    plain, squeezed = (
+        Classifier(Fixed(f), gives=gives, labels=names) for f in (answer, lambda x: answer(x).squeeze())
+    )
+    for part in (x, x[:1], x[:0]):
+        assert torch.equal(squeezed.outputs(part)["answer"], plain.outputs(part)["answer"])
+
+
 def test_labels_alone(images):
     x = images(4)
     c = Classifier(lambda x: torch.tensor([2, 0, 1, 2]), gives="met", labels="abc")
