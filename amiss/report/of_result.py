@@ -11,6 +11,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.data import to_bytes, write_png
+from amiss.errors import DataError
 from amiss.report.build import build
 from amiss.repro import digest, versions
 from amiss.result import Result
@@ -38,7 +39,11 @@ def write_report(
 
     Returns:
         The path of the file.
+
+    Raises:
+        DataError: Fewer names than the samples' classes, or a file that cannot be written.
     """
+    _refuse_few(labels, result)
     path = Path(path)
     folder = path.with_suffix("") if path.suffix else path.with_name(path.name + "-files")
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -61,6 +66,20 @@ def write_report(
     if classifier is not None:
         record["fingerprints"]["model"] = classifier.fingerprint
     return build(record, folder, path)
+
+
+def _refuse_few(labels: Sequence[str] | None, result: Result) -> None:
+    """Refuse names that do not reach as far as the samples' labels and targets."""
+    numbers = [part for part in (result.task.label, result.task.target) if part is not None and len(part)]
+    highest = max((int(part.max()) for part in numbers), default=-1)
+    if labels is not None and len(labels) <= highest:
+        raise DataError(
+            "There are fewer names than classes.",
+            slug="data-labels",
+            seen=f"{len(labels)} names; a sample of class {highest}",
+            needed="one name for each class, in the order of their numbers from 0",
+            hint="labels=classifier.labels",
+        )
 
 
 @dataclass(frozen=True)

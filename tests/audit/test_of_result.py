@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+from amiss.errors import DataError
 from amiss.recipes import classes, fool_gradient, pgd
 from amiss.report import write_report
 from amiss.testing import LinearWorld
@@ -54,6 +55,13 @@ def test_without_a_classifier_nothing_is_made_up(world, probe, tmp_path):
     assert set(repair["frame_labels"]) == set(repair["frame_margins"]) == {None}
     assert len(repair["frames"]) > 1
     assert repair["verified"] is None
+
+
+def test_names_for_too_few_classes_are_refused_before_anything_is_written(world, probe, tmp_path, refuses):
+    result = probe.run(world.classifier(), world.task)
+    with refuses(DataError, "data-labels"):
+        write_report(result, tmp_path / "r.html", labels=["a"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_frames_there_is_no_path(world, probe, tmp_path):
