@@ -45,9 +45,9 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             _method(
                 "Robustness",
                 "Projected gradient steps in L_inf on a sample of all images, each radius in turn; what a smaller "
-                "radius broke stays broken. A gradient attack bounds the true robustness from above only. Intervals "
-                "are Wilson's, 95 %.",
-                {**settings, "steps": audit.robustness.steps},
+                "radius broke stays broken. An answer is broken where another class leads by the probe's margin. "
+                "A gradient attack bounds the true robustness from above only. Intervals are Wilson's, 95 %.",
+                {**settings, "probe at the largest radius": audit.robustness.probe},
                 "Madry et al. (2018), eq. 2.2; Wilson (1927), probable inference",
             )
         )

@@ -24,12 +24,14 @@ class Robustness:
             its margin of 0.05 in logits.
         n: Images in all.
         steps: Gradient steps of the attack.
+        probe: The attack at the largest radius, in words that construct it.
     """
 
     epsilons: tuple[float, ...]
     right: tuple[int, ...]
     n: int
     steps: int
+    probe: str = ""
 
     @property
     def accuracy(self) -> tuple[float, ...]:
@@ -68,9 +70,9 @@ def robustness(
     answers = torch.cat([classifier.predict(x).cpu() for x in task.image.split(batch)])
     standing = (answers == task.label).nonzero().flatten()
     right = [len(standing)]
-    for i, eps in enumerate(epsilons):
+    probes = [pgd(eps, steps, seed=seed, batch=batch) for eps in epsilons]
+    for i, (eps, probe) in enumerate(zip(epsilons, probes, strict=True)):
         tell(f"Attacking within {eps * 255:g}/255", i, len(epsilons))
-        probe = pgd(eps, steps, seed=seed, batch=batch)
         part = task.rows(standing)
         if len(part):
             result = probe.run(classifier, part)
@@ -78,7 +80,7 @@ def robustness(
             broken = probe.judge(classifier, probe.prepare(classifier, part), rounded)[1].cpu()
             standing = standing[~broken]
         right.append(len(standing))
-    return Robustness((0.0, *epsilons), tuple(right), len(task), steps)
+    return Robustness((0.0, *epsilons), tuple(right), len(task), steps, repr(probes[-1]))
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
