@@ -86,7 +86,8 @@ class Audit:
         images: What was audited.
         predicted: The classifier's answers [n].
         probabilities: Its softmax confidence in them [n].
-        repairs: Repairs of the mistakes, by method: "LSE" where it could speak, and "Pixel PGD".
+        repairs: Repairs of the mistakes, by method: "LSE" and "LSE, plain decoding" where a decoder may speak, and
+            "Pixel PGD".
         mistakes: Positions of the mistakes that were repaired [k].
         gate: What the decoder keeps; None where there was none.
         decoder: Where the decoder came from, in words.

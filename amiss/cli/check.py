@@ -1,6 +1,7 @@
 """`amiss check MODEL DATA`: does amiss see what you see? Nothing is optimized."""
 
 import json
+from math import isfinite
 from typing import Annotated
 
 import typer
@@ -57,7 +58,8 @@ def check(
         gate = decoder_gate(classifier, load_decoder(decoder, classifier.device), images.images(), batch=batch)
         figures |= {"decoder_explained": gate.explained, "decoder_agreement": gate.agreement}
     if as_json:
-        typer.echo(json.dumps(figures))
+        finite = {name: value for name, value in figures.items() if isfinite(value)}  # labels alone have no logits
+        typer.echo(json.dumps(finite))
         return
     typer.echo(f"{model_name(model)} on {data_name(data)}: {seen.accuracy:.1%} of {seen.n:,} images right")
     typer.echo(f"logits from {seen.low:.3g} to {seen.high:.3g}")

@@ -7,6 +7,7 @@ import pytest
 
 from amiss.cli.audit import numbers
 from amiss.data import open_data
+from tests.audit.conftest import strict
 
 
 def test_it_counts_what_is_right(amiss):
@@ -55,6 +56,18 @@ def test_numbers_with_commas():
     assert numbers(None) is None
     assert numbers("0.5") == (0.5,)
     assert numbers("0.485, .456,1e-1") == (0.485, 0.456, 0.1)
+
+
+def test_labels_alone_have_no_logits_to_report(amiss):
+    Path("said.py").write_text(
+        "import amiss, nets\ndef build():\n    net = nets.build()\n"
+        "    return amiss.Classifier(lambda x: net(x).argmax(1), gives='met', labels=['bright', 'dark'])\n"
+    )
+    said = amiss("check", "said.py:build", "photos", "--json")
+    assert said.code == 0, said.err
+    figures = strict(said.out)
+    assert figures["accuracy"] == 0.75
+    assert "lowest_logit" not in figures
 
 
 def test_no_model_is_run_twice_by_its_own_import(amiss):
