@@ -182,3 +182,11 @@ def test_a_decoder_in_training_mode_mixes_no_rows_and_stays_as_it_was():
     assert torch.allclose(space.decode(ready, p), alone, atol=1e-6)
     assert codec.training and all(q.requires_grad for q in codec.parameters())
     assert all(torch.equal(t, before[name]) for name, t in codec.state_dict().items())
+
+
+def test_a_decoder_on_another_device_is_refused(refuses):
+    from torch import nn
+
+    codec = nn.Linear(4, 4, device="meta")
+    with refuses(ContractError, "contract-device"):
+        Latent(codec).prepare(Task(torch.arange(1), torch.zeros(1, 1, 2, 2)))

@@ -1,81 +1,24 @@
 """An audit: check, find the mistakes, repair them, break what is right, fool every class."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from amiss.audit.decoders import find_decoder
 from amiss.audit.fooling import Fooling, fool
+from amiss.audit.plan import Plan, Progress
 from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import ContractError, DataError, ModelError, TrainingError, UsageError
+from amiss.errors import ContractError, DataError, ModelError
 from amiss.repro import generator
 from amiss.spaces.latent import Codec
 from amiss.trust import DecoderGate, decoder_gate, refuse_other_order
 
-__all__ = ["Audit", "Plan", "Progress", "run_audit"]
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
-
-_GRID = (1 / 255, 2 / 255, 4 / 255, 8 / 255, 16 / 255, 32 / 255, 64 / 255)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How thorough an audit is.
-
-    Attributes:
-        margin: How far the true label's logit must be ahead in a repair.
-        mistakes: At most so many mistakes are repaired; 0 repairs none.
-        epsilons: L_inf radii, in pixel values of [0, 1], ascending.
-        attacked: At most so many images are attacked; 0 attacks none.
-        steps: Gradient steps of an attack.
-        fooled: At most so many classes are fooled, evenly spaced; 0 fools none.
-        decoder_images: Fewest images that a missing decoder is trained on.
-        decoder_seconds: Longest that this training may take.
-        gate: Share that a decoder must keep of the images and of the classifier's answers.
-        batch: Images a pass.
-        seed: Of everything drawn.
-    """
-
-    margin: float = 0.5
-    mistakes: int = 1000
-    epsilons: tuple[float, ...] = _GRID
-    attacked: int = 256
-    steps: int = 40
-    fooled: int = 100
-    decoder_images: int = 2000
-    decoder_seconds: float = 90.0
-    gate: float = 0.7
-    batch: int = 64
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        steps = (0.0, *self.epsilons)
-        if len(steps) < 2 or any(a >= b for a, b in pairwise(steps)):
-            raise UsageError(
-                "The radii of an audit must ascend from above 0.",
-                slug="plan-epsilons",
-                seen=f"epsilons={self.epsilons}",
-                needed="one radius or more, each larger than the one before, in pixel values of [0, 1]",
-                hint="Plan(epsilons=(2 / 255, 4 / 255, 8 / 255))",
-            )
-        least = {"mistakes": 0, "attacked": 0, "fooled": 0, "steps": 1, "batch": 1}
-        if low := [name for name, bound in least.items() if getattr(self, name) < bound]:
-            raise UsageError(
-                "A count of the audit's plan is too low.",
-                slug="plan-counts",
-                seen=f"{low[0]}={getattr(self, low[0])}",
-                needed=f"{least[low[0]]} or more",
-                hint="Plan(mistakes=0) leaves the repairs out, attacked=0 the attacks, fooled=0 the fooling images.",
-            )
+__all__ = ["Audit", "run_audit"]
 
 
 @dataclass(frozen=True)
@@ -170,7 +113,9 @@ def run_audit(
     chosen = _some(wrong, plan.mistakes, plan.seed)
     notices = [] if len(chosen) == len(wrong) else [_sampled(len(wrong), len(chosen))]
     notices += _left_out(images)
-    codec, source, why = _decoder(decoder, images, out, plan, tell, classifier.device, len(chosen) > 0)
+    codec, source, why = find_decoder(
+        decoder, images, out, plan, tell, device=classifier.device, needed=len(chosen) > 0
+    )
     gate = None
     if codec is not None:
         tell("Asking what the decoder keeps", 0, 1)
@@ -182,12 +127,12 @@ def run_audit(
         notices.append(("warning", "LSE cannot speak here", f"{why}. Repairs are given in pixels alone."))
     else:
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
-    repairs = repair(classifier, images, chosen, codec, judge, out, plan.margin, plan.batch, plan.seed, tell)
+    repairs = repair(classifier, images, chosen, plan, out, tell, decoder=codec, judge=judge)
     kept = _some(torch.arange(len(images)), plan.attacked, plan.seed)
     curve = None
     if bool((predicted == images.labels)[kept].any()):
-        curve = robustness(classifier, images.task(kept), plan.epsilons, plan.steps, plan.batch, plan.seed, tell)
-    fooling = fool(classifier, tuple(images.pixels.shape[1:]), out, plan.fooled, plan.batch, plan.seed, tell)
+        curve = robustness(classifier, images.task(kept), plan, tell)
+    fooling = fool(classifier, tuple(images.pixels.shape[1:]), plan, out, tell)
     return Audit(
         images, predicted, probabilities, repairs, chosen, gate, source, curve, fooling, plan, tuple(notices)
     )
@@ -206,47 +151,6 @@ def _answers(classifier: Classifier, images: Images, batch: int, tell: Progress)
     return torch.cat(labels), torch.cat(sure)
 
 
-def _decoder(
-    given: Codec | None,
-    images: Images,
-    out: Path,
-    plan: Plan,
-    tell: Progress,
-    device: torch.device,
-    needed: bool,
-) -> tuple[Codec | None, str, str]:
-    """The decoder, where it comes from, and, without one, why there is none."""
-    if given is not None:
-        return _moved(given, device), "the decoder given", ""
-    if not needed:
-        return None, "none", "No decoder was given, and there is no mistake to train one for"
-    n, height, width = len(images), *images.pixels.shape[2:]
-    if n < plan.decoder_images:
-        few = f"{n:,} images are too few to train one ({plan.decoder_images:,})"
-        return None, "none", f"No decoder was given, and {few}; amiss train vae makes one of more such images"
-    if height != width or not 8 <= height <= 64:
-        odd = f"one is trained for squares of 8 to 64 pixels only, not {height} x {width}"
-        return None, "none", f"No decoder was given, and {odd}"
-    from amiss.training import decoder_for, train
-
-    source = f"a decoder trained on these {n:,} images"
-    preset = decoder_for(images, seed=plan.seed, seconds=plan.decoder_seconds)
-    tell("Training a decoder on these images", 0, 100)
-
-    def on_step(step: Any) -> None:
-        tell("Training a decoder on these images", round(100 * step.fraction), 100)
-
-    try:
-        trained = train(preset, images, out=out / "decoder", on_step=on_step)
-    except TrainingError as error:
-        return None, source, f"Training a decoder on these images failed: {error.what.rstrip('.')}"
-    if trained.history.clocked:
-        source += " until the clock ended it"  # then a faster machine has another decoder, and other repairs
-    trained.save(out / "decoder.safetensors")
-    model: Any = trained.model.eval()
-    return _moved(model, device), source, ""
-
-
 def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> None:
     """A judge must know the classifier's classes, or its word means nothing."""
     judge.predict(images.images([0]))
@@ -260,13 +164,6 @@ def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> 
             why="a judge that was trained on another data set",
             hint="Give a judge trained on the same classes, or none.",
         )
-
-
-def _moved(codec: Any, device: torch.device) -> Codec:
-    """The decoder where the classifier is, if it is a module that can be moved."""
-    if isinstance(codec, torch.nn.Module):
-        codec.to(device)
-    return codec
 
 
 def _some(rows: Tensor, most: int, seed: int) -> Tensor:

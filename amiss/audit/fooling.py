@@ -1,12 +1,12 @@
 """What nonsense a classifier is certain about: for each class, a grey image pushed up the gradient."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.probe import Probe
@@ -42,30 +42,20 @@ class Fooling:
     total: int
 
 
-def fool(
-    classifier: Classifier,
-    shape: tuple[int, ...],
-    out: Path,
-    most: int,
-    batch: int,
-    seed: int,
-    tell: Callable[[str, int, int], None],
-) -> Fooling:
-    """Fool every class, or `most` of them evenly spaced.
+def fool(classifier: Classifier, shape: tuple[int, ...], plan: Plan, out: Path, tell: Progress) -> Fooling:
+    """Fool every class, or `plan.fooled` of them evenly spaced.
 
     Args:
         classifier: Who is fooled.
         shape: Shape (C, H, W) of an image.
+        plan: How many classes at most, batch and seed.
         out: Run folder.
-        most: At most so many classes.
-        batch: Rows a pass.
-        seed: Of the probe.
         tell: Progress.
     """
     total = len(classifier.labels or ())
-    chosen = torch.linspace(0, total - 1, min(total, most)).round().long().unique().tolist()
+    chosen = torch.linspace(0, total - 1, min(total, plan.fooled)).round().long().unique().tolist()
     task = classes(classifier, chosen)
-    probe = fool_gradient(shape, seed=seed, batch=batch)
+    probe = fool_gradient(shape, seed=plan.seed, batch=plan.batch)
 
     def progress(done: int, n: int, met: int) -> None:
         tell(f"Fooling each class ({met} so far)", done, n)
@@ -75,7 +65,7 @@ def fool(
     (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
     paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)
     held = verify(probe, classifier, task, result.images, [out / path for path in paths])
-    confidence = _confidence(classifier, to_bytes(result.images), chosen, batch)
+    confidence = _confidence(classifier, to_bytes(result.images), chosen, plan.batch)
     claimed = int(result.met.sum())
     return Fooling(tuple(chosen), result, probe, claimed, result.met & held, confidence, paths, total)
 

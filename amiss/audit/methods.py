@@ -45,8 +45,9 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             _method(
                 "Robustness",
                 "Projected gradient steps in L_inf on a sample of all images, each radius in turn; what a smaller "
-                "radius broke stays broken. An answer is broken where another class leads by the probe's margin. "
-                "A gradient attack bounds the true robustness from above only. Intervals are Wilson's, 95 %.",
+                "radius broke stays broken. An image is broken once the classifier names its attacked version, "
+                "rounded to 8 bits, otherwise. A gradient attack bounds the true robustness from above only. "
+                "Intervals are Wilson's, 95 %.",
                 {**settings, "probe at the largest radius": audit.robustness.probe},
                 "Madry et al. (2018), eq. 2.2; Wilson (1927), probable inference",
             )

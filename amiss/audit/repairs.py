@@ -1,19 +1,19 @@
 """Repairs of a classifier's mistakes: along the manifold by LSE, and in pixels beside it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.probe import Probe
 from amiss.recipes import lse, pgd
 from amiss.result import Outcome, Result
 from amiss.spaces.latent import Codec
-from amiss.task import Task
 from amiss.trust import verify
 
 __all__ = ["Repairs", "repair"]
@@ -64,13 +64,12 @@ def repair(
     classifier: Classifier,
     images: Images,
     mistakes: Tensor,
-    decoder: Codec | None,
-    judge: Classifier | None,
+    plan: Plan,
     out: Path,
-    margin: float,
-    batch: int,
-    seed: int,
-    tell: Callable[[str, int, int], None],
+    tell: Progress,
+    *,
+    decoder: Codec | None = None,
+    judge: Classifier | None = None,
 ) -> dict[str, Repairs]:
     """Repair the mistakes by every method that can speak here.
 
@@ -78,59 +77,57 @@ def repair(
         classifier: Who is wrong.
         images: All images.
         mistakes: Positions of the mistakes [k].
+        plan: Margin, batch and seed.
+        out: Run folder.
+        tell: Progress.
         decoder: For LSE; None leaves it out.
         judge: An independent classifier.
-        out: Run folder.
-        margin: How far the true label's logit must be ahead.
-        batch: Rows a pass.
-        seed: Of the probes.
-        tell: Progress.
     """
-    task = images.task(mistakes)
-    task = replace(task, target=task.label)
+    part = images.pick(mistakes)
+    common: dict[str, Any] = {"margin": plan.margin, "seed": plan.seed, "batch": plan.batch}
     probes: dict[str, Probe] = {}
     if decoder is not None:
-        probes["LSE"] = lse(decoder, margin=margin, seed=seed, batch=batch)
-        probes["LSE, plain decoding"] = lse(decoder, margin=margin, residual=False, seed=seed, batch=batch)
-    probes["Pixel PGD"] = pgd(None, 200, norm="l2", step=0.1, target="task", margin=margin, seed=seed, batch=batch)
-    before = None if judge is None else _labels(judge, images.images(mistakes), batch)
-    return {
-        name: _kept(name, probe, classifier, task, images, mistakes, judge, before, out, tell)
-        for name, probe in probes.items()
-    }
+        probes["LSE"] = lse(decoder, **common)
+        probes["LSE, plain decoding"] = lse(decoder, residual=False, **common)
+    probes["Pixel PGD"] = pgd(None, 200, norm="l2", step=0.1, target="task", **common)
+    before = None if judge is None else _labels(judge, part.images(), plan.batch)
+    found = {}
+    for name, probe in probes.items():
+        repairs = _kept(name, probe, classifier, part, mistakes.tolist(), out, tell)
+        if judge is not None:
+            seen = to_bytes(repairs.result.images).to(torch.float32) / 255
+            repairs = replace(repairs, judged=_labels(judge, seen, plan.batch), judged_before=before)
+        found[name] = repairs
+    return found
 
 
 def _kept(
     name: str,
     probe: Probe,
     classifier: Classifier,
-    task: Task,
-    images: Images,
-    mistakes: Tensor,
-    judge: Classifier | None,
-    before: Tensor | None,
+    mistakes: Images,
+    places: list[int],
     out: Path,
-    tell: Callable[[str, int, int], None],
+    tell: Progress,
 ) -> Repairs:
     """Run one probe, write what it found, and believe only what the files hold."""
 
     def progress(done: int, total: int, met: int) -> None:
         tell(f"Repairing by {name} ({met} so far)", done, total)
 
-    progress(0, len(task), 0)
+    progress(0, len(places), 0)
+    task = mistakes.task()
+    task = replace(task, target=task.label)
     result = probe.run(classifier, task, frames=_FRAMES, progress=progress)
     slug = name.lower().replace(", ", "-").replace(" ", "-")
-    folder = out / "images" / slug
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = tuple(f"images/{slug}/{images.ids[i][:16]}-{i}.png" for i in mistakes.tolist())
+    (out / "images" / slug).mkdir(parents=True, exist_ok=True)
+    paths = tuple(f"images/{slug}/{mistakes.ids[k][:16]}-{i}.png" for k, i in enumerate(places))
     held = verify(probe, classifier, task, result.images, [out / path for path in paths])
     verified = result.met & held
     outcomes = tuple(
         _disowned(o) if o.met and not bool(ok) else o for o, ok in zip(result.outcomes, verified, strict=True)
     )
-    bytes_ = to_bytes(result.images).to(torch.float32) / 255
-    judged = None if judge is None else _labels(judge, bytes_, probe.batch)
-    return Repairs(replace(result, outcomes=outcomes), probe, int(result.met.sum()), verified, paths, judged, before)
+    return Repairs(replace(result, outcomes=outcomes), probe, int(result.met.sum()), verified, paths)
 
 
 def _disowned(outcome: Outcome) -> Outcome:

@@ -1,11 +1,12 @@
 """How little breaks a right answer: accuracy against the radius of an L_inf attack."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
+from torch import Tensor
 
+from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.recipes import pgd
@@ -44,43 +45,35 @@ class Robustness:
         return tuple(wilson(k, self.n) for k in self.right)
 
 
-def robustness(
-    classifier: Classifier,
-    task: Task,
-    epsilons: Sequence[float],
-    steps: int,
-    batch: int,
-    seed: int,
-    tell: Callable[[str, int, int], None],
-) -> Robustness:
+def robustness(classifier: Classifier, task: Task, plan: Plan, tell: Progress) -> Robustness:
     """Attack every image at every radius; what a smaller radius broke stays broken.
 
-    A success counts only if it is one after rounding to 8 bits.
+    An image is right only while the classifier names its attacked version, rounded to 8 bits, correctly: the
+    probe's own margin decides when a search may stop, and not what counts.
 
     Args:
         classifier: Who is attacked.
         task: Labeled images.
-        epsilons: L_inf radii, ascending.
-        steps: Gradient steps.
-        batch: Rows a pass.
-        seed: Of the probe.
+        plan: Radii, steps, batch and seed.
         tell: Progress.
     """
     assert task.image is not None and task.label is not None  # noqa: S101, PT018 - images with labels
-    answers = torch.cat([classifier.predict(x).cpu() for x in task.image.split(batch)])
-    standing = (answers == task.label).nonzero().flatten()
+    standing = _right(classifier, task.image, task.label, plan.batch).nonzero().flatten()
     right = [len(standing)]
-    probes = [pgd(eps, steps, seed=seed, batch=batch) for eps in epsilons]
-    for i, (eps, probe) in enumerate(zip(epsilons, probes, strict=True)):
-        tell(f"Attacking within {eps * 255:g}/255", i, len(epsilons))
+    probes = [pgd(eps, plan.steps, seed=plan.seed, batch=plan.batch) for eps in plan.epsilons]
+    for i, (eps, probe) in enumerate(zip(plan.epsilons, probes, strict=True)):
+        tell(f"Attacking within {eps * 255:g}/255", i, len(probes))
         part = task.rows(standing)
-        if len(part):
-            result = probe.run(classifier, part)
-            rounded = to_bytes(result.images).to(torch.float32) / 255
-            broken = probe.judge(classifier, probe.prepare(classifier, part), rounded)[1].cpu()
-            standing = standing[~broken]
+        if part.label is not None and len(part):
+            attacked = to_bytes(probe.run(classifier, part).images).to(torch.float32) / 255
+            standing = standing[_right(classifier, attacked, part.label, plan.batch)]
         right.append(len(standing))
-    return Robustness((0.0, *epsilons), tuple(right), len(task), steps, repr(probes[-1]))
+    return Robustness((0.0, *plan.epsilons), tuple(right), len(task), plan.steps, repr(probes[-1]))
+
+
+def _right(classifier: Classifier, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+    """Whether each image is named by its label [N]."""
+    return torch.cat([classifier.predict(x).cpu() for x in images.split(batch)]) == labels
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:

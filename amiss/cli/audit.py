@@ -1,6 +1,8 @@
 """`amiss audit MODEL DATA`: the main job."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,8 +46,12 @@ def audit(
     accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="the accuracy you know; refused if it is another")
     ] = None,
-    mistakes: Annotated[int, typer.Option(min=1, help="repair at most so many")] = 1000,
-    attacked: Annotated[int, typer.Option(min=1, help="attack at most so many images")] = 256,
+    margin: Annotated[float, typer.Option(help="how far a repair's true label must be ahead, in logits")] = 0.5,
+    mistakes: Annotated[int, typer.Option(min=0, help="repair at most so many; 0: none")] = 1000,
+    eps: Annotated[str | None, typer.Option(help="L_inf radii, ascending: 2/255,8/255 or .1,.2,.3")] = None,
+    attacked: Annotated[int, typer.Option(min=0, help="attack at most so many images; 0: none")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="gradient steps of an attack")] = 40,
+    fooled: Annotated[int, typer.Option(min=0, help="fool at most so many classes; 0: none")] = 100,
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
@@ -56,6 +62,12 @@ def audit(
     """Find the mistakes, repair them, break what is right, fool every class; write one report."""
     from amiss.audit import Plan
 
+    plan = Plan(
+        margin=margin, mistakes=mistakes, attacked=attacked, steps=steps, fooled=fooled, batch=batch, seed=seed
+    )
+    radii = numbers(eps, "radii in pixel values of [0, 1], with commas between", "--eps 2/255,8/255")
+    if radii is not None:
+        plan = replace(plan, epsilons=radii)
     device = None if device is None else usable(device)
     judged_by = None if judge is None else load_classifier(judge, device=device)
     if data is None:
@@ -87,7 +99,7 @@ def audit(
         decoder=codec,
         judge=judged_by,
         judge_name="" if judge is None else model_name(judge),
-        plan=Plan(mistakes=mistakes, attacked=attacked, seed=seed, batch=batch),
+        plan=plan,
         remark=remark,
         overwrite=overwrite,
         quiet=quiet or as_json,
@@ -149,8 +161,12 @@ def audit_to_folder(
     return page
 
 
-def numbers(text: str | None) -> tuple[float, ...] | None:
-    """The finite numbers of "0.485,0.456,0.406"; None where nothing was given.
+def numbers(
+    text: str | None,
+    needed: str = "one number a channel, with commas between",
+    hint: str = "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+) -> tuple[float, ...] | None:
+    """The finite numbers of "0.485,0.456,0.406" or "2/255,8/255"; None where nothing was given.
 
     Raises:
         UsageError: They are none.
@@ -158,17 +174,17 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
+        found = tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError):
         found = ()
     if not found or not all(map(isfinite, found)):
         raise UsageError(
             "These are not numbers.",
             slug="usage-numbers",
             seen=repr(text),
-            needed="one number a channel, with commas between",
-            why="spaces between the numbers, or a decimal comma",
-            hint="--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+            needed=needed,
+            why="a decimal comma, or a word",
+            hint=hint,
         )
     return found
 

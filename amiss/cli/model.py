@@ -164,11 +164,12 @@ def _call(path: Path, name: str) -> Any:
             hint=f"Close names: {', '.join(near)}" if near else "Check the path before the colon.",
         )
     path = path.resolve()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    own = f"amiss_user_{path.stem}"  # a file called random.py must not stand in for the standard one
+    spec = importlib.util.spec_from_file_location(own, path)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - a .py file always has them
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent))
-    sys.modules[path.stem] = module
+    sys.modules[own] = module
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, name):

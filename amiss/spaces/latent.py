@@ -52,6 +52,7 @@ class Latent(Space):
                 seen="a task without images, such as am.classes(classifier)",
                 hint="Give images, or search from nothing with Pixels(shape=...) or a space that evolves.",
             )
+        _refuse_elsewhere(self.model, task.image)
         with torch.no_grad(), untouched(self.model):
             z = self.model.encode(task.image)
             return task.adding(z=z, gz=self.model.decode(z))
@@ -76,3 +77,16 @@ class Latent(Space):
             change = torch.where(at_rest, change - change.detach(), change)
         assert task.image is not None  # noqa: S101 - prepare has seen to it
         return task.image + change
+
+
+def _refuse_elsewhere(model: object, image: Tensor) -> None:
+    """Refuse a decoder on another device than the images: it is the user's, and is not moved behind their back."""
+    weight = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    if weight is not None and weight.device != image.device:
+        raise ContractError(
+            "The decoder is on another device than the classifier.",
+            slug="contract-device",
+            seen=f"decoder on {weight.device}, images on {image.device}",
+            needed="both on one device",
+            hint=f"decoder.to({str(image.device)!r})",
+        )

@@ -201,3 +201,25 @@ def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, seconds):
     *_, remark = digits(0, quiet=True, limit=5)
     assert (remark is None) == (seconds is None)
     assert remark is None or "The clock ended" in remark[1]
+
+
+def test_the_plan_can_be_said_on_the_command_line(amiss):
+    said = amiss(
+        "audit", "nets.py:wrapped", "photos", "--eps", "4/255, .5", "--steps", "3", "--fooled", "0", "--margin", "1"
+    )
+    assert said.code == 0, said.err
+    account = record("runs/nets-py-wrapped-photos")
+    assert account["robustness"]["epsilons"] == [0, 4 / 255, 0.5]
+    assert account["plan"]["steps"] == 3
+    assert account["plan"]["margin"] == 1
+    assert account["fooled"] == []
+    assert account["command"].startswith("amiss audit nets.py:wrapped photos --margin 1.0 --eps '4/255, .5'")
+
+
+@pytest.mark.parametrize(
+    ("radii", "slug"),
+    [("8", "plan-epsilons"), (".2,.1", "plan-epsilons"), ("x", "usage-numbers"), ("1/0", "usage-numbers")],
+)
+def test_radii_that_mean_nothing_are_refused_before_anything_is_done(amiss, radii, slug):
+    amiss("audit", "nets.py:wrapped", "photos", "--eps", radii).refused(slug, code=2)
+    assert not Path("runs").exists()
