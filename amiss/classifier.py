@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,12 +28,21 @@ class Counts:
 
 @dataclass(frozen=True)
 class Check:
-    """What `Classifier.check` saw: n images, how many were right, and the lowest and highest logit."""
+    """What `Classifier.check` saw.
+
+    Attributes:
+        n: Images.
+        right: How many were named correctly.
+        low: Lowest logit.
+        high: Highest logit.
+        predicted: The classifier's answers [n], int64, on the CPU.
+    """
 
     n: int
     right: int
     low: float
     high: float
+    predicted: Tensor = field(repr=False, compare=False)
 
     @property
     def accuracy(self) -> float:
@@ -181,6 +190,7 @@ class Classifier:
         accuracy: float | None = None,
         tolerance: float = 0.02,
         batch: int = 256,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Check:
         """Score the classifier as amiss sees it, beside what its owner expects.
 
@@ -190,6 +200,7 @@ class Classifier:
             accuracy: The accuracy that you know, in [0, 1].
             tolerance: How far from it the score may lie.
             batch: Images a pass.
+            progress: Called with (images done, images in all) before each pass.
 
         Raises:
             DataError: Images outside [0, 1], or labels outside the classes.
@@ -205,7 +216,10 @@ class Classifier:
                 hint="Give images [N, C, H, W] and labels [N].",
             )
         right, low, high = 0, float("inf"), -float("inf")
+        answers = []
         for start in range(0, len(images), batch):
+            if progress is not None:
+                progress(start, len(images))
             x = images[start : start + batch].to(self.device)
             x = x.float() / 255 if x.dtype == torch.uint8 else x
             if not (float(x.min()) >= 0 and float(x.max()) <= 1):
@@ -236,9 +250,10 @@ class Classifier:
                     why="NaN in the weights, or a preprocessing that divides by 0",
                     hint="Look for NaN in your checkpoint: any(p.isnan().any() for p in net.parameters())",
                 )
-            right += int((logits.argmax(1) == y).sum())
+            answers.append(logits.argmax(1).cpu())
+            right += int((answers[-1] == y.cpu()).sum())
             low, high = min(low, float(logits.min())), max(high, float(logits.max()))
-        check = Check(len(images), right, low, high)
+        check = Check(len(images), right, low, high, torch.cat(answers))
         if accuracy is not None and abs(check.accuracy - accuracy) > tolerance:
             bare = self._mean is None and self._std is None
             raise ParityError(

@@ -156,23 +156,29 @@ class Probe:
 
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Move the samples to the classifier, fold the seed into their keys, compute once what is needed."""
-        task = task.to(classifier.device) if isinstance(classifier, Classifier) else task
-        _check_range(task)
-        task = replace(task, key=fold(task.key, self.seed))
-        return self.objective.prepare(classifier, self.space.prepare(task))
+        return self.objective.prepare(classifier, self.space.prepare(self._keyed(classifier, task)))
 
     def judge(self, classifier: Classifier, task: Task, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the objective says of images [n, C, H, W], each for its sample: loss [n] and met [n].
+        """What the objective says of images [n, C, H, W], each for its sample of the task: loss [n] and met [n]."""
+        losses, mets = [], []
+        for rows in torch.arange(len(task), device=task.key.device).split(self.batch):
+            # The space has no part in this: nothing is encoded.
+            part = self.objective.prepare(classifier, self._keyed(classifier, task.rows(rows)))
+            loss, met = self._score(classifier, part, images[rows.to(images.device)])
+            losses.append(loss)
+            mets.append(met)
+        return torch.cat(losses), torch.cat(mets)
 
-        The task must be prepared: `probe.prepare(classifier, task)`.
-        """
+    def _keyed(self, classifier: Classifier, task: Task) -> Task:
+        """The samples where the classifier is, with the seed in their keys."""
+        task = task.to(classifier.device) if isinstance(classifier, Classifier) else task
+        _check_range(task)
+        return replace(task, key=fold(task.key, self.seed))
+
+    def _score(self, classifier: Classifier, prepared: Task, images: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            parts = []
-            for rows in torch.arange(len(task), device=task.key.device).split(self.batch):
-                part = task.rows(rows)
-                y = self.objective.read(classifier, images[rows].to(part.key.device), part.key, None)
-                parts.append(self.objective.score(y, part))
-        return torch.cat([loss for loss, _ in parts]), torch.cat([met for _, met in parts])
+            y = self.objective.read(classifier, images.to(prepared.key.device), prepared.key, None)
+            return self.objective.score(y, prepared)
 
     def _walk(self, classifier: Classifier, domain: Domain, state: State | None, images: bool) -> Iterator[Step]:
         began = time.monotonic()
@@ -209,11 +215,14 @@ class Probe:
                 met, loss = step.answer.met[pick], step.answer.loss[pick]
                 recorder.add(step.turn, step.rows, met, step.answer.size[own], loss, step.images)
         best = state["best"]
-        with torch.no_grad():
-            batches = domain.everyone.split(self.batch)
-            found = torch.cat([domain.decode(take(best["p"], rows), rows) for rows in batches])
+        images, mets = [], []
+        for rows in domain.everyone.split(self.batch):
+            with torch.no_grad():
+                images.append(domain.decode(take(best["p"], rows), rows))
+            mets.append(self._score(classifier, prepared.rows(rows), images[-1])[1])
+        found = torch.cat(images)
         # No optimizer is believed: what it calls met is judged once more, from the images themselves.
-        held = best["met"] & self.judge(classifier, prepared, found)[1]
+        held = best["met"] & torch.cat(mets)
         unmoved = _unmoved(best["p"], domain.start())
         outcomes = tuple(outcome(state, i, bool(held[i]), unmoved[i]) for i in range(len(task)))
         paths = recorder.paths(found) if recorder is not None else ()

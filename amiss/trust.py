@@ -144,4 +144,4 @@ def verify(probe: Probe, classifier: Classifier, task: Task, images: Tensor, pat
     for path, image in zip(paths, to_bytes(images), strict=True):
         write_png(path, image)
     seen = torch.stack([read_image(path) for path in paths]).to(images.dtype) / 255
-    return probe.judge(classifier, probe.prepare(classifier, task), seen)[1].cpu()
+    return probe.judge(classifier, task, seen)[1].cpu()

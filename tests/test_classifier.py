@@ -352,3 +352,14 @@ def test_parity():
     assert "100.0%" not in str(caught.value) and "97.0%" in str(caught.value)
     with pytest.raises(ParityError, match="another normalization"):
         world.classifier(mean=[0.5]).check(world.task.image, 1 - right, accuracy=0.9, tolerance=0.01)
+
+
+def test_a_check_keeps_the_answers_and_asks_once_an_image():
+    world = LinearWorld(n=10, dtype=torch.float32)
+    classifier, told = world.classifier(), []
+    checked = classifier.check(
+        world.task.image, world.task.label, batch=4, progress=lambda done, n: told.append((done, n))
+    )
+    assert torch.equal(checked.predicted, world.logits(world.task.image).argmax(1))
+    assert classifier.counts.queries == 10
+    assert told == [(0, 10), (4, 10), (8, 10)]

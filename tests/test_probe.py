@@ -506,3 +506,26 @@ def test_what_does_not_fit_is_refused_before_any_pass(refuses):
     with refuses(ContractError, "contract-binds", seen=False):
         replace(pgd(), constraint=LatentNorm()).run(WORLD.classifier(), WORLD.task)
     assert classifier.counts.queries == 0
+
+
+def test_a_judgement_encodes_nothing_and_says_what_the_run_said():
+    from amiss.recipes import lse
+
+    world = LinearWorld(n=12, dtype=torch.float32)
+    asked = []
+
+    class Codec:
+        def encode(self, x):
+            asked.append(len(x))
+            return world.codec.encode(x)
+
+        def decode(self, z):
+            return world.codec.decode(z)
+
+    probe = lse(Codec(), batch=5)
+    result = probe.run(world.classifier(), world.task)
+    assert asked == [5, 5, 2]
+    loss, met = probe.judge(world.classifier(), world.task, result.images)
+    assert asked == [5, 5, 2]
+    assert torch.equal(met, result.met)
+    assert ((loss == 0) == met).all()

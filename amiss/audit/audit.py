@@ -13,7 +13,7 @@ from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import ContractError, DataError, ModelError
+from amiss.errors import ContractError, ModelError
 from amiss.repro import generator
 from amiss.spaces.latent import Codec
 from amiss.trust import DecoderGate, decoder_gate, refuse_other_order
@@ -28,7 +28,6 @@ class Audit:
     Attributes:
         images: What was audited.
         predicted: The classifier's answers [n].
-        probabilities: Its softmax confidence in them [n].
         repairs: Repairs of the mistakes, by method: "LSE" and "LSE, plain decoding" where a decoder may speak, and
             "Pixel PGD".
         mistakes: Positions of the mistakes that were repaired [k].
@@ -42,7 +41,6 @@ class Audit:
 
     images: Images
     predicted: Tensor
-    probabilities: Tensor
     repairs: dict[str, Repairs]
     mistakes: Tensor
     gate: DecoderGate | None
@@ -55,8 +53,7 @@ class Audit:
     @property
     def right(self) -> Tensor:
         """Whether each answer is the true label [n]."""
-        assert self.images.labels is not None  # noqa: S101 - run_audit refuses images without labels
-        return self.predicted == self.images.labels
+        return self.predicted == self.images.truth
 
 
 def run_audit(
@@ -95,21 +92,16 @@ def run_audit(
             why="a model behind a service, or one that tells its label alone",
             hint="Audit the network itself.",
         )
-    if images.labels is None:
-        raise DataError(
-            "An audit needs true labels.",
-            slug="data-unlabeled",
-            seen=f"{len(images)} images without labels",
-            needed="one folder a class, idx files, or an npz with labels",
-            hint="Put the images of each class in a folder of its own.",
-        )
-    classifier.check(images.pixels, images.labels, batch=plan.batch)
+    labels = images.truth
+    checked = classifier.check(
+        images.pixels, labels, batch=plan.batch, progress=lambda done, n: tell("Asking the classifier", done, n)
+    )
+    predicted = checked.predicted
     refuse_other_order(classifier, images)
     if judge is not None:
         _refuse_judge(judge, classifier, images)
     out.mkdir(parents=True, exist_ok=True)
-    predicted, probabilities = _answers(classifier, images, plan.batch, tell)
-    wrong = (predicted != images.labels).nonzero().flatten()
+    wrong = (predicted != labels).nonzero().flatten()
     chosen = _some(wrong, plan.mistakes, plan.seed)
     notices = [] if len(chosen) == len(wrong) else [_sampled(len(wrong), len(chosen))]
     notices += _left_out(images)
@@ -130,25 +122,10 @@ def run_audit(
     repairs = repair(classifier, images, chosen, plan, out, tell, decoder=codec, judge=judge)
     kept = _some(torch.arange(len(images)), plan.attacked, plan.seed)
     curve = None
-    if bool((predicted == images.labels)[kept].any()):
+    if bool((predicted == labels)[kept].any()):
         curve = robustness(classifier, images.task(kept), plan, tell)
     fooling = fool(classifier, tuple(images.pixels.shape[1:]), plan, out, tell)
-    return Audit(
-        images, predicted, probabilities, repairs, chosen, gate, source, curve, fooling, plan, tuple(notices)
-    )
-
-
-def _answers(classifier: Classifier, images: Images, batch: int, tell: Progress) -> tuple[Tensor, Tensor]:
-    """The classifier's labels and confidences for all images."""
-    labels, sure = [], []
-    with torch.no_grad():
-        for rows in torch.arange(len(images)).split(batch):
-            tell("Asking the classifier", int(rows[0]), len(images))
-            logits = classifier.outputs(images.images(rows))["answer"].cpu()
-            top = logits.softmax(1).max(1)
-            labels.append(top.indices)
-            sure.append(top.values)
-    return torch.cat(labels), torch.cat(sure)
+    return Audit(images, predicted, repairs, chosen, gate, source, curve, fooling, plan, tuple(notices))
 
 
 def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> None:

@@ -94,8 +94,7 @@ def summary(audit: Audit) -> dict[str, float]:
     """The figures of an audit by name, for gates and benches; those that could not be measured are left out."""
     wrong, n = int((~audit.right).sum()), len(audit.images)
     figures: dict[str, float] = {"images": n, "accuracy": 1 - wrong / n, "mistakes": wrong}
-    labels = audit.images.labels
-    assert labels is not None  # noqa: S101 - an audit has labels
+    labels = audit.images.truth
     for name, part in audit.repairs.items():
         slug = {"LSE": "lse", "Pixel PGD": "pixel"}.get(name, "lse_plain")
         if len(audit.mistakes):
@@ -184,9 +183,9 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     robust = {"label": "Accuracy under attack", "value": "none", "note": "nothing was right to begin with"}
     if curve is not None:
         at = _telling(audit)
-        robust["value"] = f"{curve.accuracy[at]:.0%}"
+        robust["value"] = _percent(curve.accuracy[at])
         robust["note"] = (
-            f"within {_radius(curve.epsilons[at])} in L_inf; {curve.accuracy[0]:.0%} untouched, of {curve.n:,}"
+            f"within {_radius(curve.epsilons[at])} in L_inf; {_percent(curve.accuracy[0])} untouched, of {curve.n:,}"
         )
     fooled = {
         "label": "Classes fooled",
@@ -197,8 +196,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
 
 
 def _cases(audit: Audit, classifier: Classifier, names: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
-    images, labels = audit.images, audit.images.labels
-    assert labels is not None  # noqa: S101
+    images, labels = audit.images, audit.images.truth
     cases = []
     for k in _varied(audit):
         i = int(audit.mistakes[k])
@@ -281,8 +279,7 @@ def _number(value: float) -> float | None:
 
 def _varied(audit: Audit) -> list[int]:
     """Cases to show: the kinds of mistake in turn, the most frequent first."""
-    labels = audit.images.labels
-    assert labels is not None  # noqa: S101
+    labels = audit.images.truth
     kinds: dict[tuple[int, int], list[int]] = {}
     for k, i in enumerate(audit.mistakes.tolist()):
         kinds.setdefault((int(labels[i]), int(audit.predicted[i])), []).append(k)
@@ -300,8 +297,8 @@ def _names(audit: Audit, classifier: Classifier) -> tuple[str, ...]:
 
 def _table(audit: Audit) -> dict[str, Any]:
     """Error rates in the low and high half of every attribute, where the images bring a table."""
-    labels = audit.images.labels
-    if not audit.images.table or labels is None:
+    labels = audit.images.truth
+    if not audit.images.table:
         return {}
     wrong, rows = ~audit.right, []
     for name, values in audit.images.table.items():

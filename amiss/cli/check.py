@@ -11,7 +11,6 @@ from amiss.cli.command import data_name, model_name, shown
 from amiss.cli.device import usable
 from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.data import open_data
-from amiss.errors import DataError
 from amiss.trust import decoder_gate, refuse_other_order
 
 __all__ = ["check"]
@@ -37,21 +36,13 @@ def check(
     device = None if device is None else usable(device)
     given = numbers(mean), numbers(std)
     images = open_data(data, split=split, size=size, channels=channels, limit=limit, seed=seed)
-    if images.labels is None:
-        raise DataError(
-            "There is nothing to check against.",
-            slug="data-unlabeled",
-            seen=f"{len(images)} images without labels",
-            needed="one folder a class, idx files, or an npz with labels",
-            why="a folder without sub-folders carries no labels",
-            hint="Put the images of each class in a folder of its own.",
-        )
+    labels = images.truth
     for name, message in images.unreadable:
         typer.echo(shown(f"Left out: {name}: {message}"), err=True)
     classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
     check_fit(classifier, images)
     refuse_other_order(classifier, images)
-    seen = classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
+    seen = classifier.check(images.pixels, labels, accuracy=accuracy, batch=batch)
     figures = {"accuracy": seen.accuracy, "images": seen.n, "unreadable": len(images.unreadable)}
     figures |= {"lowest_logit": seen.low, "highest_logit": seen.high}
     if decoder is not None:

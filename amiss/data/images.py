@@ -123,6 +123,24 @@ class Images:
         """Digest of all ids and labels, in order."""
         return digest(*self.ids, "unlabeled" if self.labels is None else self.labels)
 
+    @property
+    def truth(self) -> Tensor:
+        """The labels [n], where they are needed.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.labels is None:
+            raise DataError(
+                "This needs true labels, and the images have none.",
+                slug="data-unlabeled",
+                seen=f"{len(self)} images without labels",
+                needed="one folder a class, idx files, or an npz with labels",
+                why="a folder without sub-folders carries no labels",
+                hint="Put the images of each class in a folder of its own.",
+            )
+        return self.labels
+
     def keys(self) -> Tensor:
         """Keys [n], int64, that randomness is folded from; equal images have equal keys."""
         return torch.tensor([sample_key(name) for name in self.ids], dtype=torch.int64)
@@ -169,18 +187,10 @@ class Images:
         Raises:
             DataError: The images have no labels.
         """
-        if self.labels is None:
-            raise DataError(
-                "Wrong answers cannot be told without true labels.",
-                slug="data-unlabeled",
-                seen=f"{len(self)} images without labels",
-                needed="a label for each image",
-                why="a folder without sub-folders carries no labels",
-                hint="put the images of each class in a folder of its own",
-            )
+        labels = self.truth
         parts = torch.split(torch.arange(len(self)), batch)
         answers = torch.cat([classifier.predict(self.images(part)).cpu() for part in parts])
-        task = self.task(answers != self.labels)
+        task = self.task(answers != labels)
         return replace(task, target=task.label)
 
     def _rows(self, index: Index) -> Tensor:

@@ -100,15 +100,7 @@ def classifier_for(images: Images, seed: int = 0, epochs: float | None = None) -
         DataError: The images have no labels, or are not square.
     """
     channels, size = _square(images)
-    if images.labels is None:
-        raise DataError(
-            "A classifier cannot be trained without labels.",
-            slug="data-unlabeled",
-            seen=f"{len(images)} images without labels",
-            needed="a label for each image",
-            why="a folder without sub-folders carries no labels",
-            hint="Put the images of each class in a folder of its own.",
-        )
+    _ = images.truth  # refuses images without labels
     floats = images.pixels.to(torch.float64) / 255
     mean = tuple(round(float(m), 4) for m in floats.mean((0, 2, 3)))
     std = tuple(max(round(float(s), 4), 0.01) for s in floats.std((0, 2, 3)))
