@@ -1,4 +1,4 @@
-"""Worlds whose answers are known in closed form, for tests of probes: ours and yours."""
+"""The linear world: a linear classifier, a linear decoder, and a formula for every optimum."""
 
 from dataclasses import dataclass
 from functools import cached_property
