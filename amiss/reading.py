@@ -1,7 +1,8 @@
 """One query read: rows decoded, shown to the network, scored, and differentiated as far as is wanted."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,23 +13,66 @@ from amiss.errors import ModelError
 from amiss.objectives.objective import Objective, leaves
 from amiss.task import ALL, Answer, Query
 
-__all__ = ["read", "take"]
+__all__ = ["Pace", "read", "take"]
+
+T = TypeVar("T")
+
+
+@dataclass
+class Pace:
+    """How many rows a pass may have. Where memory runs out it is halved, and stays so.
+
+    Attributes:
+        rows: Rows a pass.
+        starved: Whether not even one row fitted.
+    """
+
+    rows: int
+    starved: bool = False
+
+    def over(self, rows: Tensor, do: Callable[[Tensor], T]) -> Iterator[T]:
+        """`do` of the rows, a part at a time, in order.
+
+        Raises:
+            torch.OutOfMemoryError: One row alone does not fit.
+        """
+        at = 0
+        while at < len(rows):
+            part = rows if len(rows) <= self.rows else rows[at : at + self.rows]
+            try:
+                done = do(part)
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    self.starved = True
+                    raise
+                self.rows = len(part) // 2
+                continue  # outside of the handler, so that what the failed pass held is let go
+            at += len(part)
+            yield done
 
 
 def read(
-    objective: Objective, classifier: Classifier, domain: Domain, query: Query, batch: int, images: bool
+    objective: Objective, classifier: Classifier, domain: Domain, query: Query, pace: Pace, images: bool
 ) -> tuple[Answer, Tensor | None]:
-    """Read the rows that are not idle, a batch of rows a pass, and lay the answers out again."""
-    if query.owner is domain.everyone and len(query) <= batch:
-        return _look(objective, classifier, domain, query, domain.everyone)
+    """Read the rows that are not idle, as many a pass as fit, and lay the answers out again."""
     owner = query.owner
-    active = torch.arange(len(query)) if owner is ALL else (owner >= 0).nonzero().flatten()
-    parts: list[tuple[Answer, Tensor]] = []
-    for rows in active.split(batch):
+    everyone = owner is domain.everyone
+    if owner is ALL:
+        active = torch.arange(len(query))
+    else:
+        active = domain.everyone if everyone else (owner >= 0).nonzero().flatten()
+
+    def look(rows: Tensor) -> tuple[Answer, Tensor]:
+        if everyone and rows is active:
+            return _look(objective, classifier, domain, query, owner)
         weight = None if query.weight is None else query.weight[rows]
         draw = query.draw[rows] if isinstance(query.draw, Tensor) else query.draw
         part = replace(query, p=take(query.p, rows), weight=weight, draw=draw)
-        parts.append(_look(objective, classifier, domain, part, ALL if owner is ALL else owner[rows]))
+        return _look(objective, classifier, domain, part, ALL if owner is ALL else owner[rows])
+
+    parts = list(pace.over(active, look))
+    if len(parts) == 1 and len(active) == len(query):
+        return parts[0]
     rows = active if len(active) < len(query) else None
 
     def lay(name: str) -> Tensor | None:

@@ -159,11 +159,10 @@ class Result:
         """Results of batches, as one."""
         if len(parts) == 1:
             return parts[0]
-        tasks = [part.task for part in parts]
         tensors = [part.p for part in parts if isinstance(part.p, Tensor)]
         genomes = [genome for part in parts if isinstance(part.p, list) for genome in part.p]
         return cls(
-            task=_join_tasks(tasks),
+            task=Task.join([part.task for part in parts]),
             images=torch.cat([part.images for part in parts]),
             p=genomes or torch.cat(tensors),
             outcomes=tuple(o for part in parts for o in part.outcomes),
@@ -198,52 +197,44 @@ class Result:
 
 @dataclass
 class Recorder:
-    """Keeps the path of every sample of a walk; frames are thinned on the way, to about `frames` a sample."""
+    """Keeps the path of every sample of a walk; frames are thinned on the way, to about `frames` a sample.
+
+    Its fields are tensors and plain values: `Recorder(**vars(recorder))` goes on from where it was saved.
+    """
 
     frames: int
-    _rows: list[tuple[int, Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
-    _images: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
-    _stride: int = 1
+    rows: list[list[Any]] = field(default_factory=list)
+    images: list[list[Any]] = field(default_factory=list)
+    stride: int = 1
 
     def add(self, turn: int, rows: Tensor, met: Tensor, size: Tensor, loss: Tensor, images: Tensor) -> None:
         """Note the foremost row of every sample at a turn: row numbers [n] (-1: none), values [n], images."""
-        self._rows.append((turn, rows, met, size, loss))
-        if turn % self._stride == 0:
+        self.rows.append([turn, rows, met, size, loss])
+        if turn % self.stride == 0:
             kept = (images[rows.clamp_min(0)] * 255).round().to(torch.uint8).cpu()
-            self._images.append((turn, rows.cpu(), kept))
-        if len(self._images) > 4 * self.frames:
-            self._images, self._stride = self._images[::2], self._stride * 2
+            self.images.append([turn, rows.cpu(), kept])
+        if len(self.images) > 4 * self.frames:
+            self.images, self.stride = self.images[::2], self.stride * 2
 
     def paths(self, best: Tensor) -> tuple[Trajectory, ...]:
         """The trajectories; `best` [n, C, H, W] closes each."""
         last = (best * 255).round().to(torch.uint8).cpu()
-        if not self._rows:  # a budget that allowed no turn
+        if not self.rows:  # a budget that allowed no turn
             none, start = torch.zeros(0), torch.zeros(1, dtype=torch.int64)
             return tuple(Trajectory(none.long(), none, none.bool(), none, x[None], start) for x in last)
-        turns = torch.tensor([turn for turn, *_ in self._rows])
-        columns: list[list[Tensor]] = [list(column) for column in zip(*(row[1:] for row in self._rows), strict=True)]
+        turns = torch.tensor([turn for turn, *_ in self.rows])
+        columns: list[list[Tensor]] = [list(column) for column in zip(*(row[1:] for row in self.rows), strict=True)]
         rows, met, size, loss = (torch.stack(column).cpu() for column in columns)
         paths = []
         for i in range(len(best)):
             there = rows[:, i] >= 0
-            seen = [(turn, images[i]) for turn, at, images in self._images if int(at[i]) >= 0]
+            seen = [(turn, images[i]) for turn, at, images in self.images if int(at[i]) >= 0]
             places = torch.linspace(0, len(seen) - 1, min(self.frames - 1, len(seen))).round().long().tolist()
             kept = [seen[k] for k in dict.fromkeys(places)]
             frames = torch.stack([image for _, image in kept] + [last[i]])
             marks = torch.tensor([turn for turn, _ in kept] + [int(turns[there].amax()) if there.any() else 0])
             paths.append(Trajectory(turns[there], loss[there, i], met[there, i], size[there, i], frames, marks))
         return tuple(paths)
-
-
-def _join_tasks(tasks: Sequence[Task]) -> Task:
-    first = tasks[0]
-
-    def cat(name: str) -> Tensor | None:
-        return None if getattr(first, name) is None else torch.cat([getattr(t, name) for t in tasks])
-
-    extra = {name: torch.cat([t.extra[name] for t in tasks]) for name in first.extra}
-    key = torch.cat([t.key for t in tasks])
-    return Task(key, cat("image"), cat("label"), cat("target"), cat("guide"), extra)
 
 
 def _data_uri(image: Tensor) -> str:

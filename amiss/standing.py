@@ -92,7 +92,7 @@ def stand(
     return rows, ahead, memory
 
 
-def outcome(state: State, i: int, held: bool, unmoved: bool) -> Outcome:
+def outcome(state: State, i: int, held: bool, unmoved: bool, starved: bool = False) -> Outcome:
     """How sample i ended.
 
     Args:
@@ -100,6 +100,7 @@ def outcome(state: State, i: int, held: bool, unmoved: bool) -> Outcome:
         i: The sample.
         held: Whether its success was judged once more, and held.
         unmoved: Whether its best attempt is where the search started.
+        starved: Whether the search ended because not even one row fits into memory.
     """
     best, first = state["best"], int(state["first"][i])
     turns, queries = int(state["turns"][i]), int(state["queries"][i])
@@ -108,6 +109,8 @@ def outcome(state: State, i: int, held: bool, unmoved: bool) -> Outcome:
         status, reason = "already-met", "Met before anything was changed."
     elif held:
         status, reason = "met", f"First met at turn {first}."
+    elif starved and bool(state["alive"][i]):
+        status, reason = "out-of-memory", "Not even one row fits into memory."
     elif bool(best["met"][i]):
         status, reason = "exhausted", "A success did not hold when judged once more: it lay within rounding."
     elif bool(state["broken"][i]):

@@ -1,5 +1,6 @@
 """What travels between the nouns: a `Task` (the samples), a `Query` (rows asked), an `Answer` (rows read)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, TypeAlias
 
@@ -71,6 +72,17 @@ class Task:
     def adding(self, **extra: Tensor) -> Self:
         """A copy with more in `extra`."""
         return replace(self, extra={**self.extra, **extra})
+
+    @classmethod
+    def join(cls, parts: Sequence["Task"]) -> "Task":
+        """Samples of several tasks as one; all have the same fields."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        names = [f.name for f in fields(first) if f.name != "extra" and getattr(first, f.name) is not None]
+        joined: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        extra = {name: torch.cat([part.extra[name] for part in parts]) for name in first.extra}
+        return cls(**joined, extra=extra)
 
     def _each(self, change: Any) -> "Task":
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import amiss.probe
+import amiss.search
 from amiss.classifier import Classifier
 from amiss.constraints import L2, LatentNorm, Linf, Unconstrained
 from amiss.errors import ContractError, DataError, ModelError, UsageError
@@ -16,7 +16,7 @@ from amiss.objectives import EOT, Avoid, Become
 from amiss.optimizers import Adam, Sign, Then
 from amiss.order import better
 from amiss.probe import Budget, Probe
-from amiss.result import STATUSES
+from amiss.result import STATUSES, Recorder
 from amiss.spaces import Latent, Pixels
 from amiss.task import Task
 from amiss.testing import LinearWorld
@@ -208,7 +208,7 @@ def test_a_budget_too_small_for_one_turn_ends_in_exhausted():
 
 def test_a_budget_of_seconds(monkeypatch):
     clock = count()
-    monkeypatch.setattr(amiss.probe.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(amiss.search.time, "monotonic", lambda: float(next(clock)))
     steps = list(pgd(1000, "budget", seconds=7).walk(WORLD.classifier(), WORLD.task))
     assert len(steps) == 7  # one tick a turn
     rest = list(pgd(1000, "budget", seconds=10).walk(WORLD.classifier(), WORLD.task, steps[-1].state))
@@ -529,3 +529,78 @@ def test_a_judgement_encodes_nothing_and_says_what_the_run_said():
     assert asked == [5, 5, 2]
     assert torch.equal(met, result.met)
     assert ((loss == 0) == met).all()
+
+
+class Hungry(nn.Module):
+    """Runs out of memory above so many rows, and remembers how many it was shown at most since."""
+
+    def __init__(self, network, most):
+        super().__init__()
+        self.network, self.most, self.seen = network, most, []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("too many rows")
+        return self.network(x)
+
+
+@pytest.mark.parametrize("most", [1, 3, 7])
+def test_out_of_memory_halves_the_batch_and_remembers(most):
+    world = LinearWorld(n=20, crowd=0.15)
+    probe = Probe(Pixels(), Become(), Linf(0.02), Sign(0.002), budget=Budget(20), batch=10)
+    hungry = Hungry(world.classifier().network, most)
+    result = probe.run(Classifier(hungry), world.task)
+    assert torch.equal(result.met, world.feasible(0.02, 0.05))
+    too_many = [i for i, rows in enumerate(hungry.seen) if rows > most]
+    assert too_many == list(range(len(too_many)))  # found once, and never tried again
+    assert torch.equal(probe.judge(Classifier(hungry), world.task, result.images)[1], result.met)
+
+
+def test_where_not_one_row_fits_every_sample_says_so():
+    world = LinearWorld(n=6)
+    probe = Probe(Pixels(), Become(), Linf(0.02), Sign(0.002), budget=Budget(20), batch=4)
+    result = probe.run(Classifier(Hungry(world.classifier().network, 0)), world.task)
+    assert result.counts == {"out-of-memory": 6}
+    assert torch.equal(result.images, world.task.image)
+
+
+def test_a_decoder_that_outgrows_the_memory_is_shown_fewer_and_none_at_all_is_an_error():
+    world = LinearWorld(n=9)
+
+    class Greedy:
+        most, decode = 2, staticmethod(world.codec.decode)
+
+        def encode(self, x):
+            if len(x) > self.most:
+                raise torch.OutOfMemoryError("too many rows")
+            return world.codec.encode(x)
+
+    greedy = Greedy()
+    probe = Probe(Latent(greedy), Become(), LatentNorm(), Adam(0.02), budget=Budget(3))
+    plain = replace(probe, space=Latent(world.codec))
+    prepared, wanted = (p.prepare(world.classifier(), world.task) for p in (probe, plain))
+    assert torch.allclose(prepared.extra["z"], wanted.extra["z"]) and torch.equal(prepared.key, wanted.key)
+    greedy.most = 0
+    with pytest.raises(ModelError, match="memory-one-image"):
+        probe.run(world.classifier(), world.task)
+
+
+def test_a_search_goes_on_from_a_saved_state_and_recorder():
+    world = LinearWorld(n=5)
+    probe = Probe(Latent(world.codec), Become(), LatentNorm(0.03), Adam(0.02), "budget", Budget(12))
+    whole = probe.search(world.classifier(), world.task).run(frames=4)
+    first, recorder = probe.search(world.classifier(), world.task), Recorder(4)
+    for step in first.walk(images=True):
+        first.record(recorder, step)
+        if step.turn == 5:
+            break
+    second, recorder = probe.search(world.classifier(), world.task), Recorder(**vars(recorder))
+    state = step.state
+    for later in second.walk(state, images=True):
+        second.record(recorder, later)
+        state = later.state
+    result = second.conclude(state, recorder)
+    assert result.outcomes == whole.outcomes and torch.equal(result.images, whole.images)
+    for a, b in zip(result.trajectories, whole.trajectories, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))

@@ -108,7 +108,7 @@ def test_a_recorder_thins_frames_evenly_and_keeps_every_number():
         images = torch.full((n, 1, 1, 1), turn / 255)
         value = torch.full((n,), float(turn))
         recorder.add(turn, rows, value > 50, value, value, images)
-    assert len(recorder._images) <= 17
+    assert len(recorder.images) <= 17
     first, second = recorder.paths(torch.ones(n, 1, 1, 1))
     assert first.turns.tolist() == list(range(turns))
     assert first.loss.tolist() == list(range(turns))
