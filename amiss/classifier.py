@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import AmissError, DataError, LayerError, ModelError, ParityError
+from amiss.foreign import refusal
 from amiss.repro import digest
 from amiss.scope import untouched
 from amiss.task import Level
@@ -143,7 +144,7 @@ class Classifier:
         """
         seen: dict[str, Tensor] = {}
         inner = [name for name in layers if name != "answer"]
-        inputs = self._preprocess(x)
+        inputs = self.shown(x)
         if inputs.requires_grad:
             inputs.register_hook(self._count_backward)
         stop = None if "answer" in layers else len(set(inner))
@@ -157,15 +158,7 @@ class Classifier:
             except Exception as error:
                 if isinstance(error, AmissError | torch.OutOfMemoryError):
                     raise
-                said = str(error).partition("\n")[0][:200] or "(no message)"
-                raise ModelError(
-                    f"The network raised {type(error).__name__}: {said}",
-                    slug="model-raises",
-                    seen=f"images of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}, in [0, 1]",
-                    needed="a network that takes them (N, channels, height, width)",
-                    why="another number of channels or another image size than it was trained on",
-                    hint="Call your network on such a tensor by hand; resize with --size, or mend its forward.",
-                ) from error
+                raise refusal(error, x) from error
         if "answer" in layers:
             seen["answer"] = self._logits(out, x)
         if missed := set(inner) - set(seen):
@@ -176,6 +169,38 @@ class Classifier:
                 hint="Choose a layer that the network's forward calls.",
             )
         return seen
+
+    def shown(self, x: Tensor) -> Tensor:
+        """What the network is shown of images [N, C, H, W] in [0, 1]: on its device, in its type, normalized.
+
+        Raises:
+            DataError: Images of whole numbers.
+            ModelError: A mean or std for another number of channels.
+        """
+        if not x.is_floating_point():
+            raise DataError(
+                "The classifier is shown images in [0, 1], and these are whole numbers.",
+                slug="data-range",
+                seen=f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}",
+                needed="floating-point images [N, C, H, W] in [0, 1]",
+                why="the bytes of images, 0..255",
+                hint="Divide by 255, or take images.images() for images.pixels.",
+            )
+        # A copy wherever nothing else makes one: a network may write into its input, and the hook that counts
+        # must not stay on a tensor of the caller's.
+        inputs = x.to(self.device, self._dtype, copy=self._mean is None and self._std is None)
+        for name, stat in (("mean", self._mean), ("std", self._std)):
+            if stat is not None and len(stat) not in (1, x.shape[1]):
+                raise ModelError(
+                    f"The {name} is for another number of channels than the images have.",
+                    slug="model-channels",
+                    seen=f"images [N, {x.shape[1]}, H, W], {name} of {len(stat)}",
+                    needed=f"one {name} for each channel",
+                    hint="Load the images with channels=1 or 3 (--channels), as the model was trained.",
+                )
+        if self._mean is not None:
+            inputs = inputs - self._mean.to(inputs)
+        return inputs if self._std is None else inputs / self._std.to(inputs)
 
     def predict(self, x: Tensor) -> Tensor:
         """Labels [N], int64, of images [N, C, H, W] in [0, 1]."""
@@ -265,32 +290,6 @@ class Classifier:
                 hint="Classifier(net, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)), as in your training.",
             )
         return check
-
-    def _preprocess(self, x: Tensor) -> Tensor:
-        if not x.is_floating_point():
-            raise DataError(
-                "The classifier is shown images in [0, 1], and these are whole numbers.",
-                slug="data-range",
-                seen=f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}",
-                needed="floating-point images [N, C, H, W] in [0, 1]",
-                why="the bytes of images, 0..255",
-                hint="Divide by 255, or take images.images() for images.pixels.",
-            )
-        # A copy wherever nothing else makes one: a network may write into its input, and the hook that counts
-        # must not stay on a tensor of the caller's.
-        inputs = x.to(self.device, self._dtype, copy=self._mean is None and self._std is None)
-        for name, stat in (("mean", self._mean), ("std", self._std)):
-            if stat is not None and len(stat) not in (1, x.shape[1]):
-                raise ModelError(
-                    f"The {name} is for another number of channels than the images have.",
-                    slug="model-channels",
-                    seen=f"images [N, {x.shape[1]}, H, W], {name} of {len(stat)}",
-                    needed=f"one {name} for each channel",
-                    hint="Load the images with channels=1 or 3 (--channels), as the model was trained.",
-                )
-        if self._mean is not None:
-            inputs = inputs - self._mean.to(inputs)
-        return inputs if self._std is None else inputs / self._std.to(inputs)
 
     def _logits(self, out: Any, x: Tensor) -> Tensor:
         out = self._pick(out) if self._pick is not None else out

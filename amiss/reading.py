@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.domain import Domain
-from amiss.errors import ModelError
+from amiss.foreign import gradient
 from amiss.objectives.objective import Objective, leaves
 from amiss.task import ALL, Answer, Query
 
@@ -119,9 +119,9 @@ def _look(
         grad = None
         if margins is not None:
             columns = margins.unbind(1)
-            grad = torch.stack([_gradient(c, p, j + 1 < len(columns)) for j, c in enumerate(columns)], 1)
+            grad = torch.stack([gradient(c, p, j + 1 < len(columns)) for j, c in enumerate(columns)], 1)
         elif climb:
-            grad = _gradient(value, p, False)
+            grad = gradient(value, p)
     with torch.no_grad():
         size = domain.size(p, x, owner)
     out = Answer(met, size, loss.detach(), value.detach(), grad, None if margins is None else margins.detach())
@@ -138,23 +138,6 @@ def _compete(objective: Objective, classifier: Classifier, domain: Domain, query
         y = leaves(y, lambda t: t.unsqueeze(1).expand(r, n, *t.shape[1:]))
         loss, met = objective.score(y, domain.task.grid(r))
         return Answer(met, domain.size(query.p, x, anyone), loss), x
-
-
-def _gradient(value: Tensor, p: Any, keep: bool) -> Tensor:
-    """The gradient of summed rows with respect to their own parameters."""
-    try:
-        (grad,) = torch.autograd.grad(value.sum(), p, retain_graph=keep)
-    except RuntimeError as error:
-        if "does not require grad" not in str(error) and "not have been used" not in str(error):
-            raise
-        raise ModelError(
-            "No gradient reaches the image from the classifier's answer.",
-            slug="model-no-gradient",
-            seen="an output that does not depend on its input, as autograd sees it",
-            why="torch.no_grad, .detach(), .numpy() or an argmax inside the model's forward",
-            hint="Remove it, or use a black-box probe: Classifier(f, gives='loss').",
-        ) from error
-    return grad
 
 
 def take(p: Any, rows: Tensor) -> Any:

@@ -20,7 +20,8 @@ def untouched(network: Any) -> Iterator[None]:
         yield
         return
     training = [module for module in network.modules() if module.training]
-    learning = [p for p in network.parameters() if p.requires_grad]
+    # A parameter made under inference_mode cannot be thawed again, and learns nothing as it is.
+    learning = [p for p in network.parameters() if p.requires_grad and not p.is_inference()]
     try:
         for module in training:
             module.training = False

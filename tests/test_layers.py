@@ -8,7 +8,7 @@ from pathlib import Path
 import amiss
 
 ROOT = Path(amiss.__file__).parent
-ORDER = """errors, repro, scope < task < constraints, transforms, spaces, data < domain < optimizers, classifier
+ORDER = """errors, repro, scope < task, foreign < constraints, transforms, spaces, data < domain < optimizers, classifier
  < objectives < order, result < reading, standing < search < probe < recipes < trust < study < analysis, defend < audit
  < report < studio < testing < demo < bench < cli < __main__"""
 RANK = {name.strip(): level for level, group in enumerate(ORDER.split("<")) for name in group.split(",")}
