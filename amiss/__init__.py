@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from amiss.optimizers import Momentum as Momentum
     from amiss.optimizers import Optimizer as Optimizer
     from amiss.optimizers import Sign as Sign
+    from amiss.optimizers import Square as Square
     from amiss.optimizers import Then as Then
     from amiss.probe import Budget as Budget
     from amiss.probe import Probe as Probe
@@ -67,7 +68,7 @@ _HOMES = {
     ),
     "data": ("open_data",),
     "objectives": ("EOT", "Avoid", "Become", "Confidence", "Objective", "Says"),
-    "optimizers": ("Adam", "Momentum", "Optimizer", "Sign", "Then"),
+    "optimizers": ("Adam", "Momentum", "Optimizer", "Sign", "Square", "Then"),
     "probe": ("Budget", "Probe"),
     "recipes": ("classes",),
     "report": ("write_report",),

@@ -13,13 +13,13 @@ from amiss.classifier import Classifier
 from amiss.constraints import L2, Constraint, LatentNorm, Linf, Quantized, Unconstrained
 from amiss.errors import ContractError, UsageError
 from amiss.objectives import Avoid, Become, Confidence, Objective
-from amiss.optimizers import Adam, Momentum, Optimizer, Sign
+from amiss.optimizers import Adam, Momentum, Optimizer, Sign, Square
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels
 from amiss.spaces.latent import Codec
 from amiss.task import Task
 
-__all__ = ["classes", "fgsm", "fool_gradient", "lse", "pgd"]
+__all__ = ["classes", "fgsm", "fool_gradient", "lse", "pgd", "square"]
 
 
 def fgsm(
@@ -136,6 +136,37 @@ def lse(
     optimizer = Adam(lr, restarts=restarts, spread=1.0 if restarts > 1 else 0.0)
     space, constraint = Latent(decoder, residual), _file(LatentNorm(weight), levels)
     return Probe(space, Become(margin=margin), constraint, optimizer, until, Budget(steps), seed, batch)
+
+
+def square(
+    eps: float,
+    queries: int = 1000,
+    *,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    share: float = 0.8,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Random squares at the bound, stopped at the first success: what can be done to a model without gradients.
+
+    Args:
+        eps: L_inf radius, in pixel values of [0, 1].
+        queries: Images shown to the network for each sample; the image itself is the first.
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        share: Share of the image that the first squares cover, in (0, 1].
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Andriushchenko, Croce, Flammarion and Hein (2020), square attack: a query-efficient black-box adversarial
+        attack via random search, algorithms 1 and 2.
+    """
+    constraint, budget = _file(Linf(eps), levels), Budget(queries, queries)
+    return Probe(Pixels(), _wanted(target, margin), constraint, Square(eps, share), "met", budget, seed, batch)
 
 
 def fool_gradient(

@@ -3,5 +3,6 @@
 from amiss.optimizers.chain import Then
 from amiss.optimizers.gradient import Adam, Momentum, Sign
 from amiss.optimizers.optimizer import Optimizer
+from amiss.optimizers.queries import Square
 
-__all__ = ["Adam", "Momentum", "Optimizer", "Sign", "Then"]
+__all__ = ["Adam", "Momentum", "Optimizer", "Sign", "Square", "Then"]

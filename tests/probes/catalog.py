@@ -118,7 +118,7 @@ def labels_only(world=LinearWorld(n=20)):
 
 
 def square(world=LinearWorld(n=60, crowd=0.15), eps=0.015):
-    probe = Probe(Pixels(), Become(margin=MARGIN), Linf(eps), own.Square(eps, share=0.1), budget=Budget(1500))
+    probe = Probe(Pixels(), Become(margin=MARGIN), Linf(eps), opt.Square(eps, share=0.1), budget=Budget(1500))
 
     def known(result):
         feasible = world.feasible(eps, MARGIN)

@@ -208,36 +208,6 @@ class HopSkipJump(Optimizer):
         return {**state, "phase": "bisect", "k": 0, "inn": origin, "out": out, "trial": (origin + out) / 2}
 
 
-class Square(Optimizer):
-    """Andriushchenko et al. (2020), L_inf: repaint a random square at the bound, keep it where the loss falls."""
-
-    wants = "loss"
-
-    def __init__(self, eps, share=0.3):
-        self.eps, self.share = eps, share
-
-    def init(self, domain, warm=None):
-        p = domain.start()
-        stripes = domain.noise(domain.everyone, -2, (p.shape[1], 1, p.shape[3]), p.dtype).sign()
-        return {"origin": p, "trial": domain.project(p + self.eps * stripes, domain.everyone), "t": 0}
-
-    def ask(self, state, domain):
-        owner = torch.full_like(domain.everyone, -1) if state["t"] > domain.steps else domain.everyone
-        return Query(state["trial"], owner, "loss", draw=state["t"])
-
-    def tell(self, state, domain, query, answer):
-        t, (_, channels, height, width) = state["t"] + 1, query.p.shape
-        side = max(1, round((self.share * (1 - t / (domain.steps + 2)) ** 2 * height * width) ** 0.5))
-        luck = domain.noise(domain.everyone, t, (2 + channels,), query.p.dtype)
-        place = (luck[:, :2].erf() / 2 + 0.5) * (torch.tensor([height, width]) - side + 1)
-        rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
-        top, left = place[:, 0].floor()[:, None, None], place[:, 1].floor()[:, None, None]
-        inside = ((rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side))[:, None]
-        paint = state["origin"] + self.eps * luck[:, 2:].sign()[:, :, None, None]
-        trial = domain.project(torch.where(inside, paint, domain.best["p"]), domain.everyone)
-        return {**state, "trial": trial, "t": t}
-
-
 class MapElites(Optimizer):
     """Mouret and Clune (2015): children of random elites, every child in every cell; the archive is the best."""
 
