@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from amiss.errors import CheckpointError, TrainingError
 from amiss.repro import digest, generator
+from amiss.tensorfile import read_tensors, write_tensors
 from amiss.training.batches import Batch, Batches
-from amiss.training.checkpoint import read_tensors, write_tensors
 from amiss.training.losses import TrainingLoss
 from amiss.training.recipe import TrainingRecipe
 

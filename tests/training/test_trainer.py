@@ -10,9 +10,9 @@ from torch import nn
 
 from amiss.errors import CheckpointError, DataError, TrainingError, UsageError
 from amiss.models import build
+from amiss.tensorfile import read_tensors
 from amiss.training import ClassifierLoss, ELBOLoss, TrainingRecipe, fit
 from amiss.training.batches import Batches, shifted
-from amiss.training.checkpoint import read_tensors
 from amiss.training.trainer import STATE_FILE
 
 torch.set_num_threads(1)
