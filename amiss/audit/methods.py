@@ -3,6 +3,7 @@
 from typing import Any
 
 from amiss.audit.audit import Audit
+from amiss.audit.figures import radius
 
 __all__ = ["methods"]
 
@@ -40,7 +41,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
         )
     )
     if audit.robustness is not None:
-        settings = {"radii": [f"{e * 255:.3g}/255" for e in audit.robustness.epsilons], "images": audit.robustness.n}
+        settings = {"radii": [radius(eps) for eps in audit.robustness.epsilons], "images": audit.robustness.n}
         found.append(
             _method(
                 "Robustness",

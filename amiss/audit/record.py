@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from amiss.audit.audit import Audit
+from amiss.audit.figures import radius
 from amiss.audit.fooling import Fooling
 from amiss.audit.methods import methods
 from amiss.audit.repairs import Repairs
@@ -66,7 +67,7 @@ def record(
         if curve is None
         else {
             "epsilons": list(curve.epsilons),
-            "names": [_radius(eps) for eps in curve.epsilons],
+            "names": [radius(eps) for eps in curve.epsilons],
             "accuracy": list(curve.accuracy),
             "low": [low for low, _ in curve.intervals],
             "high": [high for _, high in curve.intervals],
@@ -106,11 +107,13 @@ def summary(audit: Audit) -> dict[str, float]:
             figures[f"{slug}_judge_agreement"] = agreement
         if part.judged_before is not None and len(part.judged_before):
             figures["judge_before"] = float((part.judged_before == labels[audit.mistakes]).double().mean())
+    if len(audit.mistakes):
+        figures["mistakes_repaired"] = audit.repairs[_main(audit)].share
     if audit.gate is not None:
         figures |= {"decoder_explained": audit.gate.explained, "decoder_agreement": audit.gate.agreement}
     if audit.robustness is not None:
         for eps, share in zip(audit.robustness.epsilons[1:], audit.robustness.accuracy[1:], strict=True):
-            figures[f"robust_accuracy@{_radius(eps)}"] = share
+            figures[f"robust_accuracy@{radius(eps)}"] = share
     claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
     if claimed := sum(part.claimed for part in claims):
         figures["verified_from_disk"] = sum(int(part.verified.sum()) for part in claims) / claimed
@@ -128,20 +131,25 @@ def sentence(audit: Audit) -> str:
     else:
         text = f"The model is wrong on {wrong:,} of {n:,} images ({wrong / n:.1%})"
     if len(audit.mistakes):
-        slug = "lse" if "LSE" in audit.repairs else "pixel"
+        slug = "lse" if _main(audit) == "LSE" else "pixel"
         text += "; " if slug == "lse" else "; without a decoder to trust, "
-        text += f"{_percent(figures[f'{slug}_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
+        text += f"{_percent(figures['mistakes_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
         text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
         text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
     curve = audit.robustness
     if curve is not None:
         clean, at = curve.accuracy[0], _telling(audit)
         text += f"; on a sample of {curve.n:,} images, " if curve.n < n else "; "
-        text += f"changing no pixel by more than {_radius(curve.epsilons[at])} takes its accuracy from "
+        text += f"changing no pixel by more than {radius(curve.epsilons[at])} takes its accuracy from "
         text += f"{_percent(clean)} to {_percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
     text += f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain" if tried else ""
     return text + "."
+
+
+def _main(audit: Audit) -> str:
+    """The method whose repairs are the audit's: LSE where it can speak."""
+    return "LSE" if "LSE" in audit.repairs else "Pixel PGD"
 
 
 def _telling(audit: Audit) -> int:
@@ -159,14 +167,9 @@ def _percent(share: float) -> str:
     return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def _radius(eps: float) -> str:
-    """A radius in gray levels: "8/255"."""
-    return f"{eps * 255:.3g}/255" if eps else "0"
-
-
 def _tiles(audit: Audit) -> list[dict[str, str]]:
     figures = summary(audit)
-    method = "LSE" if "LSE" in audit.repairs else "Pixel PGD"
+    method = _main(audit)
     part = audit.repairs[method]
     k = len(audit.mistakes)
     repaired = {
@@ -185,7 +188,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
         at = _telling(audit)
         robust["value"] = _percent(curve.accuracy[at])
         robust["note"] = (
-            f"within {_radius(curve.epsilons[at])} in L_inf; {_percent(curve.accuracy[0])} untouched, of {curve.n:,}"
+            f"within {radius(curve.epsilons[at])} in L_inf; {_percent(curve.accuracy[0])} untouched, of {curve.n:,}"
         )
     fooled = {
         "label": "Classes fooled",

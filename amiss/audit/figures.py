@@ -1,0 +1,35 @@
+"""Which figures an audit has: their names, and why one may be missing in the end."""
+
+from amiss.audit.plan import Plan
+
+__all__ = ["known", "radius"]
+
+
+def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
+    """Every figure that an audit of this plan can have, each with the reason why it may come out without it.
+
+    Args:
+        plan: How thorough it is; what it leaves out has no figures.
+        judge: Whether an independent judge is asked.
+    """
+    figures = dict.fromkeys(("images", "accuracy", "mistakes"), "nothing was asked of the classifier")
+    figures |= dict.fromkeys(("classes_fooled", "classes_tried"), "no class was fooled")
+    figures["verified_from_disk"] = "no search claimed a success"
+    figures |= dict.fromkeys(("decoder_explained", "decoder_agreement"), "there was no decoder")
+    if plan.mistakes:
+        none, mute = "there was no mistake to repair", "LSE could not speak here, or there was no mistake"
+        figures |= {"mistakes_repaired": none, "pixel_repaired": none, "pixel_l2": "no repair held"}
+        figures |= dict.fromkeys(("lse_repaired", "lse_plain_repaired"), mute)
+        figures |= dict.fromkeys(("lse_l2", "lse_plain_l2"), f"{mute}, or no repair held")
+        if judge:
+            agreements = ("lse_judge_agreement", "lse_plain_judge_agreement", "pixel_judge_agreement")
+            figures |= dict.fromkeys(agreements, "there was no repair to judge")
+            figures["judge_before"] = none
+    if plan.attacked:
+        figures |= {f"robust_accuracy@{radius(eps)}": "no attacked image was right before" for eps in plan.epsilons}
+    return figures
+
+
+def radius(eps: float) -> str:
+    """A radius in pixel values of [0, 1] as one would type it, whichever is shorter: "8/255" or "0.1"."""
+    return min(f"{eps:.12g}", f"{eps * 255:.12g}/255", key=len)
