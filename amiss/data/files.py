@@ -1,8 +1,7 @@
 """Image files to bytes and back: a careful decoder, a lossless and atomic writer, one rounding rule."""
 
 import contextlib
-import os
-import secrets
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,9 +12,10 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from amiss.disk import Disk
 from amiss.errors import DataError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "fit", "peek", "read_image", "to_bytes", "write_png"]
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "encode_png", "fit", "peek", "read_image", "to_bytes", "write_png"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """The only decoders that a file may reach, whatever its name says."""
@@ -89,11 +89,20 @@ def write_png(path: Path | str, image: Tensor) -> None:
     """Write an image without loss, whole or not at all: a crash leaves the old file or none.
 
     Args:
-        path: Where to; the folder must exist.
+        path: Where to.
         image: uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
 
     Raises:
         DataError: `image` is not an image, or the file cannot be written.
+    """
+    Disk().write(Path(path), encode_png(image))
+
+
+def encode_png(image: Tensor) -> bytes:
+    """The bytes of a PNG of an image, uint8 [C, H, W], C = 1 (grey) or 3 (RGB).
+
+    Raises:
+        DataError: `image` is not an image.
     """
     if image.dtype != torch.uint8 or image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
         raise DataError(
@@ -103,27 +112,10 @@ def write_png(path: Path | str, image: Tensor) -> None:
             needed="uint8 [C, H, W] with C = 1 (grey) or 3 (RGB)",
             hint="amiss.data.to_bytes(x) makes bytes of floats in [0, 1]",
         )
-    path = Path(path)
     rows = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-    picture = Image.fromarray(rows[:, :, 0] if image.shape[0] == 1 else rows)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            with part.open("xb") as file:
-                picture.save(file, format="PNG")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync(path.parent)
-    except OSError as error:
-        raise DataError(
-            f"{path.name} cannot be written.",
-            slug="data-write",
-            seen=error.strerror or str(error),
-            hint="look whether the folder exists, may be written and has room",
-        ) from error
+    buffer = io.BytesIO()
+    Image.fromarray(rows[:, :, 0] if image.shape[0] == 1 else rows).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def check_shape(channels: int | None, size: int | None) -> None:
@@ -219,13 +211,3 @@ def _too_large(path: Path, seen: str) -> DataError:
         why="a small file can claim a huge image to fill the memory of whoever opens it",
         hint="scale it down if it is yours; take it away if it is not",
     )
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename last, where the system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

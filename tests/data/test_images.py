@@ -1,3 +1,4 @@
+import os
 import struct
 import time
 import zlib
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from amiss.data import Images, read_image, to_bytes, write_png
+from amiss.disk import Disk
 from amiss.errors import DataError
 from amiss.repro import digest, sample_key
 
@@ -328,11 +330,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     old = bytes_of(3, 4, 4)
     write_png(tmp_path / "a.png", old)
 
-    def fail(self, file, **options):
-        file.write(b"half")
+    def fail(self, descriptor, data):
+        os.write(descriptor, data[:4])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(Disk, "_write", fail)
     with pytest.raises(DataError, match="No space left"):
         write_png(tmp_path / "a.png", bytes_of(3, 4, 4, seed=1))
     assert torch.equal(read_image(tmp_path / "a.png"), old)
@@ -343,5 +345,6 @@ def test_only_images_are_written(tmp_path):
     for image in (torch.zeros(3, 4, 4), bytes_of(2, 4, 4), bytes_of(4, 4), bytes_of(3, 0, 4)):
         with pytest.raises(DataError, match="data-pixels"):
             write_png(tmp_path / "a.png", image)
+    (tmp_path / "file").touch()
     with pytest.raises(DataError, match="data-write"):
-        write_png(tmp_path / "nowhere" / "a.png", bytes_of(3, 4, 4))
+        write_png(tmp_path / "file" / "a.png", bytes_of(3, 4, 4))
