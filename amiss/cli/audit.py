@@ -13,10 +13,12 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name, shown, written
 from amiss.cli.device import usable
 from amiss.cli.folder import RECORD, claim, release
+from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.model import check_fit, load_classifier, load_decoder
 from amiss.cli.progress import showing
 from amiss.data import Images, open_data
 from amiss.errors import UsageError
+from amiss.gates import Gate
 from amiss.spaces.latent import Codec
 
 if TYPE_CHECKING:
@@ -55,12 +57,15 @@ def audit(
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
+    require: Require = None,
+    junit: Junit = None,
     overwrite: Annotated[bool, typer.Option(help="replace an audit that lies in the folder")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
 ) -> None:
     """Find the mistakes, repair them, break what is right, fool every class; write one report."""
     from amiss.audit import Plan
+    from amiss.audit.figures import known
 
     plan = Plan(
         margin=margin, mistakes=mistakes, attacked=attacked, steps=steps, fooled=fooled, batch=batch, seed=seed
@@ -68,6 +73,7 @@ def audit(
     radii = numbers(eps, "radii in pixel values of [0, 1], with commas between", "--eps 2/255,8/255")
     if radii is not None:
         plan = replace(plan, epsilons=radii)
+    gates = asked(require, known(plan, judge=judge is not None))
     device = None if device is None else usable(device)
     judged_by = None if judge is None else load_classifier(judge, device=device)
     if data is None:
@@ -101,6 +107,8 @@ def audit(
         judge_name="" if judge is None else model_name(judge),
         plan=plan,
         remark=remark,
+        gates=gates,
+        junit=junit,
         overwrite=overwrite,
         quiet=quiet or as_json,
         as_json=as_json,
@@ -120,6 +128,8 @@ def audit_to_folder(
     judge_name: str = "",
     plan: "Plan | None" = None,
     remark: tuple[str, str] | None = None,
+    gates: tuple[Gate, ...] = (),
+    junit: Path | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     as_json: bool = False,
@@ -127,8 +137,10 @@ def audit_to_folder(
     """Run an audit, write its record and report into a folder, and say what was found and where it lies.
 
     A remark (title, text) is what the caller knows and the audit cannot; it stands first among the notices.
+    Where a gate is not met, it all ends with exit code 3, once everything is written and said.
     """
     from amiss.audit import record, run_audit
+    from amiss.audit.figures import known
     from amiss.report import build
 
     claim(out, overwrite)
@@ -148,16 +160,19 @@ def audit_to_folder(
         account = record(found, classifier, out, model=model, data=data, command=command, judge=judge_name)
         if remark is not None:
             account["notices"].insert(0, {"level": "info", "title": remark[0], "text": remark[1]})
+        verdicts = settled(gates, account, known(found.plan, judge=judge is not None))
         page = build(account, out)
         (out / RECORD).write_text(json.dumps(account, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps({"sentence": account["sentence"], "report": str(page), **account["figures"]}))
+        told = {"sentence": account["sentence"], "report": str(page), **account["figures"]}
+        typer.echo(json.dumps({**told, "gates": account["gates"], "flags": account.get("flags", [])}))
     else:
         for notice in account["notices"]:
             if notice["level"] == "warning" and not notice["title"].startswith("Left out"):
                 typer.echo(shown(f"{notice['title']}. {notice['text']}"))
         typer.echo(account["sentence"])
         typer.echo(f"Report: {page}")
+    conclude(verdicts, account, junit, quiet=as_json)
     return page
 
 

@@ -7,7 +7,7 @@ import typer
 
 __all__ = ["data_name", "model_name", "shown", "written"]
 
-_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json"}
+_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit"}
 
 
 def model_name(model: str) -> str:
@@ -28,9 +28,9 @@ def shown(text: str) -> str:
 def written(context: typer.Context) -> str:
     """The command that was given, in words that give its figures again.
 
-    Options that decide only where results go and what is printed are left out, and so are those at their
-    default, but for the seed. A path stays as it was given where it is relative; of one that is absolute or
-    leaves the working folder the name alone is kept, for no other machine has its folders.
+    Options that decide only where results go, what is printed and what must be reached are left out, and so are
+    those at their default, but for the seed. A path stays as it was given where it is relative; of one that is
+    absolute or leaves the working folder the name alone is kept, for no other machine has its folders.
     """
     words = ["amiss", context.command.name or ""]
     for parameter in context.command.params:

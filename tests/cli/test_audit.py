@@ -88,7 +88,8 @@ def test_json_is_one_object_and_nothing_else(amiss):
     (line,) = said.out.splitlines()
     told = strict(line)
     account = record("runs/nets-py-wrapped-photos")
-    assert told == {"sentence": account["sentence"], "report": told["report"], **account["figures"]}
+    rest = {"report": told["report"], "gates": [], "flags": []}
+    assert told == {"sentence": account["sentence"], **account["figures"], **rest}
     assert Path(told["report"]).is_file()
     assert told["accuracy"] == 0.75
 
