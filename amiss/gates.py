@@ -1,9 +1,7 @@
 """Gates: figures that a run must reach, as one writes them on a command line, and how the run did."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf, isclose, isfinite
@@ -11,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from amiss.errors import DataError, UsageError
+from amiss.disk import Disk
+from amiss.errors import UsageError
 
 __all__ = ["Figures", "Gate", "Verdict", "judge", "junit", "parse", "refuse_unknown", "to_json"]
 
@@ -156,21 +155,7 @@ def junit(verdicts: Iterable[Verdict], flags: Iterable[Mapping[str, Any]], path:
         ElementTree.SubElement(root, "testsuite", {"name": name, **_counts(suite)}).extend(suite)
     ElementTree.indent(root)
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
-        draft.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise DataError(
-            f"The file {str(path)!r} cannot be written.",
-            slug="gate-junit",
-            seen=error.strerror or str(error),
-            needed="a file that may be written, on a disk with room",
-            hint="--junit results.xml",
-        ) from error
+    Disk().write(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
     return path
 
 

@@ -203,6 +203,6 @@ def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path, refuses):
     (tmp_path / "taken").mkdir()
     for path in (tmp_path / "taken", tmp_path / "file" / "x.xml"):
         (tmp_path / "file").touch()
-        with refuses(DataError, "gate-junit"):
+        with refuses(DataError, "data-write"):
             junit([], [], path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "taken"]

@@ -107,7 +107,7 @@ def test_the_demo_refuses_at_once_too(amiss):
 
 def test_a_junit_file_that_cannot_be_written_costs_no_result(amiss):
     Path("file").touch()
-    amiss(*AUDIT, "--junit", "file/amiss.xml").refused("gate-junit")
+    amiss(*AUDIT, "--junit", "file/amiss.xml").refused("data-write")
     assert record()["counts"]["images"] == 8
 
 
