@@ -64,7 +64,7 @@ def fool(classifier: Classifier, shape: tuple[int, ...], plan: Plan, out: Path, 
     result = probe.run(classifier, task, progress=progress)
     (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
     paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)
-    held = verify(probe, classifier, task, result.images, [out / path for path in paths])
+    held = verify(probe, classifier, task, result.images, [out / path for path in paths]).held
     confidence = _confidence(classifier, to_bytes(result.images), chosen, plan.batch)
     claimed = int(result.met.sum())
     return Fooling(tuple(chosen), result, probe, claimed, result.met & held, confidence, paths, total)

@@ -122,7 +122,7 @@ def _kept(
     slug = name.lower().replace(", ", "-").replace(" ", "-")
     (out / "images" / slug).mkdir(parents=True, exist_ok=True)
     paths = tuple(f"images/{slug}/{mistakes.ids[k][:16]}-{i}.png" for k, i in enumerate(places))
-    held = verify(probe, classifier, task, result.images, [out / path for path in paths])
+    held = verify(probe, classifier, task, result.images, [out / path for path in paths], result.p).held
     verified = result.met & held
     outcomes = tuple(
         _disowned(o) if o.met and not bool(ok) else o for o, ok in zip(result.outcomes, verified, strict=True)

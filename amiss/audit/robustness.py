@@ -1,7 +1,6 @@
 """How little breaks a right answer: accuracy against the radius of an L_inf attack."""
 
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor
@@ -11,8 +10,9 @@ from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.recipes import pgd
 from amiss.task import Task
+from amiss.trust import wilson
 
-__all__ = ["Robustness", "robustness", "wilson"]
+__all__ = ["Robustness", "robustness"]
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,3 @@ def robustness(classifier: Classifier, task: Task, plan: Plan, tell: Progress) -
 def _right(classifier: Classifier, images: Tensor, labels: Tensor, batch: int) -> Tensor:
     """Whether each image is named by its label [N]."""
     return torch.cat([classifier.predict(x).cpu() for x in images.split(batch)]) == labels
-
-
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share k / n.
-
-    References:
-        Wilson (1927), probable inference; Brown, Cai and DasGupta (2001), eq. 4.
-    """
-    if not n:
-        return 0.0, 1.0
-    p, zz = k / n, z * z / n
-    middle, half = (p + zz / 2) / (1 + zz), z * sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
-    return max(0.0, middle - half), min(1.0, middle + half)

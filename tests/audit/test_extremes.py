@@ -1,5 +1,7 @@
 """Audits at the edges: nothing wrong, nothing right, nothing to climb, other heads, shapes, decoders and judges."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -330,7 +332,8 @@ def test_rounding_is_the_only_difference_between_a_claim_and_its_file(world):
 
 def test_a_success_that_its_file_does_not_hold_is_none(world, tmp_path, monkeypatch):
     # All repairs of one step are written as they were before: those successes are claims, and no more.
-    from amiss import trust
+    from amiss.audit import fooling, repairs
+    from amiss.trust import verify
 
     images, place = linear_images(world, wrong=0.5), {}
     plain = audited(world.classifier(), images, tmp_path / "plain", report=False).sizes("Pixel PGD")
@@ -346,7 +349,8 @@ def test_a_success_that_its_file_does_not_hold_is_none(world, tmp_path, monkeypa
             image = torch.full_like(image, 128)
         write_png(path, image)
 
-    monkeypatch.setattr(trust, "write_png", forgetful)
+    for room in (repairs, fooling):
+        monkeypatch.setattr(room, "verify", partial(verify, write=forgetful))
     done = audited(world.classifier(), images, tmp_path / "lost", report=False)
     part, account = done.found.repairs["Pixel PGD"], done.account
     assert sorted(place.values()) == list(range(30))

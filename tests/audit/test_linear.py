@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from amiss.audit import Plan
-from amiss.audit.robustness import Robustness, robustness, wilson
+from amiss.audit.robustness import Robustness, robustness
 from amiss.testing import LinearWorld
+from amiss.trust import wilson
 from tests.audit.conftest import audited, from_disk, linear_images
 
 METHODS = ("LSE", "LSE, plain decoding", "Pixel PGD")

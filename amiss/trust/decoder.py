@@ -1,22 +1,17 @@
-"""What must hold before a figure is believed: successes read back from disk, decoders that keep what matters."""
+"""Whether a decoder keeps what a classifier sees: what must hold before LSE may speak for it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
-from amiss.data import Images, read_image, to_bytes, write_png
-from amiss.errors import AmissError, DataError, ModelError
-from amiss.probe import Probe
+from amiss.errors import AmissError, ModelError
 from amiss.scope import untouched
 from amiss.spaces.latent import Codec
-from amiss.task import Task
 
-__all__ = ["DecoderGate", "decoder_gate", "refuse_other_order", "verify"]
+__all__ = ["DecoderGate", "decoder_gate"]
 
 
 @dataclass(frozen=True)
@@ -97,51 +92,3 @@ def _unfit(x: Tensor, seen: str) -> ModelError:
         why="it was trained on another size or another number of channels",
         hint="Train one on such images: amiss train vae DATA --out decoder/",
     )
-
-
-def refuse_other_order(classifier: Classifier, images: Images) -> None:
-    """Refuse data that number the classifier's own classes otherwise: every count would be of other classes.
-
-    Args:
-        classifier: Its labels are compared where they are names.
-        images: Labeled images.
-
-    Raises:
-        DataError: All of the data's names are the classifier's, and some stand at another number.
-    """
-    own, other = ([name.casefold() for name in names] for names in (classifier.labels or (), images.classes))
-    bare = own == [str(i) for i in range(len(own))]  # numbers that nobody gave as names
-    moved = [i for i, name in enumerate(other) if own[i : i + 1] != [name]]
-    if bare or not moved or not set(other) <= set(own):  # names that the classifier does not know tell nothing
-        return
-    at = moved[0]
-    shown = slice(max(0, at - 1), at + 4)
-    raise DataError(
-        "The data number the classes in another order than the classifier.",
-        slug="data-class-order",
-        seen=f"data: {', '.join(images.classes[shown])}; classifier: {', '.join((classifier.labels or ())[shown])}",
-        needed="one order for both",
-        why="folders are numbered by name, and the classifier was trained in another order or on more classes",
-        hint='Beside the folders, write class_index.json: {"0": [folder, name], ...} in the classifier\'s order.',
-    )
-
-
-def verify(probe: Probe, classifier: Classifier, task: Task, images: Tensor, paths: Sequence[Path]) -> Tensor:
-    """Write images, read them back from disk, and judge them by the probe's own objective.
-
-    Args:
-        probe: Whose objective judges.
-        classifier: Who is asked.
-        task: The samples of the images, as given to the probe.
-        images: Images [n, C, H, W] in [0, 1].
-        paths: Where each is written, as 8-bit PNG.
-
-    Returns:
-        Whether each is met by what the file holds [n].
-    """
-    if not paths:
-        return torch.zeros(0, dtype=torch.bool)
-    for path, image in zip(paths, to_bytes(images), strict=True):
-        write_png(path, image)
-    seen = torch.stack([read_image(path) for path in paths]).to(images.dtype) / 255
-    return probe.judge(classifier, task, seen)[1].cpu()
