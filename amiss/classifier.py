@@ -1,8 +1,6 @@
 """A `Classifier` is a network with its preprocessing and its labels: images in [0, 1] in, logits and features out."""
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import AmissError, DataError, LayerError, ModelError, ParityError
-from amiss.foreign import refusal
+from amiss.foreign import Reached, layer_names, listening, refusal
+from amiss.heads import column, odds
 from amiss.repro import digest
 from amiss.scope import untouched
 from amiss.task import Level
@@ -51,10 +50,6 @@ class Check:
         return self.right / self.n
 
 
-class _Reached(Exception):
-    """Ends a pass once the last wanted layer has spoken."""
-
-
 class Classifier:
     """A network, its preprocessing and its labels.
 
@@ -67,9 +62,17 @@ class Classifier:
         mean: Mean for each channel, subtracted from images in [0, 1].
         std: Standard deviation for each channel, divided by after that.
         labels: Names of the classes; their numbers where left out.
+        head: For a network of many labels, sigmoid logits [N, m]: the number or the name of the one column that
+            is read, as the log-odds of that attribute. `labels` then names the m attributes, and the classes are
+            ("not NAME", NAME).
         answer: Picks the logits from what the network returns, for networks that return tuples or dicts.
         gives: How far up the ladder the network goes: "met" (labels alone), "loss" (logits), "jacobian" (gradients).
         device: Where the network is moved; where its parameters are, if left out.
+        size: Side of the square images that it was trained on, where that is known: what the command line brings
+            images to if nobody says otherwise. It is heeded nowhere else.
+
+    Raises:
+        ModelError: A std of 0 or less, no names where labels are all it tells, or a head that is not there.
     """
 
     def __init__(
@@ -79,9 +82,11 @@ class Classifier:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         labels: Sequence[str] | None = None,
+        head: int | str | None = None,
         answer: Callable[[Any], Tensor] | None = None,
         gives: Level = "jacobian",
         device: torch.device | str | None = None,
+        size: int | None = None,
     ) -> None:
         if gives == "met" and labels is None:
             raise ModelError(
@@ -91,6 +96,13 @@ class Classifier:
                 needed="one name for each class",
                 hint="Classifier(f, gives='met', labels=['cat', 'dog'])",
             )
+        if gives == "met" and head is not None:
+            raise ModelError(
+                "A head is a column of logits, and a labels-only classifier has none.",
+                slug="model-head",
+                seen=f"gives='met', head={head!r}",
+                hint="Return the logits [N, m] and leave gives out, or tell the labels of one attribute.",
+            )
         if std is not None and min(std) <= 0:
             raise ModelError(
                 "The standard deviation of a channel must be above 0.",
@@ -98,10 +110,13 @@ class Classifier:
                 seen=f"std={tuple(std)}",
                 hint="Give the divisor that your training used, for images in [0, 1].",
             )
-        self.network, self.gives = network, gives
-        self.labels: tuple[str, ...] | None = tuple(labels) if labels is not None else None
+        self.network, self.gives, self.size = network, gives, size
+        self._named: tuple[str, ...] | None = tuple(labels) if labels is not None else None
+        self._head = None if head is None else column(head, self._named)
+        self.labels = self._named
+        if self._named is not None and self._head is not None:
+            self.labels = (f"not {self._named[self._head]}", self._named[self._head])
         self.counts = Counts()
-        self._named = self.labels
         self._pick = answer
         self._mean = None if mean is None else torch.tensor(mean, dtype=torch.float64).reshape(-1, 1, 1)
         self._std = None if std is None else torch.tensor(std, dtype=torch.float64).reshape(-1, 1, 1)
@@ -116,16 +131,20 @@ class Classifier:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that `outputs` can give, "answer" (the logits) last."""
-        named = dict(self.network.named_modules()) if isinstance(self.network, nn.Module) else {}
-        return (*(name for name in named if name), "answer")
+        return layer_names(self.network)
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights, the preprocessing and the labels that were given (no weights: a bare callable)."""
-        state = self.network.state_dict() if isinstance(self.network, nn.Module) else {}
-        parts = [part for name, value in state.items() for part in (name, value)]
+        """Digest of the weights, the preprocessing, the head and the labels that were given.
+
+        Of a callable that is no module its own `fingerprint` stands for the weights, where it has one.
+        """
+        if isinstance(self.network, nn.Module):
+            parts = [part for name, value in self.network.state_dict().items() for part in (name, value)]
+        else:
+            parts = [str(getattr(self.network, "fingerprint", ""))]
         stats = [None if stat is None else stat.flatten().tolist() for stat in (self._mean, self._std)]
-        return digest(*parts, repr((*stats, self._named)))
+        return digest(*parts, repr((*stats, self._named, self._head)))
 
     def outputs(self, x: Tensor, layers: Sequence[str] = ("answer",)) -> dict[str, Tensor]:
         """Logits and features in one pass, which ends at the last layer wanted.
@@ -148,12 +167,12 @@ class Classifier:
         if inputs.requires_grad:
             inputs.register_hook(self._count_backward)
         stop = None if "answer" in layers else len(set(inner))
-        with untouched(self.network), self._listening(inner, seen, stop):
+        with untouched(self.network), listening(self.network, inner, seen, stop):
             self.counts.forward += 1
             self.counts.queries += len(x)
             try:
                 out = self.network(inputs)
-            except _Reached:
+            except Reached:
                 return seen
             except Exception as error:
                 if isinstance(error, AmissError | torch.OutOfMemoryError):
@@ -307,9 +326,11 @@ class Classifier:
             return self._certain(out.long(), x)
         if len(x) == 1 and out.ndim == 1 and len(out) > 1:
             out = out.unsqueeze(0)
+        if self._head is not None:
+            out = odds(out, self._head, self._named)
         if out.ndim == 1 or (out.ndim == 2 and out.shape[1] == 1):
-            odds = out.reshape(-1)
-            out = torch.stack([torch.zeros_like(odds), odds], 1)
+            one = out.reshape(-1)
+            out = torch.stack([torch.zeros_like(one), one], 1)
         if out.ndim != 2 or len(out) != len(x):
             raise ModelError(
                 "The network's output is no row of logits an image.",
@@ -352,45 +373,3 @@ class Classifier:
 
     def _count_backward(self, _: Tensor) -> None:
         self.counts.backward += 1
-
-    @contextmanager
-    def _listening(self, names: list[str], seen: dict[str, Tensor], stop: int | None) -> Iterator[None]:
-        """Hooks on the named layers for one pass; after `stop` of them the pass ends."""
-        if not names:
-            yield
-            return
-        modules = dict(self.network.named_modules()) if isinstance(self.network, nn.Module) else {}
-        for name in names:
-            if name not in modules or not name:
-                close = difflib.get_close_matches(name, self.layers, n=3) or list(self.layers[:3])
-                raise LayerError(
-                    f"There is no layer {name!r}.",
-                    slug="layer-unknown",
-                    seen=f"{len(self.layers)} layers",
-                    hint=f"Close names: {', '.join(close)}. Classifier.layers lists them all.",
-                )
-
-        def listen(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
-                if not isinstance(out, Tensor):
-                    raise LayerError(
-                        f"Layer {name!r} returns no single tensor.",
-                        slug="layer-output",
-                        seen=f"a {type(out).__name__}",
-                        hint="Choose a layer inside it: Classifier.layers lists them all.",
-                    )
-                if name not in seen:
-                    # A module that is used twice speaks first once, whether or not the pass goes on after it; the
-                    # copy keeps what it said from a layer that works in place.
-                    seen[name] = out.clone()
-                if stop is not None and len(seen) == stop:
-                    raise _Reached
-
-            return hook
-
-        handles = [modules[name].register_forward_hook(listen(name)) for name in names]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()

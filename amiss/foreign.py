@@ -1,16 +1,83 @@
-"""Somebody else's network: the gradient through it, and what is said where a pass fails."""
+"""Somebody else's network: its layers for one pass, the gradient through it, and what is said where a pass fails."""
 
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from amiss.errors import ModelError
+from amiss.errors import LayerError, ModelError
 
-__all__ = ["gradient", "refusal"]
+__all__ = ["Reached", "gradient", "layer_names", "listening", "refusal"]
 
 # What torch says where autograd finds no way back to the image.
 _NO_WAY_BACK = ("does not require grad", "not have been used", "nference tensor")
+
+
+class Reached(Exception):
+    """Ends a pass once the last wanted layer has spoken."""
+
+
+def layer_names(network: Any) -> tuple[str, ...]:
+    """Names of the layers that can be listened to, "answer" (the logits) last."""
+    named = dict(network.named_modules()) if isinstance(network, nn.Module) else {}
+    return (*(name for name in named if name), "answer")
+
+
+@contextmanager
+def listening(network: Any, names: list[str], seen: dict[str, Tensor], stop: int | None) -> Iterator[None]:
+    """Hooks on the named layers for one pass; none of them stays.
+
+    Args:
+        network: A module; anything else has no layers.
+        names: The layers, each the name of a module inside.
+        seen: Where each layer's output is put.
+        stop: After so many layers `Reached` ends the pass; None lets it go on to its end.
+
+    Raises:
+        LayerError: There is no such layer, or it returns no single tensor.
+    """
+    if not names:
+        yield
+        return
+    modules = dict(network.named_modules()) if isinstance(network, nn.Module) else {}
+    for name in names:
+        if name not in modules or not name:
+            known = layer_names(network)
+            close = difflib.get_close_matches(name, known, n=3) or list(known[:3])
+            raise LayerError(
+                f"There is no layer {name!r}.",
+                slug="layer-unknown",
+                seen=f"{len(known)} layers",
+                hint=f"Close names: {', '.join(close)}. Classifier.layers lists them all.",
+            )
+
+    def listen(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
+            if not isinstance(out, Tensor):
+                raise LayerError(
+                    f"Layer {name!r} returns no single tensor.",
+                    slug="layer-output",
+                    seen=f"a {type(out).__name__}",
+                    hint="Choose a layer inside it: Classifier.layers lists them all.",
+                )
+            if name not in seen:
+                # A module that is used twice speaks first once, whether or not the pass goes on after it; the
+                # copy keeps what it said from a layer that works in place.
+                seen[name] = out.clone()
+            if stop is not None and len(seen) == stop:
+                raise Reached
+
+        return hook
+
+    handles = [modules[name].register_forward_hook(listen(name)) for name in names]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def gradient(value: Tensor, of: Any, keep: bool = False) -> Tensor:

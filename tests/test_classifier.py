@@ -246,11 +246,68 @@ def test_fingerprints(busy, images):
         Classifier(busy, mean=[0.5], std=[0.5]).fingerprint,
         Classifier(busy, std=[0.5]).fingerprint,
         Classifier(busy, mean=[0.5], labels="abc").fingerprint,
+        Classifier(busy, mean=[0.5], labels="abc", head=1).fingerprint,
+        Classifier(busy, mean=[0.5], labels="abc", head="c").fingerprint,
     ]
     with torch.no_grad():
         busy.head.bias[0] += 1e-3
     others.append(c.fingerprint)
-    assert len({first, *others}) == 7
+    assert len({first, *others}) == 9
+    assert Classifier(busy, labels="abc", head=1).fingerprint == Classifier(busy, labels="abc", head="b").fingerprint
+
+
+def test_a_callable_can_bring_a_fingerprint_of_its_own(images):
+    class Remote:
+        def __init__(self, version):
+            self.fingerprint = version
+
+        def __call__(self, x):
+            return logits(x)
+
+    assert Classifier(Remote("1")).fingerprint == Classifier(Remote("1")).fingerprint
+    assert Classifier(Remote("1")).fingerprint != Classifier(Remote("2")).fingerprint
+    assert Classifier(logits).fingerprint  # without one the weights are not known, and it still has a name
+
+
+# Heads of a network of many labels
+
+
+NAMES = ("hat", "male", "young")
+
+
+def test_a_head_is_the_log_odds_of_its_attribute(images):
+    x = images(5)
+    for head, number in ((0, 0), ("male", 1), (2, 2)):
+        c = Classifier(Fixed(logits), labels=NAMES, head=head)
+        assert c.labels == (f"not {NAMES[number]}", NAMES[number])
+        said = c.outputs(x)["answer"]
+        assert torch.equal(said, torch.stack([torch.zeros(5), logits(x)[:, number]], 1))
+        chance = said.softmax(1)[:, 1]
+        assert torch.allclose(chance, logits(x)[:, number].sigmoid())
+        assert torch.equal(c.outputs(x[:1])["answer"], said[:1])
+    bare = Classifier(lambda x: (logits(x), None), head=1, answer=lambda out: out[0])
+    assert torch.equal(bare.outputs(x)["answer"][:, 1], logits(x)[:, 1])
+    assert bare.labels == ("0", "1")
+
+
+def test_a_head_alone_gets_a_gradient(images):
+    x = images(3).requires_grad_()
+    weight = torch.tensor([1.0, 20.0, 300.0])
+    c = Classifier(lambda x: x.sum((1, 2, 3))[:, None] * weight, head="b", labels="abc")
+    c.outputs(x)["answer"][:, 1].sum().backward()
+    assert torch.equal(x.grad, torch.full_like(x, 20.0))
+
+
+def test_heads_that_are_not_there(images, refuses):
+    for head, labels in ((3, NAMES), (-1, NAMES), (-1, None), ("mael", NAMES), ("male", None)):
+        with refuses(ModelError, "model-head") as caught:
+            Classifier(Fixed(logits), head=head, labels=labels)
+        assert head != "mael" or "male" in caught.value.hint
+    with refuses(ModelError, "model-head"):
+        Classifier(Fixed(logits), gives="met", labels="abc", head=1)
+    for net, head, labels in ((logits, 3, None), (logits, 1, NAMES[:2]), (lambda x: logits(x)[:, 0], 0, None)):
+        with refuses(ModelError, "model-head"):
+            Classifier(net, head=head, labels=labels).outputs(images(4))
 
 
 # Errors

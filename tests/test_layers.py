@@ -8,7 +8,7 @@ from pathlib import Path
 import amiss
 
 ROOT = Path(amiss.__file__).parent
-ORDER = """errors, repro, scope < disk < tensorfile < task, foreign < constraints, transforms, spaces, data <
+ORDER = """errors, repro, scope < disk < tensorfile < task, foreign, heads < constraints, transforms, spaces, data <
  domain < optimizers, classifier < objectives < order, result < reading, standing < search < probe <
  recipes < trust < study < analysis, defend < audit, gates < report < studio < testing < demo < bench
  < cli < __main__"""
