@@ -66,7 +66,7 @@ def page(record: Record) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, *scripts = (_asset(name) for name in ("page.css", "draw.js", "case.js", "page.js"))
+    style, *scripts = (_asset(name) for name in ("page.css", "draw.js", "case.js", "trust.js", "page.js"))
     policy = "; ".join(
         (
             "default-src 'none'",

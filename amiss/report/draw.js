@@ -214,10 +214,10 @@ function axes(width, height, x, y, titles, label, marks = null) {
   return { svg, sx, sy };
 }
 
-/** A table with a heading row; numbers are set flush right. */
+/** A table with a heading row; numbers are set flush right, elements stay what they are. */
 function table(head, rows, label) {
   const cell = (value, tag, props) => el(tag, { class: typeof value === "number" ? "number" : null, ...props },
-    typeof value === "number" ? figure(value, 4) : named(value ?? "\u2013"));
+    typeof value === "number" ? figure(value, 4) : value instanceof Node ? value : named(value ?? "\u2013"));
   const numeric = head.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number" || row[column] === null));
   return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label },
     el("table", {},

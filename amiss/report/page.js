@@ -91,6 +91,7 @@ function overview() {
       DATA.verified ? ` Of ${count(DATA.verified.claimed)} successes that the searches claimed, ${count(DATA.verified.held)} held when judged again from the bytes on disk; no other is counted.` : null),
     el("dl", { class: "tiles" }, (DATA.tiles || []).map((tile) => el("div", { class: "tile" },
       el("dt", {}, named(tile.label)), el("dd", { class: "value" }, named(tile.value)), el("dd", { class: "note" }, named(tile.note ?? ""))))),
+    trust(),
     (DATA.notices || []).length ? el("div", { class: "notices" }, DATA.notices.map((notice) => el("div", { class: "notice " + (notice.level === "warning" ? "warning" : "info") },
       el("p", { class: "level" }, notice.level === "warning" ? "Warning" : "Note"), el("h3", {}, named(notice.title)), el("p", {}, named(notice.text))))) : null,
     DATA.cases.length ? [

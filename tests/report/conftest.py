@@ -13,6 +13,66 @@ from amiss.report import build
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><!--\u2028\u2029&lt;"
 METHODS = ("LSE", "LSE, plain decoding", "Pixel PGD")
 
+FLAGS = (
+    {
+        "slug": "parity",
+        "title": "The accuracy is not the owner's",
+        "when": "before",
+        "state": "not measured",
+        "value": None,
+        "measured": "no accuracy was given",
+        "threshold": "within 2 % of the owner's",
+        "consequence": "Another model may have been audited.",
+        "remedy": "Give mean and std as in training.",
+        "reference": "Carlini et al. (2019)",
+    },
+    {
+        "slug": "probabilities",
+        "title": "Probabilities in place of logits",
+        "when": "before",
+        "state": "clear",
+        "value": 0.0,
+        "measured": "0 of 32 rows sum to 1",
+        "threshold": "fewer than all rows",
+        "consequence": "Gradients vanish where the model is sure.",
+        "remedy": "Hand over the logits.",
+        "reference": "Carlini and Wagner (2017)",
+    },
+    {
+        "slug": "gradient-masked",
+        "title": "The gradient does not say how the answer changes",
+        "when": "before",
+        "state": "fired",
+        "value": 0.81,
+        "measured": "26 of 32 images (81 %) disagree with finite differences",
+        "threshold": "at most half",
+        "consequence": "What a gradient attack did not break may still be broken by another.",
+        "remedy": "Attack through a differentiable stand-in, and compare with a black-box attack.",
+        "reference": "Athalye et al. (2018), obfuscated gradients",
+    },
+    {
+        "slug": "eps-huge",
+        "title": "A radius without bounds does not break everything",
+        "when": "after",
+        "state": "fired",
+        "value": 0.62,
+        "measured": "20 of 32 images (62 %)",
+        "threshold": "all",
+        "consequence": "The attack itself is broken.",
+        "remedy": "Look at the step size and at the objective.",
+        "reference": "Carlini et al. (2019), section 3",
+    },
+)
+GATES = (
+    {"text": "mistakes_repaired>=0.9", "value": 0.98, "met": True, "why": ""},
+    {
+        "text": "robust_accuracy@8/255>=0.45",
+        "value": 0.41,
+        "met": False,
+        "why": "0.41, where at least 0.45 is needed",
+    },
+)
+
 
 def face(jaw: float, gray: int, side: int = 28) -> Image.Image:
     image = Image.new("RGB", (4 * side, 4 * side), (gray // 3, gray // 3, gray // 2))
@@ -131,6 +191,8 @@ def draw_run(folder: Path, cases: int = 8, frames: int = 9, side: int = 28) -> d
         "table_head": ["Attribute", "Images", "Wrong", "Error rate"],
         "table": [["long hair", 1200, 310, "25.8 %"], ["short hair", 3800, 102, "2.7 %"]],
         "table_note": "Attributes are hypotheses about a direction of the generator, not facts about people.",
+        "flags": [dict(flag) for flag in FLAGS],
+        "gates": [dict(gate) for gate in GATES],
         "cases": made,
         "robustness": {
             "epsilons": [0.0, 0.01, 0.02, 0.03, 0.05],
@@ -162,6 +224,9 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
     record["versions"] = {HOSTILE: HOSTILE}
     record["table_head"][0] = record["table"][0][0] = HOSTILE
     record["outcomes"] = {HOSTILE: {HOSTILE: 3}}
+    record["flags"].append({"slug": "x", "title": "x", "state": "constructor"})
+    for entry in (*record["flags"][:-1], *record["gates"]):
+        entry |= {key: HOSTILE for key, value in entry.items() if isinstance(value, str) and key != "state"}
     for group in (record["tiles"], record["notices"], record["methods"], record["fooled"], record["cases"]):
         for entry in group:
             for key, value in entry.items():

@@ -297,7 +297,7 @@ def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
         turn(page, route)
         assert "owned" not in page.evaluate("document.title").replace(attack, "")
         assert page.locator("img[src=x]").count() == 0
-        assert page.locator("script").count() == 4
+        assert page.locator("script").count() == 5
     turn(page, "case/0")
     shown = page.locator("#case h1 .name").first.evaluate("node => node.textContent")
     assert shown == attack
