@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from amiss.spaces import Latent as Latent
     from amiss.spaces import Pixels as Pixels
     from amiss.spaces import Space as Space
+    from amiss.study import Inputs as Inputs
+    from amiss.study import Saving as Saving
+    from amiss.study import Study as Study
     from amiss.task import ALL as ALL
     from amiss.task import Answer as Answer
     from amiss.task import Query as Query
@@ -74,6 +77,7 @@ _HOMES = {
     "report": ("write_report",),
     "result": ("Outcome", "Result"),
     "spaces": ("Latent", "Pixels", "Space"),
+    "study": ("Inputs", "Saving", "Study"),
     "task": ("ALL", "Answer", "Query", "Task"),
     "audit": ("Plan", "run_audit"),
     "training": ("load_model",),

@@ -8,7 +8,8 @@ AmissError
 │   └── ParityError     the wrapped model does not score what its owner says it scores
 ├── ContractError       nouns that do not fit together: an optimizer that wants more than is given
 ├── TrainingError       training that cannot go on
-└── CheckpointError     a file that cannot be trusted or does not fit the model
+├── CheckpointError     a file that cannot be trusted or does not fit the model
+└── Interrupted         stopped on request, with all that was done in its place (exit code 130)
 """
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CheckpointError",
     "ContractError",
     "DataError",
+    "Interrupted",
     "LayerError",
     "ModelError",
     "ParityError",
@@ -78,3 +80,9 @@ class TrainingError(AmissError):
 
 class CheckpointError(AmissError):
     """A file that cannot be trusted or does not fit the model."""
+
+
+class Interrupted(AmissError):
+    """Stopped on request, with all that was done in its place."""
+
+    exit_code = 130

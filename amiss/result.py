@@ -5,7 +5,7 @@ import html
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -171,6 +171,18 @@ class Result:
             seconds=sum(part.seconds for part in parts),
         )
 
+    def pick(self, rows: Sequence[int]) -> "Result":
+        """The result of some of its samples, in the order of `rows`."""
+        index = torch.tensor(list(rows), dtype=torch.int64)
+        return replace(
+            self,
+            task=self.task.rows(index.to(self.task.key.device)),
+            images=self.images[index.to(self.images.device)],
+            p=self.p[index.to(self.p.device)] if isinstance(self.p, Tensor) else [self.p[i] for i in rows],
+            outcomes=tuple(self.outcomes[i] for i in rows),
+            trajectories=tuple(self.trajectories[i] for i in rows) if self.trajectories else (),
+        )
+
     def _change(self, measure: Callable[[Tensor], Tensor]) -> Tensor:
         if self.task.image is None:
             return torch.full((len(self),), torch.nan)
@@ -209,7 +221,7 @@ class Recorder:
 
     def add(self, turn: int, rows: Tensor, met: Tensor, size: Tensor, loss: Tensor, images: Tensor) -> None:
         """Note the foremost row of every sample at a turn: row numbers [n] (-1: none), values [n], images."""
-        self.rows.append([turn, rows, met, size, loss])
+        self.rows.append([turn, *(part.cpu() for part in (rows, met, size, loss))])
         if turn % self.stride == 0:
             kept = (images[rows.clamp_min(0)] * 255).round().to(torch.uint8).cpu()
             self.images.append([turn, rows.cpu(), kept])

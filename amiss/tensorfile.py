@@ -11,7 +11,7 @@ from amiss.disk import Disk
 from amiss.errors import CheckpointError, DataError
 from amiss.repro import digest
 
-__all__ = ["read_about", "read_tensors", "write_tensors"]
+__all__ = ["contents_digest", "read_about", "read_tensors", "write_tensors"]
 
 _FORMAT = "amiss-1"
 
@@ -58,6 +58,16 @@ def write_tensors(
             hint="Check the folder's rights and the free space on the disk; the file before is untouched.",
         ) from error
     return digest(header["digest"], header["about_digest"])
+
+
+def contents_digest(path: Path | str) -> str:
+    """The digest that `write_tensors` returned for this file, from what the file holds now.
+
+    Raises:
+        CheckpointError: The file is missing, foreign, cut short, or does not hold what was written.
+    """
+    tensors, about = read_tensors(path)
+    return digest(_digest(tensors), digest(json.dumps(about, allow_nan=False)))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:

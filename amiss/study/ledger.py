@@ -1,0 +1,108 @@
+"""The ledger of a run: one line a finished sample, appended and never changed, each with a check sum of itself."""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from amiss.result import STATUSES, Outcome
+
+__all__ = ["Entry", "Reading", "lines", "read_ledger"]
+
+_NUMBERS = ("size", "loss", "l2", "linf", "seconds")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one sample ended, and where its tensors lie.
+
+    Attributes:
+        sample: Its position among the inputs.
+        id: The digest of its input.
+        outcome: How it ended; a success that its file does not hold is none.
+        claimed: Whether the search called it a success.
+        votes: How often its file was judged a success.
+        asked: How often its file was judged.
+        l2: Euclidean length of the change in pixels; NaN without an image to change.
+        linf: Largest change of a pixel; NaN likewise.
+        seconds: Its share of the wall time of its shard, summed over sessions.
+        shard: Number of the shard.
+        offset: Row within the shard.
+        digest: Digest of the shard's contents: a line is believed only beside the shard that it was written for.
+    """
+
+    sample: int
+    id: str
+    outcome: Outcome
+    claimed: bool
+    votes: int
+    asked: int
+    l2: float
+    linf: float
+    seconds: float
+    shard: int
+    offset: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a ledger holds.
+
+    Attributes:
+        entries: The last good line of each sample.
+        whole: Bytes up to the end of the last whole line; what follows was torn by a crash.
+        damaged: Whole lines that cannot be believed.
+    """
+
+    entries: dict[int, Entry]
+    whole: int
+    damaged: int
+
+
+def lines(entries: Iterable[Entry]) -> bytes:
+    """The entries as lines of JSON, each closed by its check sum."""
+    return b"".join(_line(entry) for entry in entries)
+
+
+def read_ledger(path: Path) -> Reading:
+    """Read a ledger as far as it can be believed; a missing file is an empty ledger."""
+    entries: dict[int, Entry] = {}
+    whole = damaged = 0
+    if not path.is_file():
+        return Reading(entries, whole, damaged)
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            entry = _entry(line)
+            if entry is None:
+                damaged += 1
+            else:
+                entries[entry.sample] = entry
+    return Reading(entries, whole, damaged)
+
+
+def _line(entry: Entry) -> bytes:
+    row: dict[str, Any] = {**asdict(entry), **asdict(entry.outcome)}
+    del row["outcome"]
+    for name in _NUMBERS:
+        row[name] = row[name] if isfinite(row[name]) else repr(row[name])  # JSON has no word for these
+    body = json.dumps(row, separators=(",", ":"))
+    return f'{body[:-1]},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def _entry(line: bytes) -> Entry | None:
+    """The entry of a line, or None where it is not what was written."""
+    body, mark, rest = line.rpartition(b',"crc":"')
+    if not mark or rest != f'{zlib.crc32(body + b"}"):08x}"}}\n'.encode():
+        return None
+    row = json.loads(body + b"}")
+    for name in _NUMBERS:
+        row[name] = float(row[name])
+    outcome = Outcome(**{name: row.pop(name) for name in Outcome.__dataclass_fields__})
+    return Entry(outcome=outcome, **row) if outcome.status in STATUSES else None

@@ -1,0 +1,298 @@
+"""A `Study` is a probe over a data set, in a folder: nothing that is done is lost, nothing false is kept."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.data import to_bytes
+from amiss.disk import Disk
+from amiss.errors import DataError, Interrupted
+from amiss.probe import Probe
+from amiss.reading import Pace
+from amiss.repro import digest, versions
+from amiss.result import Outcome, Recorder, Result
+from amiss.study.identity import likeness, refuse_other
+from amiss.study.inputs import Inputs
+from amiss.study.ledger import Entry
+from amiss.study.lock import locked
+from amiss.study.store import Store
+from amiss.study.tables import write_inputs, write_results
+from amiss.task import State
+from amiss.trust import verify
+
+__all__ = ["Saving", "Study"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How often the state of the shard at work is saved; never so often that it takes a twentieth of the time.
+
+    Attributes:
+        seconds: Wall time between two saves.
+        turns: Turns (generations) between two saves, instead of a time; each save is then made.
+    """
+
+    seconds: float = 5.0
+    turns: int | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One probe, one classifier, many samples, one folder.
+
+    Attributes:
+        folder: The run folder; made where it is missing.
+        probe: What searches; a batch of it is a shard.
+        classifier: Who is asked: a `Classifier`, or anything that the probe's objective can read.
+        inputs: The samples.
+        frames: Images to keep of each sample's path; 0 keeps no trajectory.
+        votes: How often a success is judged: 1, or 4 and more for a classifier that answers at random.
+        saving: How often the state of the shard at work is saved.
+        about: What `run.json` shall say beside fingerprints and versions: recipe, command, names. Plain values.
+        disk: What writes.
+    """
+
+    folder: Path
+    probe: Probe
+    classifier: Any
+    inputs: Inputs
+    frames: int = 0
+    votes: int = 1
+    saving: Saving = field(default_factory=Saving)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    disk: Disk = field(default_factory=Disk)
+
+    @cached_property
+    def store(self) -> Store:
+        """The files."""
+        return Store(Path(self.folder), self.disk)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What makes two runs the same, by name."""
+        model = self.classifier.fingerprint if isinstance(self.classifier, Classifier) else likeness(self.classifier)
+        settings = f"{self.probe!r}, frames={self.frames}, votes={self.votes}"
+        return {"model": model, "data": self.inputs.fingerprint, "probe": settings, "parts": likeness(self.probe)}
+
+    def run(
+        self,
+        *,
+        stop: Callable[[], bool] | None = None,
+        progress: Callable[[float, int, int], None] | None = None,
+    ) -> dict[str, int]:
+        """Search for every sample that is not finished yet; the same call goes on where it was stopped.
+
+        Args:
+            stop: Asked after each turn; once it says True the state is saved and the run ends.
+            progress: Called with (samples done, with the shard at work as a fraction; samples; successes so far).
+
+        Returns:
+            How many samples ended how.
+
+        Raises:
+            DataError: The folder holds a run of something else or another process is at work in it, or the disk
+                refused.
+            Interrupted: `stop` said so.
+        """
+        with self._opened() as entries:
+            pace = Pace(self.probe.batch)
+            for shard, rows in enumerate(self.probe.batches(len(self.inputs))):
+                samples = rows.tolist()
+                if all(i in entries for i in samples):
+                    continue
+
+                for i in samples:  # of a shard that was damaged some lines may have been believed
+                    entries.pop(i, None)
+                done, met = len(entries), sum(entry.outcome.met for entry in entries.values())
+
+                def told(share: float, done: float = done, wide: int = len(samples), met: int = met) -> None:
+                    if progress is not None:
+                        progress(done + wide * share, len(self.inputs), met)
+
+                told(0.0)
+                sealed = self._shard(shard, rows, pace, stop, told)
+                entries |= {entry.sample: entry for entry in sealed}
+                told(1.0, met=met + sum(entry.outcome.met for entry in sealed))
+            write_results(self.store, self.inputs, entries)
+        return counts(entries.values(), len(self.inputs), len(self.inputs.unreadable))
+
+    def result(self, samples: Iterable[int] | None = None) -> Result:
+        """What the finished samples came to, read from the shards.
+
+        Args:
+            samples: Positions; all finished ones where left out.
+
+        Raises:
+            DataError: None is finished, or a shard was damaged; `run` does it again.
+        """
+        entries = self.store.recover().entries
+        wanted = sorted(entries) if samples is None else list(samples)
+        if not wanted or any(i not in entries for i in wanted):
+            raise DataError(
+                "These samples are not finished.",
+                slug="run-unfinished",
+                seen=f"{len(entries)} of {len(self.inputs)} are",
+                needed="a run that got so far",
+                hint="Go on with it first: study.run(), or the command that began it.",
+            )
+        parts = []
+        for shard in sorted({entries[i].shard for i in wanted}):
+            own = [entries[i] for i in wanted if entries[i].shard == shard]
+            whole = sorted((e for e in entries.values() if e.shard == shard), key=lambda e: e.offset)
+            task = self.inputs.rows([entry.sample for entry in whole])
+            part = self.store.result(shard, task, whole, repr(self.probe))
+            parts.append(part if own == whole else part.pick([entry.offset for entry in own]))
+        return Result.join(parts)
+
+    @contextmanager
+    def _opened(self) -> Iterator[dict[int, Entry]]:
+        """Hold the folder, refuse another run's, and find what is finished."""
+        with locked(self.store.folder):
+            there = self.store.about
+            if there is not None:
+                refuse_other(there["fingerprints"], self.fingerprints, str(self.store.folder))
+            found = self.store.recover()
+            session = {
+                "began": _now(),
+                "device": str(getattr(self.classifier, "device", "cpu")),
+                "versions": versions(),
+                "finished": len(found.entries),
+                "damage": list(found.damage),
+            }
+            began = {"schema": SCHEMA, "created": _now(), **self.about, "fingerprints": self.fingerprints}
+            sessions = [*(there or {}).get("sessions", []), session]
+            self.store.write_about({**began, **(there or {}), "n": len(self.inputs), "sessions": sessions})
+            write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
+            yield found.entries
+
+    def _shard(
+        self,
+        shard: int,
+        rows: Tensor,
+        pace: Pace,
+        stop: Callable[[], bool] | None,
+        told: Callable[[float], None],
+    ) -> list[Entry]:
+        """Search for the samples of one shard, from the state that was saved where there is one, and seal it."""
+        began, run = time.monotonic(), digest(repr(sorted(self.fingerprints.items())))
+        search = self.probe.search(self.classifier, self.inputs.read(rows), pace)
+        recorder = Recorder(self.frames) if self.frames else None
+        saved, spent = self.store.state(shard, run), 0.0
+        state: State = search.start() if saved is None else saved["walk"]
+        if saved is not None:
+            spent = saved["seconds"]
+            recorder = Recorder(**saved["recorder"]) if saved["recorder"] else None
+        state = _moved(state, search.domain.task.key.device)
+
+        def keep() -> None:
+            notes = vars(recorder) if recorder is not None else None
+            seconds = spent + time.monotonic() - began
+            self.store.keep_state(shard, {"walk": state, "recorder": notes, "seconds": seconds}, run)
+
+        due = _due(self.saving)
+        for step in search.walk(state, images=recorder is not None):
+            state = step.state
+            if recorder is not None:
+                search.record(recorder, step)
+            if stop is not None and stop():
+                keep()
+                raise self._interrupted()
+            due(step.turn, keep)
+            finished = float((~state["alive"]).double().mean())
+            told(max(finished, min(1.0, (step.turn + 1) / (self.probe.budget.steps + 1))))
+        result = search.conclude(state, recorder)
+        return self._sealed(shard, rows, result, spent + time.monotonic() - began)
+
+    def _sealed(self, shard: int, rows: Tensor, result: Result, seconds: float) -> list[Entry]:
+        """Write the files of a shard's images, believe what they hold, and seal the shard."""
+        samples = rows.tolist()
+        paths = [self.store.image_path(self.inputs.ids[i], i) for i in samples]
+        claimed = result.met.nonzero().flatten().tolist()
+        for k in sorted(set(range(len(samples))) - set(claimed)):
+            self.store.write_image(paths[k], to_bytes(result.images[k]))
+        some = result.pick(claimed)
+        files = [paths[k] for k in claimed]
+        judged = verify(
+            self.probe, self.classifier, some.task, some.images, files, some.p, self.votes, self.store.write_image
+        )
+        held = dict(zip(claimed, zip(judged.held.tolist(), judged.votes.tolist(), strict=True), strict=True))
+        l2, linf, share = result.l2.tolist(), result.linf.tolist(), seconds / len(samples)
+        entries = []
+        for k, (i, outcome) in enumerate(zip(samples, result.outcomes, strict=True)):
+            kept, votes = held.get(k, (False, 0))
+            outcome = outcome if kept or k not in held else disowned(outcome)
+            tally = (k in held, votes, judged.n_votes if k in held else 0)
+            entries.append(Entry(i, self.inputs.ids[i], outcome, *tally, l2[k], linf[k], share, shard, k, ""))
+        # Where images are the parameters, they are stored once.
+        return self.store.seal(shard, result, None if self.probe.space.images else result.p, entries)
+
+    def _interrupted(self) -> Interrupted:
+        done = len(self.store.recover().entries)
+        return Interrupted(
+            "Stopped, with all that was done in its place.",
+            slug="interrupted",
+            seen=f"{done} of {len(self.inputs)} samples finished, and the state of those at work",
+            hint="The same command goes on from here.",
+        )
+
+
+def counts(entries: Iterable[Entry], n: int, unreadable: int = 0) -> dict[str, int]:
+    """How many of n samples ended how; those not finished are interrupted; adds up to n and the unreadable."""
+    found: dict[str, int] = {}
+    done = 0
+    for entry in entries:
+        found[entry.outcome.status] = found.get(entry.outcome.status, 0) + 1
+        done += 1
+    rest = {"interrupted": n - done, "unreadable": unreadable}
+    return found | {status: k for status, k in rest.items() if k}
+
+
+def disowned(outcome: Outcome) -> Outcome:
+    """A success that its file does not hold is none."""
+    reason = "A success that did not survive: what its file holds, judged alone and in a batch, is none."
+    return replace(outcome, status="exhausted", reason=reason)
+
+
+def _due(saving: Saving) -> Callable[[int, Callable[[], None]], None]:
+    """What saves when it is time to: (turn, save)."""
+    last, cost = time.monotonic(), 0.0
+
+    def maybe(turn: int, save: Callable[[], None]) -> None:
+        nonlocal last, cost
+        now = time.monotonic()
+        if saving.turns is None:
+            if now - last < max(saving.seconds, 20 * cost):
+                return
+        elif (turn + 1) % saving.turns:
+            return
+        save()
+        last = time.monotonic()
+        cost = last - now
+
+    return maybe
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """A state on another device: where it was saved may not be where it goes on."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _moved(part, device) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(part, device) for part in value)
+    return value
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

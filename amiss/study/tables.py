@@ -1,0 +1,67 @@
+"""The tables of a run: what went in, and how each ended; cells of a spreadsheet never become formulas."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amiss.classifier import Classifier
+from amiss.data.cells import csv_text
+from amiss.study.inputs import Inputs
+from amiss.study.ledger import Entry
+from amiss.study.store import Store
+
+__all__ = ["INPUTS", "RESULTS", "write_inputs", "write_results"]
+
+INPUTS, RESULTS = "inputs.csv", "results.csv"
+
+
+def write_inputs(store: Store, inputs: Inputs, classifier: Any, batch: int) -> None:
+    """Write inputs.csv, once: id, name, what is known, and the classifier's answer with its margin in logits."""
+    path = store.folder / INPUTS
+    if path.is_file():
+        return
+    columns: dict[str, list[int] | list[float]] = dict(inputs.columns)
+    columns |= _answers(inputs, classifier, batch)
+    rows = [
+        [i, inputs.ids[i], inputs.names[i], *(column[i] for column in columns.values())] for i in range(len(inputs))
+    ]
+    store.disk.write(path, csv_text(["sample", "id", "name", *columns], rows).encode())
+
+
+def write_results(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> Path:
+    """Write results.csv: one row a sample, finished or not, and one for each file that could not be read."""
+    head = ["sample", "id", "name", *inputs.columns, "status", "size", "l2", "linf", "loss", "first", "steps"]
+    head += ["queries", "claimed", "votes", "asked", "image", "reason"]
+    known = list(inputs.columns.values())
+    rows: list[list[object]] = []
+    for i in range(len(inputs)):
+        said = [i, inputs.ids[i], inputs.names[i], *(column[i] for column in known)]
+        entry = entries.get(i)
+        if entry is None:
+            rows.append([*said, "interrupted", *[""] * 10, "Not finished yet."])
+            continue
+        o, image = entry.outcome, store.image_path(entry.id, i).relative_to(store.folder).as_posix()
+        numbers = [o.size, entry.l2, entry.linf, o.loss, o.first, o.steps, o.queries]
+        rows.append([*said, o.status, *numbers, int(entry.claimed), entry.votes, entry.asked, image, o.reason])
+    for name, reason in inputs.unreadable:
+        rows.append(["", "", name, *[""] * len(known), "unreadable", *[""] * 11, reason])
+    store.disk.write(path := store.folder / RESULTS, csv_text(head, rows).encode())
+    return path
+
+
+def _answers(inputs: Inputs, classifier: Any, batch: int) -> dict[str, list[int] | list[float]]:
+    """Prediction and margin of every sample that is an image and whose answer is logits."""
+    if not isinstance(classifier, Classifier):
+        return {}
+    predicted, margins = [], []
+    for rows in torch.arange(len(inputs)).split(batch):
+        task = inputs.read(rows)
+        if task.image is None:
+            return {}
+        with torch.no_grad():
+            top = classifier.outputs(task.image.to(classifier.device))["answer"].topk(2)
+        predicted += top.indices[:, 0].tolist()
+        margins += (top.values[:, 0] - top.values[:, 1]).tolist()
+    return {"prediction": predicted, "margin": margins}
