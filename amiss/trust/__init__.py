@@ -1,8 +1,23 @@
 """What must hold before a figure is believed: files that hold successes, decoders that fit, and the trust flags."""
 
+from amiss.trust.before import before
 from amiss.trust.decoder import DecoderGate, decoder_gate
+from amiss.trust.flags import Flag, combined
 from amiss.trust.interval import wilson
+from amiss.trust.kinds import KINDS, Kind
 from amiss.trust.names import refuse_other_order
 from amiss.trust.verify import Verified, verify
 
-__all__ = ["DecoderGate", "Verified", "decoder_gate", "refuse_other_order", "verify", "wilson"]
+__all__ = [
+    "KINDS",
+    "DecoderGate",
+    "Flag",
+    "Kind",
+    "Verified",
+    "before",
+    "combined",
+    "decoder_gate",
+    "refuse_other_order",
+    "verify",
+    "wilson",
+]

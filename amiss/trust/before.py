@@ -1,0 +1,188 @@
+"""The trust flags that need no study: what a classifier, its images and its decoder show by themselves."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.reading import Pace
+from amiss.spaces.latent import Codec
+from amiss.trust.decoder import DecoderGate, decoder_gate
+from amiss.trust.flags import Flag, found, unmeasured
+from amiss.trust.gradients import SLUGS as GRADIENTS
+from amiss.trust.gradients import gradients
+from amiss.trust.kinds import KINDS
+from amiss.trust.measuring import SAMPLE, Progress, asked, attempt, grain, sample, seeded
+
+__all__ = ["before"]
+
+_ALONE = 8  # images asked one by one
+_DRAWN = 128  # images that a decoder is measured on
+_DROPS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+
+
+def before(
+    classifier: Classifier,
+    images: Images,
+    *,
+    accuracy: float | None = None,
+    decoder: Codec | DecoderGate | None = None,
+    batch: int = 64,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Flag, ...]:
+    """Measure what could make every later figure untrue. No bad model makes this raise; its flags say so.
+
+    It costs at most 12 passes of up to 32 images, 8 of one image and one backward pass; with a decoder 8 passes of
+    32 images more, and with an accuracy one look at every image.
+
+    Args:
+        classifier: Who is asked; left as it was.
+        images: Images, labeled where labels are known; at most 32 are looked at, drawn over the classes.
+        accuracy: The accuracy that its owner knows, in [0, 1].
+        decoder: What LSE would search along, or what `decoder_gate` has measured of it.
+        batch: Images a pass; halved where they do not fit into memory.
+        seed: Of the draw of images, and of torch's global randomness while this runs.
+        progress: Told how far it is.
+
+    Returns:
+        One flag a kind, in the order of `KINDS`.
+
+    References:
+        Carlini et al. (2019), on evaluating adversarial robustness; Athalye, Carlini and Wagner (2018), obfuscated
+        gradients give a false sense of security, section 3.1.
+    """
+    tell = progress or (lambda *_: None)
+    pace = Pace(batch)
+    x = images.images(sample(images.labels, len(images), seed))
+    flags: list[Flag] = []
+
+    def measured(slugs: Sequence[str], measure: Callable[[], Sequence[Flag]]) -> None:
+        tell("Measuring trust", len(flags), sum(kind.when == "before" for kind in KINDS.values()))
+        flags.extend(attempt(slugs, measure))
+
+    def state(slug: str) -> str:
+        return next(flag.state for flag in flags if flag.slug == slug)
+
+    with seeded(classifier.device, seed):
+        measured(["randomness", "probabilities"], lambda: _answers(classifier, x, pace))
+        measured(["batch-dependence"], lambda: [_batches(classifier, x, pace, state("randomness"))])
+        unclear = [slug for slug in ("randomness", "batch-dependence") if state(slug) == "fired"]
+        measured(GRADIENTS, lambda: gradients(classifier, x, pace, unclear))
+        measured(["train-mode"], lambda: [_training(classifier)])
+        measured(["input-range"], lambda: [_range(classifier, x)])
+        measured(["class-count"], lambda: [_classes(classifier, images)])
+        measured(["parity"], lambda: [_parity(classifier, images, accuracy, pace)])
+        measured(
+            ["decoder-reconstruction", "decoder-agreement"], lambda: _decoder(classifier, images, decoder, pace, seed)
+        )
+    return tuple(sorted(flags, key=lambda flag: list(KINDS).index(flag.slug)))
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    """The largest difference of two answers [N, m] to the same images, in units of their logits' spread."""
+    # A label alone comes as log-probabilities 0 and -inf: as probabilities they can be told apart.
+    a, b = (t.softmax(1) if bool((t == -torch.inf).any()) else t for t in (a, b))
+    rows = a.isfinite().all(1) & b.isfinite().all(1)  # another flag speaks of the rest
+    if not bool(rows.any()):
+        return 0.0
+    spread = (a[rows].amax(1) - a[rows].amin(1)).median()
+    return float((a - b)[rows].abs().max() / spread.clamp_min(torch.finfo(a.dtype).tiny))
+
+
+def _answers(classifier: Classifier, x: Tensor, pace: Pace) -> list[Flag]:
+    first, *again = [asked(classifier, x, pace) for _ in range(3)]
+    apart = max(_apart(first, other) for other in again)
+    changed = int(torch.stack([other.argmax(1) != first.argmax(1) for other in again]).any(0).sum())
+    words = f"{apart:.2g} of the logits' spread between 3 passes over {len(x)} images; {changed} answers change"
+    fired = apart > max(KINDS["randomness"].limit, 4 * grain(classifier, x))
+    return [found("randomness", fired, apart, words), _probabilities(first)]
+
+
+def _batches(classifier: Classifier, x: Tensor, pace: Pace, random: str) -> Flag:
+    if random == "fired":
+        return unmeasured("batch-dependence", "The answers differ from pass to pass, whatever the batch.")
+    few = x[:_ALONE]
+    alone = torch.cat([asked(classifier, row, pace) for row in few.split(1)])
+    crowd = asked(classifier, x, pace)[: len(few)]
+    other = asked(classifier, torch.cat([few, 1 - x])[:SAMPLE], pace)[: len(few)]
+    if pace.rows == 1:
+        return unmeasured("batch-dependence", "Only one image fits into a pass.")
+    apart = max(_apart(alone, crowd), _apart(alone, other))
+    words = f"{apart:.2g} of the logits' spread between {len(few)} images alone, in a batch and among other images"
+    return found(
+        "batch-dependence", apart > max(KINDS["batch-dependence"].limit, 16 * grain(classifier, x)), apart, words
+    )
+
+
+def _probabilities(logits: Tensor) -> Flag:
+    slack = KINDS["probabilities"].limit
+    inside = ((logits >= -slack) & (logits <= 1 + slack)).all(1)
+    lone = logits.shape[1] == 2 and not bool(logits[:, 0].any())  # one output, read as log-odds
+    sums = inside if lone else inside & ((logits.sum(1) - 1).abs() <= slack)
+    share = float(sums.double().mean())
+    words = f"{int(sums.sum())} of {len(logits)} answers look like probabilities"
+    return found("probabilities", bool(sums.all()), share, words)
+
+
+def _training(classifier: Classifier) -> Flag:
+    if not isinstance(classifier.network, nn.Module):
+        return unmeasured("train-mode", "The classifier is a function: it has no modes.")
+    there = [m for m in classifier.network.modules() if isinstance(m, _DROPS)]
+    left = [m for m in there if m.training and getattr(m, "p", 1) > 0]
+    words = f"{len(left)} of {len(there)} dropout and batch norm modules in training mode"
+    return found("train-mode", bool(left), len(left), words)
+
+
+def _range(classifier: Classifier, x: Tensor) -> Flag:
+    shown = classifier.shown(x.to(classifier.device)).float().transpose(0, 1).flatten(1)
+    span = float((shown.amax(1) - shown.amin(1)).max())
+    words = (
+        f"what the network is shown of {len(x)} images spans {span:.3g}, from {shown.min():.3g} to {shown.max():.3g}"
+    )
+    return found("input-range", span < KINDS["input-range"].limit, span, words)
+
+
+def _classes(classifier: Classifier, images: Images) -> Flag:
+    known = len(classifier.labels or ())
+    if images.labels is None or not known:
+        why = "The images have no labels." if images.labels is None else "The classifier answered nothing so far."
+        return unmeasured("class-count", why)
+    outside = int((images.labels >= known).sum())
+    words = f"{outside} of {len(images)} labels outside its {known} classes; the data name {len(images.classes)}"
+    return found("class-count", outside > 0, outside, words)
+
+
+def _parity(classifier: Classifier, images: Images, accuracy: float | None, pace: Pace) -> Flag:
+    if accuracy is None:
+        return unmeasured("parity", "Its owner's accuracy was not given.")
+    if images.labels is None:
+        return unmeasured("parity", "The images have no labels.")
+    rows = torch.arange(len(images)).split(pace.rows)
+    answers = torch.cat([asked(classifier, images.images(part), pace).argmax(1) for part in rows])
+    score = float((answers == images.labels).double().mean())
+    words = f"{score:.1%} on {len(images):,} images; its owner says {accuracy:.1%}"
+    return found("parity", abs(score - accuracy) > KINDS["parity"].limit, score - accuracy, words)
+
+
+def _decoder(
+    classifier: Classifier, images: Images, decoder: Codec | DecoderGate | None, pace: Pace, seed: int
+) -> list[Flag]:
+    slugs = ("decoder-reconstruction", "decoder-agreement")
+    if decoder is None:
+        return [unmeasured(slug, "There is no decoder.") for slug in slugs]
+    if isinstance(decoder, DecoderGate):
+        gate, on = decoder, "the images it was measured on"
+    else:
+        some = sample(images.labels, len(images), seed, _DRAWN)
+        gate, on = (
+            decoder_gate(classifier, decoder, images.images(some), batch=min(pace.rows, SAMPLE)),
+            f"{len(some)} images",
+        )
+    kept, named = gate.explained, gate.agreement
+    return [
+        found(slugs[0], kept < KINDS[slugs[0]].limit, kept, f"{kept:.0%} of the pixels' variance is kept, on {on}"),
+        found(slugs[1], named < KINDS[slugs[1]].limit, named, f"{named:.0%} are named as before, of {on}"),
+    ]
