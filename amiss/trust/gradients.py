@@ -19,8 +19,8 @@ __all__ = ["SLUGS", "gradients"]
 SLUGS = ("gradient-missing", "gradient-not-finite", "gradient-zero", "gradient-masked")
 """The flags that `gradients` measures."""
 
-_LEVEL = 1 / 255  # no step is shorter: what holds within a gray level only is of no use in a file
-_LENGTHS = (1, 2, 4)  # of the steps
+_LEVEL = 1 / 255  # of gray: what holds within a small part of one only is of no use in a file
+_LENGTHS = (0.5, 1, 2)  # of the steps
 _COARSE = 8  # a step is at least so many times what the network's precision tells apart
 _LOUD = 16  # and the change that it promises so many times the rounding of the logits
 _PROMISE = 0.01  # of the logits' spread
