@@ -1,6 +1,8 @@
 """A probe over a data set, in a folder that survives whatever happens to the process."""
 
+from amiss.study.hold import held, refuse_foreign
 from amiss.study.inputs import Inputs
-from amiss.study.study import Saving, Study
+from amiss.study.store import Store
+from amiss.study.study import Held, Saving, Study
 
-__all__ = ["Inputs", "Saving", "Study"]
+__all__ = ["Held", "Inputs", "Saving", "Store", "Study", "held", "refuse_foreign"]

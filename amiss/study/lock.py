@@ -10,9 +10,9 @@ from pathlib import Path
 
 from amiss.errors import DataError
 
-__all__ = ["LOCK", "locked"]
+__all__ = ["LOCK", "OWNER", "locked"]
 
-LOCK, _OWNER = "run.lock", "run.owner"
+LOCK, OWNER = "run.lock", "run.owner"
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    owner = folder / _OWNER
+    owner = folder / OWNER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

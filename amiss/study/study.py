@@ -1,10 +1,8 @@
 """A `Study` is a probe over a data set, in a folder: nothing that is done is lost, nothing false is kept."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,20 +16,18 @@ from amiss.disk import Disk
 from amiss.errors import DataError, Interrupted
 from amiss.probe import Probe
 from amiss.reading import Pace
-from amiss.repro import digest, versions
+from amiss.repro import digest
 from amiss.result import Outcome, Recorder, Result
-from amiss.study.identity import likeness, refuse_other
+from amiss.study.hold import held
+from amiss.study.identity import likeness
 from amiss.study.inputs import Inputs
 from amiss.study.ledger import Entry
-from amiss.study.lock import locked
 from amiss.study.store import Store
 from amiss.study.tables import write_inputs, write_results
 from amiss.task import State
 from amiss.trust import verify
 
-__all__ = ["Saving", "Study"]
-
-SCHEMA = 1
+__all__ = ["Held", "Saving", "Study"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,21 @@ class Saving:
 
     seconds: float = 5.0
     turns: int | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a run folder holds of its finished samples.
+
+    Attributes:
+        result: Their result; a success that its file does not hold is none.
+        entries: Their lines of the ledger.
+        paths: The PNG of each best attempt.
+    """
+
+    result: Result
+    entries: tuple[Entry, ...]
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -105,8 +116,11 @@ class Study:
                 refused.
             Interrupted: `stop` said so.
         """
-        with self._opened() as entries:
-            pace = Pace(self.probe.batch)
+        about = {**self.about, "n": len(self.inputs)}
+        device = getattr(self.classifier, "device", "cpu")
+        with held(self.store, self.fingerprints, about, device) as found:
+            write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
+            entries, pace = found.entries, Pace(self.probe.batch)
             for shard, rows in enumerate(self.probe.batches(len(self.inputs))):
                 samples = rows.tolist()
                 if all(i in entries for i in samples):
@@ -127,14 +141,14 @@ class Study:
             write_results(self.store, self.inputs, entries)
         return counts(entries.values(), len(self.inputs), len(self.inputs.unreadable))
 
-    def result(self, samples: Iterable[int] | None = None) -> Result:
+    def read(self, samples: Iterable[int] | None = None) -> Held:
         """What the finished samples came to, read from the shards.
 
         Args:
-            samples: Positions; all finished ones where left out.
+            samples: Positions, ascending; all finished ones where left out.
 
         Raises:
-            DataError: None is finished, or a shard was damaged; `run` does it again.
+            DataError: They are not finished, or a shard was damaged; `run` does it again.
         """
         entries = self.store.recover().entries
         wanted = sorted(entries) if samples is None else list(samples)
@@ -153,28 +167,12 @@ class Study:
             task = self.inputs.rows([entry.sample for entry in whole])
             part = self.store.result(shard, task, whole, repr(self.probe))
             parts.append(part if own == whole else part.pick([entry.offset for entry in own]))
-        return Result.join(parts)
+        found = tuple(entries[i] for i in wanted)
+        return Held(Result.join(parts), found, tuple(self.store.image_path(e.id, e.sample) for e in found))
 
-    @contextmanager
-    def _opened(self) -> Iterator[dict[int, Entry]]:
-        """Hold the folder, refuse another run's, and find what is finished."""
-        with locked(self.store.folder):
-            there = self.store.about
-            if there is not None:
-                refuse_other(there["fingerprints"], self.fingerprints, str(self.store.folder))
-            found = self.store.recover()
-            session = {
-                "began": _now(),
-                "device": str(getattr(self.classifier, "device", "cpu")),
-                "versions": versions(),
-                "finished": len(found.entries),
-                "damage": list(found.damage),
-            }
-            began = {"schema": SCHEMA, "created": _now(), **self.about, "fingerprints": self.fingerprints}
-            sessions = [*(there or {}).get("sessions", []), session]
-            self.store.write_about({**began, **(there or {}), "n": len(self.inputs), "sessions": sessions})
-            write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
-            yield found.entries
+    def result(self) -> Result:
+        """The result of all finished samples; `read` says more."""
+        return self.read().result
 
     def _shard(
         self,
@@ -292,7 +290,3 @@ def _moved(value: Any, device: torch.device) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_moved(part, device) for part in value)
     return value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
