@@ -4,8 +4,9 @@ All of them show the network 8-bit images, so that a success is one in the file 
 leaves images unrounded.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import torch
 
@@ -19,9 +20,43 @@ from amiss.spaces import Latent, Pixels
 from amiss.spaces.latent import Codec
 from amiss.task import Task
 
-__all__ = ["classes", "fgsm", "fool_gradient", "lse", "pgd", "square"]
+__all__ = ["RECIPES", "Recipe", "classes", "fgsm", "fool_gradient", "lse", "pgd", "square"]
+
+Over = Literal["images", "mistakes", "classes"]
+Make = TypeVar("Make", bound=Callable[..., Probe])
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A preset, and what is known of it.
+
+    Attributes:
+        make: The function that makes the probe.
+        over: What it runs over as a rule: all images, the classifier's mistakes (each wanting its true label), or
+            one sample a class.
+        cite: Keys of the papers in `amiss.citations`.
+    """
+
+    make: Callable[..., Probe]
+    over: Over
+    cite: tuple[str, ...]
+
+
+RECIPES: dict[str, Recipe] = {}
+"""Every preset by name."""
+
+
+def _recipe(over: Over, *cite: str) -> Callable[[Make], Make]:
+    """Enter a preset under its function's name."""
+
+    def enter(make: Make) -> Make:
+        RECIPES[make.__name__] = Recipe(make, over, cite)
+        return make
+
+    return enter
+
+
+@_recipe("images", "goodfellow2015")
 def fgsm(
     eps: float,
     *,
@@ -45,6 +80,7 @@ def fgsm(
     return Probe(Pixels(), _wanted(target, margin), _file(Linf(eps), levels), Sign(eps), budget=Budget(1), seed=seed)
 
 
+@_recipe("images", "madry2018")
 def pgd(
     eps: float | None,
     steps: int = 40,
@@ -99,6 +135,7 @@ def pgd(
     return Probe(Pixels(), _wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
 
 
+@_recipe("mistakes", "zoetmulder2018", "lee2015")
 def lse(
     decoder: Codec,
     *,
@@ -138,6 +175,7 @@ def lse(
     return Probe(space, Become(margin=margin), constraint, optimizer, until, Budget(steps), seed, batch)
 
 
+@_recipe("images", "andriushchenko2020")
 def square(
     eps: float,
     queries: int = 1000,
@@ -169,6 +207,7 @@ def square(
     return Probe(Pixels(), _wanted(target, margin), constraint, Square(eps, share), "met", budget, seed, batch)
 
 
+@_recipe("classes", "nguyen2015")
 def fool_gradient(
     shape: Sequence[int],
     *,

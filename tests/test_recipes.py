@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from amiss.citations import BIBTEX, bibtex
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, UsageError
-from amiss.recipes import classes, fgsm, fool_gradient, lse, pgd
+from amiss.recipes import RECIPES, classes, fgsm, fool_gradient, lse, pgd
 from amiss.testing import LinearWorld
 
 
@@ -78,3 +79,13 @@ def test_what_means_nothing_is_refused(world, refuses):
         pgd(None)
     with refuses(UsageError, "budget-zero"):
         pgd(0.1, 0)
+
+
+def test_every_recipe_is_entered_and_cites_papers_that_are_there():
+    import amiss.recipes
+
+    makers = {n for n in amiss.recipes.__all__ if n not in ("RECIPES", "Recipe", "classes")}
+    assert set(RECIPES) == makers
+    assert all(recipe.cite and set(recipe.cite) <= set(BIBTEX) for recipe in RECIPES.values())
+    assert all(text.startswith("@") and f"{{{key}," in text for key, text in BIBTEX.items())
+    assert bibtex("madry2018", "lee2015", "madry2018").count("@") == 2

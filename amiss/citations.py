@@ -1,0 +1,60 @@
+"""The papers behind the recipes, as BibTeX: `amiss show DIR --bibtex` prints those that a run used."""
+
+__all__ = ["BIBTEX", "bibtex"]
+
+BIBTEX = {
+    "goodfellow2015": """@inproceedings{goodfellow2015,
+  author = {Ian J. Goodfellow and Jonathon Shlens and Christian Szegedy},
+  title = {Explaining and Harnessing Adversarial Examples},
+  booktitle = {International Conference on Learning Representations},
+  year = {2015},
+  eprint = {1412.6572}
+}""",
+    "madry2018": """@inproceedings{madry2018,
+  author = {Aleksander Madry and Aleksandar Makelov and Ludwig Schmidt and Dimitris Tsipras and Adrian Vladu},
+  title = {Towards Deep Learning Models Resistant to Adversarial Attacks},
+  booktitle = {International Conference on Learning Representations},
+  year = {2018},
+  eprint = {1706.06083}
+}""",
+    "andriushchenko2020": """@inproceedings{andriushchenko2020,
+  author = {Maksym Andriushchenko and Francesco Croce and Nicolas Flammarion and Matthias Hein},
+  title = {Square Attack: a query-efficient black-box adversarial attack via random search},
+  booktitle = {European Conference on Computer Vision},
+  year = {2020},
+  eprint = {1912.00049}
+}""",
+    "zoetmulder2018": """@unpublished{zoetmulder2018,
+  author = {Riaan Zoetmulder and Efstratios Gavves and Peter O'Connor},
+  title = {Explaining the Mistakes of Neural Networks with Latent Sympathetic Examples},
+  note = {OpenReview S1EzRgb0W},
+  year = {2018}
+}""",
+    "lee2015": """@inproceedings{lee2015,
+  author = {Dong-Hyun Lee and Saizheng Zhang and Asja Fischer and Yoshua Bengio},
+  title = {Difference Target Propagation},
+  booktitle = {European Conference on Machine Learning},
+  year = {2015},
+  eprint = {1412.7525}
+}""",
+    "nguyen2015": """@inproceedings{nguyen2015,
+  author = {Anh Nguyen and Jason Yosinski and Jeff Clune},
+  title = {Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year = {2015},
+  eprint = {1412.1897}
+}""",
+    "carlini2019": """@misc{carlini2019,
+  author = {Nicholas Carlini and Anish Athalye and Nicolas Papernot and Wieland Brendel and Jonas Rauber and
+    Dimitris Tsipras and Ian Goodfellow and Aleksander Madry and Alexey Kurakin},
+  title = {On Evaluating Adversarial Robustness},
+  year = {2019},
+  eprint = {1902.06705}
+}""",
+}
+"""By key: first author and year."""
+
+
+def bibtex(*keys: str) -> str:
+    """The entries of these papers, each once, in this order."""
+    return "\n\n".join(BIBTEX[key] for key in dict.fromkeys(keys))
