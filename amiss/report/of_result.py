@@ -15,6 +15,7 @@ from amiss.errors import DataError
 from amiss.report.build import build
 from amiss.repro import digest, versions
 from amiss.result import Result
+from amiss.trust.flags import Flag
 
 __all__ = ["write_report"]
 
@@ -26,6 +27,7 @@ def write_report(
     classifier: Classifier | None = None,
     labels: Sequence[str] | None = None,
     title: str = "Result of a probe",
+    flags: Sequence[Flag] = (),
 ) -> Path:
     """Write a result as one HTML file; its pictures lie beside it, in a folder of the same name.
 
@@ -36,6 +38,7 @@ def write_report(
             made for a class. Left out, the page says nothing of that.
         labels: Names of the classes; the classifier's, or their numbers, where left out.
         title: Heading of the page.
+        flags: What was measured of the trust in it; those that fired stand on the first page, in full.
 
     Returns:
         The path of the file.
@@ -58,6 +61,7 @@ def write_report(
         "fingerprints": {"samples": digest(result.task.key)},
         "counts": {"images": n},
         "outcomes": {"this probe": result.counts} if n else {},
+        "flags": [flag.to_json() for flag in flags],
         "cases": [page.case(i) for i in range(n)] if with_images else [],
         "fooled": [] if with_images else [page.cell(i) for i in range(n)],
         "fooled_bar": None,

@@ -25,9 +25,9 @@ function icon(state) {
 
 /** A flag that fired: what follows from it first, then how it was found and what to do. */
 function fired(flag) {
-  const rows = [["Measured", flag.measured], ["Threshold", flag.threshold], ["Remedy", flag.remedy], ["Reference", flag.reference]];
+  const rows = [["Measured", flag.measured], ["Fires where", flag.threshold], ["Remedy", flag.remedy], ["Reference", flag.reference]];
   return el("li", { class: "flag" },
-    el("p", { class: "small" }, mark("fired"), flag.when ? el("span", { class: "soft" }, ", ", named(Object.hasOwn(WHEN, flag.when) ? WHEN[flag.when] : flag.when)) : null),
+    el("p", { class: "small" }, mark("fired"), el("span", { class: "soft" }, ", ", named(Object.hasOwn(WHEN, flag.when) ? WHEN[flag.when] : flag.when), ": ", named(flag.slug))),
     el("h3", {}, named(flag.title ?? flag.slug)), el("p", {}, named(flag.consequence ?? "")),
     el("dl", { class: "numbers" }, rows.filter((row) => row[1]).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, named(text))])));
 }
@@ -39,8 +39,9 @@ function everyFlag(flags) {
   const tally = [good.length && `${count(good.length)}${lead} clear`, mute.length && `${count(mute.length)} not measured`].filter(Boolean).join(", ");
   const calm = good.length ? `No check fired: ${tally}` : "No check could be measured";
   const line = bad.length ? tally || "All checks" : [icon(good.length ? "clear" : "not measured"), calm];
-  const rows = [...bad, ...good, ...mute].map((flag) => [flag.title ?? flag.slug, mark(stateOf(flag)), flag.measured ?? "", flag.threshold ?? ""]);
-  return el("details", {}, el("summary", {}, line), table(["Check", "State", "Measured", "Threshold"], rows, "All checks"));
+  // By slug: a title says what is wrong, and of a check that is clear nothing is.
+  const rows = [...bad, ...good, ...mute].map((flag) => [flag.slug, mark(stateOf(flag)), flag.measured ?? "", flag.threshold ?? ""]);
+  return el("details", {}, el("summary", {}, line), table(["Check", "State", "Measured", "Fires where"], rows, "All checks"));
 }
 
 function trust() {

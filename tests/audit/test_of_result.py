@@ -10,6 +10,7 @@ from amiss.errors import DataError
 from amiss.recipes import classes, fool_gradient, pgd
 from amiss.report import write_report
 from amiss.testing import LinearWorld
+from amiss.trust.flags import found, unmeasured
 from tests.audit.conftest import from_disk
 
 
@@ -62,6 +63,15 @@ def test_names_for_too_few_classes_are_refused_before_anything_is_written(world,
     with refuses(DataError, "data-labels"):
         write_report(result, tmp_path / "r.html", labels=["a"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_trust_flags_stand_in_the_record_as_they_were_measured(world, probe, tmp_path):
+    result = probe.run(world.classifier(), world.task)
+    flags = (found("randomness", True, 0.5, "half of 32 images"), unmeasured("parity", "no accuracy was given"))
+    data = data_of(write_report(result, tmp_path / "r.html", flags=flags))
+    assert data["flags"] == [flag.to_json() for flag in flags]
+    assert [flag["state"] for flag in data["flags"]] == ["fired", "not measured"]
+    assert data_of(write_report(result, tmp_path / "r.html"))["flags"] == []
 
 
 def test_without_frames_there_is_no_path(world, probe, tmp_path):

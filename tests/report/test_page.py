@@ -139,6 +139,94 @@ def test_overview_says_what_the_record_says(record, report, visit):
     assert names(page) == ["photos/img_0003.png", "photos/img_0007.png"]
 
 
+def without(record, *states):
+    """The record without the flags of these states, and without gates."""
+    return {**record, "flags": [f for f in record["flags"] if f["state"] not in states], "gates": []}
+
+
+def test_flags_that_fired_stand_on_page_one_in_full_before_everything_but_the_verdict(record, report, visit):
+    page = visit(report)
+    fired = [flag for flag in record["flags"] if flag["state"] == "fired"]
+    cards = page.locator(".flag")
+    assert cards.count() == len(fired) == 2
+    for flag, text in zip(fired, cards.all_inner_texts(), strict=True):
+        for part in ("slug", "title", "measured", "threshold", "consequence", "remedy", "reference"):
+            assert flag[part] in text
+        assert text.startswith(f"Fired, {flag['when']} the search")  # in words, whatever its color
+    assert cards.locator("svg[aria-hidden=true]").count() == 2
+    places = [page.locator(name).first.bounding_box()["y"] for name in (".tiles", ".trust", ".notices")]
+    assert places == sorted(places)
+
+
+def test_one_line_opens_the_table_of_all_checks_by_the_keyboard(record, report, visit):
+    page = visit(report)
+    summary, table = page.locator(".trust summary"), page.get_by_role("region", name="All checks")
+    assert summary.inner_text() == "1 check clear, 1 not measured"
+    assert not table.is_visible()
+    page.locator("#nav a").last.focus()
+    page.keyboard.press("Tab")  # to the switch of the keys, and on into the page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.keyboard.press("Enter")
+    assert table.is_visible()
+    order = {"fired": "Fired", "clear": "Clear", "not measured": "Not measured"}
+    flags = [(flag, word) for state, word in order.items() for flag in record["flags"] if flag["state"] == state]
+    wanted = [[flag["slug"], word, flag["measured"], flag["threshold"]] for flag, word in flags]
+    rows = table.locator("tbody tr")
+    assert [row.locator("td").all_inner_texts() for row in rows.all()] == wanted
+    assert rows.locator("svg").count() == len(wanted)
+    page.keyboard.press("Enter")
+    assert not table.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_opened_table_of_checks_has_contrast_and_fits_a_phone(report, visit, scheme):
+    page = visit(report, width=390, scheme=scheme)
+    page.locator(".trust summary").click()
+    assert page.evaluate(CONTRAST)["poor"] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    lines = page.locator(".trust th .name").evaluate_all("nodes => nodes.map((node) => node.getClientRects().length)")
+    assert set(lines) == {1}  # no heading is broken within its word
+
+
+@pytest.mark.parametrize(
+    ("left_out", "line"),
+    [
+        (("fired",), "No check fired: 1 clear, 1 not measured"),
+        (("fired", "not measured"), "No check fired: 1 clear"),
+        (("fired", "clear"), "No check could be measured"),
+        (("clear", "not measured"), "All checks"),
+        (("not measured",), "1 check clear"),
+    ],
+)
+def test_where_nothing_fired_there_is_one_calm_line(run, visit, left_out, line):
+    record, folder = run
+    page = visit(build(without(record, *left_out), folder))
+    assert page.locator(".trust summary").inner_text() == line
+    assert page.locator(".flag").count() == (0 if "fired" in left_out else 2)
+    assert page.get_by_role("heading", name="Can this be believed?").count() == 1
+    assert page.get_by_role("heading", name="Gates").count() == 0
+
+
+@pytest.mark.parametrize("flags", [None, [], {"not": "a list"}])
+def test_a_record_without_flags_has_no_such_section(run, visit, flags):
+    record, folder = run
+    page = visit(build({**record, "flags": flags, "gates": None}, folder))
+    assert page.locator(".trust").count() == 0
+    assert "believed" not in page.locator("#overview").inner_text()
+
+
+def test_gates_stand_in_the_same_section(record, run, report, visit):
+    page = visit(report)
+    rows = page.get_by_role("region", name="Gates").locator("tbody tr")
+    assert [row.locator("td").all_inner_texts() for row in rows.all()] == [
+        ["mistakes_repaired>=0.9", "Met", "0.98"],
+        ["robust_accuracy@8/255>=0.45", "Not met", "0.41, where at least 0.45 is needed"],
+    ]
+    page = visit(build({**record, "flags": [], "cases": [], "fooled": []}, run[1]))
+    assert page.locator(".trust h2").all_inner_texts() == ["Gates"]
+
+
 def test_filters_and_order(record, report, visit):
     page = visit(report, "cases")
     assert names(page) == [case["name"] for case in record["cases"]]
@@ -298,6 +386,10 @@ def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
         assert "owned" not in page.evaluate("document.title").replace(attack, "")
         assert page.locator("img[src=x]").count() == 0
         assert page.locator("script").count() == 5
+    turn(page, "overview")
+    assert page.locator(".flag h3 .name").first.evaluate("node => node.textContent") == attack
+    assert page.locator(".flag").count() == 2
+    assert page.locator(".trust summary").inner_text() == "1 check clear, 2 not measured"
     turn(page, "case/0")
     shown = page.locator("#case h1 .name").first.evaluate("node => node.textContent")
     assert shown == attack
@@ -311,6 +403,14 @@ def test_paper_shows_all_sections(report, visit):
     shown = page.locator("main > section:visible").evaluate_all("nodes => nodes.map((node) => node.id)")
     assert shown == ["overview", "cases", "robustness", "fooled", "methods"]
     assert not page.locator("#nav").is_visible()
+    checks = page.get_by_role("region", name="All checks")
+    for event, visible in (("beforeprint", True), ("afterprint", False)):
+        page.evaluate("event => { dispatchEvent(new Event(event)) }", event)
+        assert checks.is_visible() == visible
+    assert page.locator(".trust summary").is_visible()
+    page.locator(".trust details").evaluate("node => { node.open = true }")
+    page.evaluate("['beforeprint', 'afterprint'].forEach((event) => dispatchEvent(new Event(event)))")
+    assert checks.is_visible()  # what the reader opened stays open
 
 
 def test_without_scripts_the_sentence_is_still_there(record, report, visit):
