@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from amiss.data.archives import open_zip
 from amiss.data.files import fit
 from amiss.data.guards import check_memory, check_split
 from amiss.data.images import Images
@@ -22,6 +24,7 @@ from amiss.repro import digest
 
 __all__ = ["conform", "find_idx", "open_digits", "open_idx", "open_npz"]
 
+_STEP = 2**20
 _IDX = re.compile(r"(?:.*[-_])?(train|t10k|test)[-_]images[-.]idx3[-.]ubyte(\.gz)?")
 
 
@@ -104,7 +107,7 @@ def open_idx(found: dict[str, Path], split: str) -> Images:
     labeled = next((option for option in options if option.is_file()), None)
     pixels = _read_idx(path, 3)[:, None]
     labels = None if labeled is None else _read_idx(labeled, 1)
-    return Images.of(pixels, labels, names=[f"{split}/{i:05d}" for i in range(len(pixels))])
+    return _named(Images.of(pixels, labels), split)
 
 
 def open_npz(path: Path, split: str) -> Images:
@@ -121,27 +124,57 @@ def open_npz(path: Path, split: str) -> Images:
         DataError: The file is damaged, holds no such arrays, or they are not images and labels.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             check_memory(1, (sum(member.file_size for member in archive.infolist()),))
-        with np.load(path, allow_pickle=False) as file:
-            images, labels = _pair(file.files, split, path.name)
-            x = file[images]
-            y = file[labels] if labels else None
-            classes = [str(name) for name in file["classes"]] if "classes" in file.files else []
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path.name} cannot be read.",
-            slug="data-npz",
-            seen=str(error).split("\n")[0],
-            needed="an npz file of plain arrays",
-            why="the file is damaged, or holds pickled objects, which could run code",
-            hint="write it with numpy.savez(path, x=images, y=labels)",
-        ) from error
-    label = (
-        None if y is None else torch.from_numpy(_plain(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, "labels"))
+            files = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            images, labels = _pair(files, split, path.name)
+            pixels = _channel_first(_bytes(_numeric(_array(archive, images), "images")))
+            label = None if labels is None else _labels(_array(archive, labels))
+            classes = _names(_array(archive, "classes")) if "classes" in files else []
+    except DataError as error:
+        if error.slug != "data-archive":
+            raise
+        raise _broken_npz(path.name, error.seen) from error
+    except Exception as error:  # a reader fed with hostile bytes may raise anything
+        raise _broken_npz(path.name, str(error).split("\n")[0] or type(error).__name__) from error
+    return _named(Images.of(pixels, label, classes), split)
+
+
+def _named(images: Images, split: str) -> Images:
+    """Number the images, now that it is known that there are pixels, and so not more images than bytes."""
+    return replace(images, names=tuple(f"{split}/{i:05d}" for i in range(len(images))))
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array whose header claims just what is there; nothing is laid out in memory before that is known."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed by another method than deflate")
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"{name} is of version {version[0]}.{version[1]}")
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        there = member.file_size - file.tell()
+    claim = f"{name} claims {dtype} of shape {shape}"
+    if dtype.hasobject:
+        raise ValueError(f"{claim}: pickled objects")
+    if min(shape, default=1) < 0 or not dtype.itemsize or math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"{claim}, and holds {there} bytes")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _broken_npz(name: str, seen: str) -> DataError:
+    return DataError(
+        f"{name} cannot be read.",
+        slug="data-npz",
+        seen=seen,
+        needed="an npz file of plain arrays",
+        why="the file is damaged, or holds pickled objects, which could run code",
+        hint="write it with numpy.savez(path, x=images, y=labels)",
     )
-    pixels = _channel_first(_bytes(_plain(x, "images")))
-    return Images.of(pixels, label, classes, names=[f"{split}/{i:05d}" for i in range(len(pixels))])
 
 
 def _read_idx(path: Path, dims: int) -> Tensor:
@@ -202,24 +235,37 @@ def _pair(files: list[str], split: str, name: str) -> tuple[str, str | None]:
     )
 
 
-def _plain(array: np.ndarray, what: str) -> np.ndarray:
-    """Numbers in native byte order and a type that torch has."""
+def _numeric(array: np.ndarray, what: str) -> np.ndarray:
     if array.dtype.kind not in "uif":
         raise _not_images(f"{what} of type {array.dtype}")
-    return np.ascontiguousarray(
-        array if array.dtype.kind == "f" or array.dtype == np.uint8 else array.astype(np.int64)
-    )
+    return array
+
+
+def _labels(y: np.ndarray) -> Tensor:
+    """Labels in native byte order, and of a type that torch has; it is not here that fractions are refused."""
+    y = _numeric(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, "labels")
+    return torch.from_numpy(y.astype(np.float64 if y.dtype.kind == "f" else np.int64))
+
+
+def _names(classes: np.ndarray) -> list[str]:
+    if classes.dtype.kind not in "USiu" or classes.ndim != 1:
+        raise _not_images(f"classes of type {classes.dtype} and shape {classes.shape}")
+    return [name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in classes]
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:
     """Images as uint8, whatever of the two conventions they follow."""
     if x.dtype == np.uint8:
-        return x
+        return np.ascontiguousarray(x)
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     top = 1 if x.dtype.kind == "f" else 255
     if not (low >= 0 and high <= top):
         raise _not_images(f"{x.dtype} from {low:g} to {high:g}")
-    return np.round(x * (255 / top)).astype(np.uint8)
+    flat, out = x.reshape(-1), np.empty(x.size, dtype=np.uint8)
+    for start in range(0, x.size, _STEP):  # in steps: a product of all would need the memory of all once more
+        part = slice(start, start + _STEP)
+        out[part] = np.round(flat[part] * (255 / top))
+    return out.reshape(x.shape)
 
 
 def _channel_first(x: np.ndarray) -> Tensor:

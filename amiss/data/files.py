@@ -6,16 +6,29 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from amiss.data.guards import Metered, Room
 from amiss.disk import Disk
 from amiss.errors import DataError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "encode_png", "fit", "peek", "read_image", "to_bytes", "write_png"]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "decode",
+    "encode_png",
+    "fit",
+    "peek",
+    "read_image",
+    "to_bytes",
+    "write_png",
+]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """The only decoders that a file may reach, whatever its name says."""
@@ -25,8 +38,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 64 * 2**20
 """Larger images are refused by their header, before anything is decoded."""
 
+MAX_SCANS = 50
+"""A JPEG of more scans is refused: each goes over the whole image, and a hundred bytes make one more."""
+
 _GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 _UNKNOWN_RANGE = ("I", "F")
+_DECODING = Room(2 * MAX_PIXELS)  # a pixel that is decoded takes up to 16 bytes
 _HEADER = threading.Lock()  # warning filters are global, so only one thread may set them at a time
 
 
@@ -57,18 +74,41 @@ def read_image(path: Path | str, channels: int | None = None, size: int | None =
     Raises:
         DataError: The file cannot be read, is of another format, or is larger than 64 megapixels.
     """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return decode(file, path.name, channels, size)
+    except OSError as error:
+        raise _unreadable(path.name, error.strerror or str(error)) from error
+
+
+def decode(file: BinaryIO, name: str, channels: int | None = None, size: int | None = None) -> Tensor:
+    """An image [C, H, W], uint8, out of an open file, as `read_image` gives it.
+
+    Args:
+        file: Its bytes; it can be sought in.
+        name: What errors call it.
+        channels: 1, 3 or None.
+        size: Side of the square wanted, or None.
+
+    Raises:
+        DataError: As `read_image`.
+    """
     check_shape(channels, size)
-    with _opened(Path(path)) as image:
-        return _tensor(fit(_plain(image), channels, size))
+    with _opened(file, name) as image:
+        if image.format in ("JPEG", "MPO"):
+            _refuse_scans(file, name)
+        with _DECODING.taken(image.width * image.height):
+            return _tensor(fit(_plain(image), channels, size))
 
 
-def peek(path: Path | str) -> tuple[int, int, int]:
+def peek(file: BinaryIO, name: str) -> tuple[int, int, int]:
     """Channels, height and width that the header claims, before any rotation; nothing is decoded.
 
     Raises:
         DataError: As `read_image`, as far as the header shows.
     """
-    with _opened(Path(path)) as image:
+    with _opened(file, name) as image:
         return (1 if _is_grey(image) else 3), image.height, image.width
 
 
@@ -143,29 +183,39 @@ def check_shape(channels: int | None, size: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a file through the decoders allowed; whatever goes wrong within becomes one DataError."""
+def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
+    """Hand a file to the decoders allowed; whatever goes wrong within becomes one DataError."""
     try:
-        with path.open("rb") as file:
-            # Pillow warns at the size where it suspects a bomb and only raises at twice that.
-            with _HEADER, warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(file, formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path, f"{image.width} x {image.height} pixels")
-            if image.mode in _UNKNOWN_RANGE:
-                raise _unreadable(path, f"pixels of type {image.mode}, whose range no file states")
-            with image:
-                yield image
+        metered = cast(IO[bytes], Metered(file))
+        # Pillow warns at the size where it suspects a bomb and only raises at twice that.
+        with _HEADER, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(metered, formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(name, f"{image.width} x {image.height} pixels")
+        if image.mode in _UNKNOWN_RANGE:
+            raise _unreadable(name, f"pixels of type {image.mode}, whose range no file states")
+        with image:
+            yield image
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, str(error)) from error
+        raise _too_large(name, str(error)) from error
     except UnidentifiedImageError as error:
-        raise _unreadable(path, "content of no known format") from error
+        raise _unreadable(name, "content of no known format") from error
     except Exception as error:  # a decoder fed with hostile bytes may raise anything; it costs one file
         seen = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _unreadable(path, seen or type(error).__name__) from error
+        raise _unreadable(name, seen or type(error).__name__) from error
+
+
+def _refuse_scans(file: BinaryIO, name: str) -> None:
+    """Refuse a JPEG whose scans would take minutes. Within a scan, a byte ff is never followed by da."""
+    at = file.tell()
+    file.seek(0)
+    scans = file.read().count(b"\xff\xda")
+    file.seek(at)
+    if scans > MAX_SCANS:
+        raise _unreadable(name, f"a JPEG of {scans} scans, where {MAX_SCANS} are the most that is decoded")
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -191,9 +241,9 @@ def _tensor(image: Image.Image) -> Tensor:
     return pixels.unsqueeze(0) if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
-def _unreadable(path: Path, seen: str) -> DataError:
+def _unreadable(name: str, seen: str) -> DataError:
     return DataError(
-        f"{path.name} cannot be read as an image.",
+        f"{name} cannot be read as an image.",
         slug="data-unreadable",
         seen=seen,
         needed="a whole PNG, JPEG, WebP, BMP or TIFF file",
@@ -202,9 +252,9 @@ def _unreadable(path: Path, seen: str) -> DataError:
     )
 
 
-def _too_large(path: Path, seen: str) -> DataError:
+def _too_large(name: str, seen: str) -> DataError:
     return DataError(
-        f"{path.name} is too large an image.",
+        f"{name} is too large an image.",
         slug="data-too-large",
         seen=seen,
         needed="at most 64 megapixels",

@@ -1,39 +1,43 @@
-"""Folders of image files: what is there, which class each file is of, and nothing opened yet."""
+"""Class folders, on disk or in an archive: what is there, which class each file is of, and nothing opened yet."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from amiss.data.files import SUFFIXES
 from amiss.data.guards import check_split
+from amiss.data.places import Folder, Place, by_parts
 from amiss.errors import DataError
 
-__all__ = ["Listing", "list_folder"]
+__all__ = ["Listing", "are_images", "check_index", "has_classes", "list_classes", "read_index"]
 
 _SPLITS = ("train", "training", "val", "valid", "validation", "test")
+_INDEX, _INDEX_BYTES = "class_index.json", 16 * 2**20
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files of a folder.
+    """The image files of a place.
 
     Attributes:
-        root: The folder that names are relative to.
-        names: Path of each file, with forward slashes.
-        labels: Label of each file, or None for a folder without classes.
+        place: The folder or archive that names are relative to.
+        names: Name of each file.
+        labels: Label of each file, or None where there are no classes.
         classes: Name of each label.
-        strays: (name, reason) of image files that belong to no class.
+        strays: (name, reason) of image files that cannot take part.
+        table: Further knowledge: a number for each file, by attribute.
     """
 
-    root: Path
+    place: Place
     names: tuple[str, ...]
     labels: tuple[int, ...] | None
     classes: tuple[str, ...]
     strays: tuple[tuple[str, str], ...] = ()
+    table: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
-def list_folder(root: Path, split: str = "test") -> Listing:
-    """Find the images of a folder.
+def list_classes(place: Place, split: str = "test") -> Listing:
+    """Find the images of class folders.
 
     Sub-folders are classes, in the order of their names, and may themselves hold one level of folders. Where
     `class_index.json` ({number: [folder, name]}) lies beside them, or beside the folder of their split, it
@@ -42,82 +46,129 @@ def list_folder(root: Path, split: str = "test") -> Listing:
     without labels.
 
     Args:
-        root: The folder.
+        place: The folder or archive.
         split: Which split, where there are splits.
 
     Raises:
         DataError: There is no image, no such split, or `class_index.json` does not fit.
     """
-    base, folders = root, _folders(root)
-    if folders and all(folder.name.lower() in _SPLITS for folder in folders):
-        there = {folder.name.lower(): folder for folder in folders}
-        base = there[check_split(split, tuple(there), root.name, "val" if split == "test" else None)]
-        folders = _folders(base)
-
-    loose = [_name(path, root) for path in _files(base)]
-    members = {folder.name: [_name(path, root) for path in _files(folder, deep=True)] for folder in folders}
+    base, shelf = place.top, place.look(place.top)
+    splits = _splits(shelf.folders)
+    if splits:
+        base = splits[check_split(split, tuple(splits), place.name, "val" if split == "test" else None)]
+        shelf = place.look(base)
+    strays = list(shelf.refused)
+    members: dict[str, list[str]] = {}
+    for folder in shelf.folders:
+        inner = [place.look(folder)]
+        inner += [place.look(name) for name in inner[0].folders]
+        strays += [bad for part in inner for bad in part.refused]
+        members[_last(folder)] = sorted(are_images(n for part in inner for n in part.files), key=by_parts)
+    loose = are_images(shelf.files)
     if not any(members.values()):
-        if not loose:
-            raise _empty(base)
-        return Listing(root, tuple(loose), None, ())
+        if not loose and not strays:
+            raise _empty(place, base)
+        return Listing(place, loose, None, (), tuple(strays))
 
-    number, classes = _class_index(base, tuple(members))
+    number, classes = _numbers(place, base, tuple(members))
     pairs = [(name, number[folder]) for folder, names in members.items() for name in names]
-    strays = tuple((name, "lies beside the class folders, so it has no label") for name in loose)
-    return Listing(root, tuple(n for n, _ in pairs), tuple(label for _, label in pairs), classes, strays)
+    strays += [(name, "lies beside the class folders, so it has no label") for name in loose]
+    return Listing(place, tuple(n for n, _ in pairs), tuple(label for _, label in pairs), classes, tuple(strays))
 
 
-def _folders(base: Path) -> list[Path]:
-    return sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+def has_classes(place: Place) -> bool:
+    """Whether two folders or more side by side hold images, as classes do."""
+    first = place.look(place.top)
+    for shelf in [place.look(base) for base in _splits(first.folders).values()] or [first]:
+        held = 0
+        for folder in shelf.folders:
+            inner = place.look(folder)
+            held += any(are_images(part.files) for part in (inner, *map(place.look, inner.folders)))
+            if held == 2:
+                return True
+    return False
 
 
-def _files(base: Path, deep: bool = False) -> list[Path]:
-    """Image files of a folder by name, and with `deep` of its folders too."""
-    found = [
-        p for p in base.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir()
-    ]
-    for folder in _folders(base) if deep else ():
-        found += _files(folder)
-    return sorted(found)
+def are_images(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that end as image files do."""
+    return tuple(name for name in names if name.lower().endswith(SUFFIXES))
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def read_index(place: Place, base: str) -> tuple[dict[str, int], tuple[str, ...]] | None:
+    """Number of each class folder and name of each number, by `class_index.json`; None where there is no such file.
+
+    It lies in the folder `base`, or where that is a split, beside it.
+
+    Raises:
+        DataError: The file does not have the form {number: [folder, name]}.
+    """
+    places: list[tuple[Place, str]] = [(place, base)]
+    if _last(base or place.name).lower() in _SPLITS:
+        if base:
+            places.append((place, base.rpartition("/")[0]))
+        elif isinstance(place, Folder):
+            places.append((Folder(place.root.resolve().parent), ""))
+    for where, at in places:
+        name = f"{at}/{_INDEX}" if at else _INDEX
+        if name not in where.look(at).files:
+            continue
+        try:
+            with where.open(name, _INDEX_BYTES) as file:
+                table = json.load(file)
+            rows = [table[str(i)] for i in range(len(table))]
+            return {str(folder): i for i, (folder, _) in enumerate(rows)}, tuple(str(name) for _, name in rows)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise _bad_index(f"{type(error).__name__}: {error}") from error
+    return None
 
 
-def _class_index(base: Path, folders: tuple[str, ...]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Number of each class folder and name of each number."""
-    places = (base, base.parent) if base.name.lower() in _SPLITS else (base,)
-    path = next((p for p in (place / "class_index.json" for place in places) if p.is_file()), None)
-    if path is None:
-        return {folder: i for i, folder in enumerate(folders)}, folders
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        rows = [table[str(i)] for i in range(len(table))]
-        number = {str(folder): i for i, (folder, _) in enumerate(rows)}
-        classes = tuple(str(name) for _, name in rows)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _bad_index(f"{type(error).__name__}: {error}") from error
-    if unknown := [folder for folder in folders if folder not in number]:
+def check_index(number: Mapping[str, int], classes: Sequence[str]) -> None:
+    """Refuse an index that lacks one of the classes.
+
+    Raises:
+        DataError: It does.
+    """
+    if unknown := [name for name in classes if name not in number]:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise _bad_index(f"no entry for folder {unknown[0]}{more}")
-    return number, classes
+        raise _bad_index(f"no entry for {unknown[0]}{more}")
 
 
 def _bad_index(seen: str) -> DataError:
     return DataError(
-        "class_index.json does not fit the class folders.",
+        "class_index.json does not fit the classes.",
         slug="data-class-index",
         seen=seen,
-        needed='{"0": [folder, name], "1": ...}, numbers without a gap, every class folder among them',
-        hint="mend class_index.json, or take it away to number the folders by name",
+        needed='{"0": [folder, name], "1": ...}, numbers without a gap, every class among them',
+        hint="mend class_index.json, or take it away to number the classes by name",
     )
 
 
-def _empty(base: Path) -> DataError:
-    others = sorted({path.suffix.lower() or "(none)" for path in base.iterdir() if path.is_file()})
+def _splits(folders: Sequence[str]) -> dict[str, str]:
+    """Folders by split, if all of them are splits."""
+    there = {_last(folder).lower(): folder for folder in folders}
+    return there if there and set(there) <= set(_SPLITS) else {}
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _numbers(place: Place, base: str, folders: tuple[str, ...]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Number of each class folder and name of each number."""
+    index = read_index(place, base)
+    if index is None:
+        return {folder: i for i, folder in enumerate(folders)}, folders
+    check_index(index[0], folders)
+    return index
+
+
+def _empty(place: Place, base: str) -> DataError:
+    there = place.look(base).files
+    others = sorted(
+        {"." + _last(name).rpartition(".")[2].lower() if "." in _last(name) else "(none)" for name in there}
+    )
     return DataError(
-        f"There is no image in {base.name}.",
+        f"There is no image in {_last(base) or place.name}.",
         slug="data-empty",
         seen=f"files ending in {', '.join(others[:8])}" if others else "no files at all",
         needed=f"files ending in {', '.join(SUFFIXES)}, in the folder or in class folders one level down",

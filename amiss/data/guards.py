@@ -1,17 +1,26 @@
-"""What is settled before anything is loaded: which split, how many, and whether they fit into memory."""
+"""What is settled before anything is loaded: which split, how many, how large, how often a file may be read."""
 
+import contextlib
+import io
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import torch
 
 from amiss.errors import DataError
 from amiss.repro import generator
 
-__all__ = ["MAX_BYTES", "check_memory", "check_split", "subset"]
+__all__ = ["MAX_BYTES", "MAX_FILE", "Metered", "Room", "check_memory", "check_split", "readable", "subset"]
 
 MAX_BYTES = 4 * 10**9
 """More than this is refused before anything is loaded."""
+
+MAX_FILE = 256 * 2**20
+"""Bytes that one image file may have."""
+
+_TIMES, _FEW, _READS = 4, 2**20, 1_000_000
 
 _ALIASES = {
     "train": ("train", "training"),
@@ -80,3 +89,57 @@ def subset(n: int, limit: int | None, seed: int) -> list[int]:
     if limit is None or limit >= n:
         return list(range(n))
     return sorted(torch.randperm(n, generator=generator(seed))[:limit].tolist())
+
+
+def readable(name: str) -> str:
+    """A name as text that every encoding holds: bytes of a file's name that are no text are written out."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Metered:
+    """A file that may be read a few times over and no more: a small one can send its reader round in circles.
+
+    Args:
+        file: What is read, from its beginning.
+
+    Raises:
+        OSError: By `read`, beyond four times the file's size, or a million reads.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self._bytes, self._reads = _TIMES * size + _FEW, _READS
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, or all that are left."""
+        data = self._file.read(size)
+        self._bytes -= len(data)
+        self._reads -= 1
+        if min(self._bytes, self._reads) < 0:
+            raise OSError("it sends its reader round in circles")
+        return data
+
+
+class Room:
+    """So much at once: who needs more than is free waits; who needs more than all waits to be alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._free = most
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Wait for `amount`, and give it back at the end."""
+        amount = min(amount, self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()

@@ -135,9 +135,9 @@ class Images:
                 "This needs true labels, and the images have none.",
                 slug="data-unlabeled",
                 seen=f"{len(self)} images without labels",
-                needed="one folder a class, idx files, or an npz with labels",
+                needed="one folder a class, a CSV beside the images, idx files, or an npz with labels",
                 why="a folder without sub-folders carries no labels",
-                hint="Put the images of each class in a folder of its own.",
+                hint="Put the images of each class in a folder of its own, or a CSV with a row for each beside them.",
             )
         return self.labels
 

@@ -1,27 +1,27 @@
-"""The files of a folder decoded side by side; one bad file costs itself and nothing else."""
+"""The files of a listing decoded side by side; one bad file costs itself and nothing else."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import torch
 from torch import Tensor
 
-from amiss.data.files import check_shape, peek, read_image
+from amiss.data.files import check_shape, decode, peek
 from amiss.data.folders import Listing
-from amiss.data.guards import check_memory, subset
+from amiss.data.guards import check_memory, readable, subset
 from amiss.data.images import Images
+from amiss.data.places import Place
 from amiss.errors import DataError
 
-__all__ = ["read_folder"]
+__all__ = ["read_listing"]
 
 T = TypeVar("T")
 
 
-def read_folder(
+def read_listing(
     listing: Listing,
     *,
     size: int | None = None,
@@ -45,14 +45,14 @@ def read_folder(
     """
     check_shape(channels, size)
     names = [listing.names[i] for i in subset(len(listing.names), limit, seed)]
-    bad = dict(listing.strays)
+    bad = list(listing.strays)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
 
-        def each(read: Callable[[Path], T], files: Iterable[str]) -> Iterator[tuple[str, T]]:
+        def each(read: Callable[[BinaryIO, str], T], files: Iterable[str]) -> Iterator[tuple[str, T]]:
             files = list(files)
-            for name, answer in zip(files, pool.map(partial(_attempt, listing.root, read), files), strict=True):
+            for name, answer in zip(files, pool.map(partial(_attempt, listing.place, read), files), strict=True):
                 if isinstance(answer, DataError):
-                    bad[name] = f"{answer.what} ({answer.seen})" if answer.seen else answer.what
+                    bad.append((name, f"{answer.what} ({answer.seen})" if answer.seen else answer.what))
                 else:
                     yield name, answer
 
@@ -64,27 +64,29 @@ def read_folder(
             first, second, *_ = sides.items()
             raise _sizes_differ(first, second)
         check_memory(len(headers), (depth, size, size) if size else (depth, *next(iter(sides), (0, 0))))
-        pixels, kept = _stack(each(partial(read_image, channels=depth, size=size), headers), len(headers))
+        pixels, kept = _stack(each(partial(decode, channels=depth, size=size), headers), len(headers))
+    lost = sorted((readable(name), readable(reason)) for name, reason in bad)
     if pixels is None:
-        raise _none_readable(listing.root, bad)
-    number = dict(zip(listing.names, listing.labels or (), strict=False))
-    labels = None if listing.labels is None else [number[name] for name in kept]
-    return Images.of(pixels, labels, listing.classes, names=kept, unreadable=sorted(bad.items()))
+        raise _none_readable(listing.place.name, lost)
+    row = {name: i for i, name in enumerate(listing.names)}
+    rows = [row[name] for name in kept]
+    return Images.of(
+        pixels,
+        None if listing.labels is None else [listing.labels[i] for i in rows],
+        [readable(name) for name in listing.classes],
+        names=[readable(name) for name in kept],
+        table={name: torch.tensor([column[i] for i in rows]) for name, column in listing.table.items()},
+        unreadable=lost,
+    )
 
 
-def _attempt(root: Path, read: Callable[[Path], T], name: str) -> T | DataError:
-    """Read one file of the folder, or say why not."""
+def _attempt(place: Place, read: Callable[[BinaryIO, str], T], name: str) -> T | DataError:
+    """Read one file of a place, or say why not."""
     try:
-        path = (root / name).resolve(strict=True)
-        if not path.is_relative_to(root.resolve()):
-            return _refused(name, "a link that leaves the folder")
-        if not path.is_file():  # a pipe would be waited on for ever
-            return _refused(name, "not a plain file")
-        return read(path)
+        with place.open(name) as file:
+            return read(file, name.rpartition("/")[2])
     except DataError as error:
         return error
-    except (OSError, RuntimeError) as error:
-        return _refused(name, str(getattr(error, "strerror", None) or error))
 
 
 def _stack(images: Iterator[tuple[str, Tensor]], count: int) -> tuple[Tensor | None, list[str]]:
@@ -101,16 +103,6 @@ def _stack(images: Iterator[tuple[str, Tensor]], count: int) -> tuple[Tensor | N
     return (None if pixels is None else pixels[: len(kept)]), kept
 
 
-def _refused(name: str, seen: str) -> DataError:
-    return DataError(
-        f"{Path(name).name} is not read.",
-        slug="data-refused",
-        seen=seen,
-        needed="a plain file inside the folder",
-        hint="copy the file into the folder",
-    )
-
-
 def _sizes_differ(first: tuple[tuple[int, ...], str], second: tuple[tuple[int, ...], str]) -> DataError:
     (one, first_name), (two, second_name) = first, second
     return DataError(
@@ -122,10 +114,10 @@ def _sizes_differ(first: tuple[tuple[int, ...], str], second: tuple[tuple[int, .
     )
 
 
-def _none_readable(root: Path, bad: dict[str, str]) -> DataError:
-    name, reason = next(iter(bad.items()), ("nothing", "no file"))
+def _none_readable(where: str, bad: list[tuple[str, str]]) -> DataError:
+    name, reason = next(iter(bad), ("nothing", "no file"))
     return DataError(
-        f"Not one image of {root.name} can be read.",
+        f"Not one image of {where} can be read.",
         slug="data-unreadable",
         seen=f"{len(bad)} refused; {name}: {reason}",
         needed="at least one whole PNG, JPEG, WebP, BMP or TIFF file",

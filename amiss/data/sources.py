@@ -1,14 +1,19 @@
 """`open_data`: one word or path in, `Images` out."""
 
+import contextlib
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
+from amiss.data.archives import open_archive
 from amiss.data.arrays import conform, find_idx, open_digits, open_idx, open_npz
 from amiss.data.files import check_shape
-from amiss.data.folders import list_folder
+from amiss.data.folders import Listing, has_classes, list_classes
 from amiss.data.guards import subset
 from amiss.data.images import Images
-from amiss.data.pool import read_folder
+from amiss.data.labeled import find_table, list_table
+from amiss.data.places import TABLES, Folder, Place
+from amiss.data.pool import read_listing
 from amiss.data.worlds.faces import open_faces
 from amiss.errors import DataError
 
@@ -16,6 +21,8 @@ __all__ = ["BUILT_IN", "open_data"]
 
 BUILT_IN = ("digits", "faces")
 """Sources that need no file; a folder of the same name is opened as "./digits"."""
+
+_OTHERS = (".pt", ".pth", ".pkl", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
 def open_data(
@@ -26,6 +33,7 @@ def open_data(
     channels: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    label: str | None = None,
 ) -> Images:
     """Open a set of images.
 
@@ -34,13 +42,16 @@ def open_data(
             "digits": scikit-learn's handwriting, 8x8 grey;
             "faces", "faces:rho=0.8,seed=1,plant=hair": the drawn world of `amiss.data.worlds.faces`;
             a folder of idx files (the MNIST layout, gzipped or not);
-            a folder of class folders, or of images without labels (`amiss.data.folders.list_folder`);
+            a folder of class folders, or of images without labels (`amiss.data.folders.list_classes`);
+            a folder of images beside a CSV or TSV file, or that file (`amiss.data.labeled.list_table`);
+            a zip archive of either (`amiss.data.archives`), read without unpacking it to disk;
             an npz file of arrays (`amiss.data.arrays.open_npz`).
         split: "train", "val" or "test", where the source has splits.
         size: Side of the square wanted (short side scaled, center cut); None keeps the images' own.
         channels: 1 (grey), 3 (RGB), or None to keep what is there.
         limit: At most so many: a seeded subset, in order.
         seed: Of the subset.
+        label: The column of labels, where they stand in a table; by default "label", "class" or "target".
 
     Returns:
         The images. Files that could not be read are listed in `unreadable`.
@@ -50,26 +61,60 @@ def open_data(
     """
     check_shape(channels, size)
     word = source if isinstance(source, str) else ""
-    if word == "faces" or word.startswith("faces:"):
-        return conform(open_faces(word, split=split, size=size, limit=limit, seed=seed), channels, None)
-    if word == "digits":
-        images = open_digits(split)
-    else:
-        path = Path(source).expanduser()
+    path = Path(source).expanduser()
+    built_in = word == "digits" or word == "faces" or word.startswith("faces:")
+    if not built_in:
         if not path.exists():
             raise _missing(path)
-        if path.is_dir():
-            found = find_idx(path)
-            if not found:
-                return read_folder(list_folder(path, split), size=size, channels=channels, limit=limit, seed=seed)
-            images = open_idx(found, split)
-        elif path.suffix.lower() == ".npz":
-            images = open_npz(path, split)
-        else:
-            raise _not_a_source(path)
+        with _place(path) as place:
+            if place is not None:
+                listing = _listing(place, path, label, split)
+                return read_listing(listing, size=size, channels=channels, limit=limit, seed=seed)
+    if label is not None:
+        raise _no_table(word if built_in else path.name, label)
+    if word == "digits":
+        images = open_digits(split)
+    elif built_in:
+        return conform(open_faces(word, split=split, size=size, limit=limit, seed=seed), channels, None)
+    elif path.is_dir():
+        images = open_idx(find_idx(path), split)
+    else:
+        images = open_npz(path, split)
     if limit is not None:
         images = images.pick(subset(len(images), limit, seed))
     return conform(images, channels, size)
+
+
+@contextlib.contextmanager
+def _place(path: Path) -> Iterator[Place | None]:
+    """The files that a source consists of; None where it holds arrays."""
+    kind = path.suffix.lower()
+    if path.is_dir():
+        yield None if find_idx(path) else Folder(path)
+    elif not path.is_file():
+        raise _not_a_source(path)
+    elif kind in TABLES:
+        yield Folder(path.parent)
+    elif kind == ".zip":
+        with open_archive(path) as archive:
+            yield archive
+    elif kind == ".npz":
+        yield None
+    else:
+        raise _not_a_source(path)
+
+
+def _listing(place: Place, path: Path, label: str | None, split: str) -> Listing:
+    """The files of a place, with labels out of the table that is named, or that lies there, or out of folders."""
+    if path.suffix.lower() in TABLES and path.is_file():
+        return list_table(place, path.name, label=label, split=split)
+    if label is not None or not has_classes(place):
+        table = find_table(place)
+        if table is not None:
+            return list_table(place, table, label=label, split=split)
+        if label is not None:
+            raise _no_table(place.name, label)
+    return list_classes(place, split)
 
 
 def _missing(path: Path) -> DataError:
@@ -84,17 +129,28 @@ def _missing(path: Path) -> DataError:
         f"There is no {path}.",
         slug="data-missing",
         seen=f"{parent.name or parent} holds no {lost}",
-        needed="a folder, an npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN),
+        needed="a folder, a CSV, zip or npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN),
         hint=f"did you mean {' or '.join(close)}?" if close else "look at the path",
     )
 
 
+def _no_table(name: str, label: str) -> DataError:
+    return DataError(
+        f"{name} has no table to take labels from.",
+        slug="data-no-table",
+        seen=f"label={label!r}, and no CSV file",
+        needed="a CSV file beside the images, with a row for each",
+        hint="leave --label-column out, or pass the CSV file itself",
+    )
+
+
 def _not_a_source(path: Path) -> DataError:
+    kind = path.suffix if path.is_file() else ""
     return DataError(
         f"{path.name} is not a kind of file that images are read from.",
         slug="data-kind",
-        seen=f"a file ending in {path.suffix or 'nothing'}",
-        needed="a folder of images, a folder of idx files, or an npz file",
-        why="archives and pickles are not opened" if path.suffix in (".zip", ".pt", ".pth", ".pkl", ".tar") else "",
+        seen=f"a file ending in {kind or 'nothing'}",
+        needed="a folder of images, a folder of idx files, a CSV, a zip or an npz file",
+        why="other archives are not opened, and a pickle could run code" if kind in _OTHERS else "",
         hint="unpack it, and pass the folder",
     )

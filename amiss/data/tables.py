@@ -1,0 +1,128 @@
+"""CSV files that may come from anyone: read row by row, under caps, into columns of text."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from amiss.errors import DataError
+
+__all__ = ["MAX_TABLE", "Table", "read_table"]
+
+MAX_TABLE = 256 * 2**20
+"""Bytes that a CSV file may have."""
+
+_LINE, _ROWS, _COLUMNS, _CELLS = 2**20, 1_000_000, 4096, 16_000_000
+_DELIMITERS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        name: Of the file.
+        head: Name of each column.
+        columns: The cells of each column, without spaces around them.
+        lines: Where in the file each row ends.
+        bad: (row, reason) of rows that do not fit the head.
+    """
+
+    name: str
+    head: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+    bad: tuple[tuple[str, str], ...]
+
+    def row(self, at: int) -> str:
+        """How the row at position `at` is called."""
+        return f"{self.name}, line {self.lines[at]}"
+
+
+def read_table(file: BinaryIO, name: str) -> Table:
+    """Read a CSV or TSV file, UTF-8 with or without a mark at its beginning, or UTF-16 with one.
+
+    The delimiter is a comma, a semicolon or a tab: that of which the first line has most, outside of quotes.
+    A row whose cells are not as many as the head's is set down in `bad`.
+
+    Args:
+        file: Its bytes.
+        name: What errors call it.
+
+    Raises:
+        DataError: It is empty, is no text, is quoted wrongly, or has more than a million lines, 4,096 columns or
+            16 million cells.
+    """
+    start = file.read(2)
+    file.seek(0)
+    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    try:
+        with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+            return _rows(_lines(text), name)
+    except UnicodeError as error:
+        raise _unreadable(name, "bytes that are no UTF-8", "save it as CSV UTF-8") from error
+    except (csv.Error, ValueError) as error:
+        raise _unreadable(name, str(error), "look for a quote that is never closed, and save it again") from error
+
+
+def _rows(lines: Iterator[str], name: str) -> Table:
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        raise _unreadable(name, "nothing in it", "write one line of column names, and one line for each image")
+    outside = re.sub(r'"[^"]*"', "", first)
+    delimiter = max(_DELIMITERS, key=outside.count)
+
+    def whole() -> Iterator[str]:
+        yield first
+        yield from lines
+
+    reader = csv.reader(whole(), delimiter=delimiter, skipinitialspace=True, strict=True)
+    head = tuple(cell.strip() for cell in next(reader))
+    if len(head) > _COLUMNS:
+        raise ValueError(f"{len(head):,} columns, where {_COLUMNS:,} are the most")
+    columns: list[list[str]] = [[] for _ in head]
+    kept: list[int] = []
+    bad: list[tuple[str, str]] = []
+    same: dict[str, str] = {}  # equal cells are kept once
+    for cells in reader:
+        while len(cells) > len(head) and not cells[-1].strip():
+            cells.pop()
+        if not any(cells):
+            continue
+        if len(cells) != len(head):
+            bad.append((f"{name}, line {reader.line_num}", f"{len(cells)} cells, where the head has {len(head)}"))
+            continue
+        if len(kept) * len(head) > _CELLS:
+            raise ValueError(f"more than {_CELLS:,} cells")
+        kept.append(reader.line_num)
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(same.setdefault(cell := cell.strip(), cell))
+    if not kept and not bad:
+        raise ValueError("a line of column names, and no row")
+    return Table(name, head, tuple(map(tuple, columns)), tuple(kept), tuple(bad))
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of a text, none of them endless and not too many."""
+    for _ in range(_ROWS + 1):
+        line = text.readline(_LINE)
+        if not line:
+            return
+        if len(line) == _LINE:
+            raise ValueError(f"a line of more than {_LINE:,} characters")
+        yield line
+    raise ValueError(f"more than {_ROWS:,} lines")
+
+
+def _unreadable(name: str, seen: str, hint: str) -> DataError:
+    return DataError(
+        f"{name} cannot be read as a table.",
+        slug="data-csv",
+        seen=seen,
+        needed="text in lines of equally many cells, with commas, semicolons or tabs between them",
+        why="it is empty, damaged, or not a CSV file",
+        hint=hint,
+    )
