@@ -14,11 +14,12 @@ from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.gradients import SLUGS as GRADIENTS
 from amiss.trust.gradients import gradients
 from amiss.trust.kinds import KINDS
-from amiss.trust.measuring import SAMPLE, Progress, asked, attempt, grain, sample, seeded
+from amiss.trust.measuring import SAMPLE, Progress, asked, attempt, sample, seeded
+from amiss.trust.steadiness import SLUGS as STEADY
+from amiss.trust.steadiness import steadiness
 
 __all__ = ["before"]
 
-_ALONE = 8  # images asked one by one
 _DRAWN = 128  # images that a decoder is measured on
 _DROPS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
@@ -35,7 +36,7 @@ def before(
 ) -> tuple[Flag, ...]:
     """Measure what could make every later figure untrue. No bad model makes this raise; its flags say so.
 
-    It costs at most 12 passes of up to 32 images, 8 of one image and one backward pass; with a decoder 8 passes of
+    It costs at most 13 passes of up to 32 images, 8 of one image and one backward pass; with a decoder 8 passes of
     32 images more, and with an accuracy one look at every image.
 
     Args:
@@ -63,14 +64,11 @@ def before(
         tell("Measuring trust", len(flags), sum(kind.when == "before" for kind in KINDS.values()))
         flags.extend(attempt(slugs, measure))
 
-    def state(slug: str) -> str:
-        return next(flag.state for flag in flags if flag.slug == slug)
-
     with seeded(classifier.device, seed):
-        measured(["randomness", "probabilities"], lambda: _answers(classifier, x, pace))
-        measured(["batch-dependence"], lambda: [_batches(classifier, x, pace, state("randomness"))])
-        unclear = [slug for slug in ("randomness", "batch-dependence") if state(slug) == "fired"]
-        measured(GRADIENTS, lambda: gradients(classifier, x, pace, unclear))
+        measured(STEADY, lambda: steadiness(classifier, x, pace))
+        unsteady = [flag.slug for flag in flags if flag.fired]
+        measured(["probabilities"], lambda: [_probabilities(asked(classifier, x, pace))])
+        measured(GRADIENTS, lambda: gradients(classifier, x, pace, unsteady))
         measured(["train-mode"], lambda: [_training(classifier)])
         measured(["input-range"], lambda: [_range(classifier, x)])
         measured(["class-count"], lambda: [_classes(classifier, images)])
@@ -79,42 +77,6 @@ def before(
             ["decoder-reconstruction", "decoder-agreement"], lambda: _decoder(classifier, images, decoder, pace, seed)
         )
     return tuple(sorted(flags, key=lambda flag: list(KINDS).index(flag.slug)))
-
-
-def _apart(a: Tensor, b: Tensor) -> float:
-    """The largest difference of two answers [N, m] to the same images, in units of their logits' spread."""
-    # A label alone comes as log-probabilities 0 and -inf: as probabilities they can be told apart.
-    a, b = (t.softmax(1) if bool((t == -torch.inf).any()) else t for t in (a, b))
-    rows = a.isfinite().all(1) & b.isfinite().all(1)  # another flag speaks of the rest
-    if not bool(rows.any()):
-        return 0.0
-    spread = (a[rows].amax(1) - a[rows].amin(1)).median()
-    return float((a - b)[rows].abs().max() / spread.clamp_min(torch.finfo(a.dtype).tiny))
-
-
-def _answers(classifier: Classifier, x: Tensor, pace: Pace) -> list[Flag]:
-    first, *again = [asked(classifier, x, pace) for _ in range(3)]
-    apart = max(_apart(first, other) for other in again)
-    changed = int(torch.stack([other.argmax(1) != first.argmax(1) for other in again]).any(0).sum())
-    words = f"{apart:.2g} of the logits' spread between 3 passes over {len(x)} images; {changed} answers change"
-    fired = apart > max(KINDS["randomness"].limit, 4 * grain(classifier, x))
-    return [found("randomness", fired, apart, words), _probabilities(first)]
-
-
-def _batches(classifier: Classifier, x: Tensor, pace: Pace, random: str) -> Flag:
-    if random == "fired":
-        return unmeasured("batch-dependence", "The answers differ from pass to pass, whatever the batch.")
-    few = x[:_ALONE]
-    alone = torch.cat([asked(classifier, row, pace) for row in few.split(1)])
-    crowd = asked(classifier, x, pace)[: len(few)]
-    other = asked(classifier, torch.cat([few, 1 - x])[:SAMPLE], pace)[: len(few)]
-    if pace.rows == 1:
-        return unmeasured("batch-dependence", "Only one image fits into a pass.")
-    apart = max(_apart(alone, crowd), _apart(alone, other))
-    words = f"{apart:.2g} of the logits' spread between {len(few)} images alone, in a batch and among other images"
-    return found(
-        "batch-dependence", apart > max(KINDS["batch-dependence"].limit, 16 * grain(classifier, x)), apart, words
-    )
 
 
 def _probabilities(logits: Tensor) -> Flag:

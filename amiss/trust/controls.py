@@ -1,0 +1,87 @@
+"""The searches that a study's own is held against: one without gradients, one twice as long, one without bounds."""
+
+from copy import copy
+from dataclasses import replace
+
+from amiss.constraints import Both, Box, Constraint, Linf, Quantized
+from amiss.optimizers import Adam, Momentum, Optimizer
+from amiss.probe import Budget, Probe
+from amiss.recipes import square
+from amiss.spaces import Pixels
+
+__all__ = ["Unfit", "doubled", "huge", "rival"]
+
+_QUERIES = 200  # of the Square attack, an image
+_STEPS = 10  # fewer need not get anywhere
+
+
+class Unfit(Exception):
+    """Why a control says nothing about a probe."""
+
+
+def rival(probe: Probe, seed: int = 0) -> Probe:
+    """The Square attack with the same objective, inside the same constraint.
+
+    Args:
+        probe: An attack in pixels inside a ball of L_inf, by gradients.
+        seed: Of the squares.
+
+    Raises:
+        Unfit: It is another probe.
+    """
+    eps = _radius(probe)
+    if probe.optimizer.wants not in ("grad", "jacobian"):
+        raise Unfit("The probe asks for no gradients itself.")
+    other = square(eps, _QUERIES, seed=seed, batch=probe.batch)
+    return replace(other, space=probe.space, objective=probe.objective, constraint=probe.constraint)
+
+
+def doubled(probe: Probe) -> Probe:
+    """The same attack with twice the budget.
+
+    Args:
+        probe: An attack in pixels inside a ball of L_inf.
+
+    Raises:
+        Unfit: It is another probe.
+    """
+    _radius(probe)
+    steps, queries, seconds = probe.budget.steps, probe.budget.queries, probe.budget.seconds
+    twice = Budget(2 * steps, None if queries is None else 2 * queries, None if seconds is None else 2 * seconds)
+    return replace(probe, budget=twice)
+
+
+def huge(probe: Probe) -> Probe:
+    """The same attack with eps = 1, its steps longer by as much as its ball is wider.
+
+    Args:
+        probe: An attack of fixed steps in pixels, inside a ball of L_inf and nothing narrower.
+
+    Raises:
+        Unfit: It is another probe.
+    """
+    eps = _radius(probe)
+    if not all(isinstance(part, Linf | Quantized | Box) for part in probe.constraint.parts):
+        raise Unfit("Another constraint than the ball holds the attack back.")
+    if probe.budget.steps < _STEPS:
+        raise Unfit(f"An attack of fewer than {_STEPS} steps need not reach every image.")
+    parts: list[Constraint] = [Linf(1.0) if isinstance(part, Linf) else part for part in probe.constraint.parts]
+    return replace(probe, constraint=Both(*parts), optimizer=_wider(probe.optimizer, 1 / eps), until="met")
+
+
+def _radius(probe: Probe) -> float:
+    """The radius of the ball that a probe in pixels stays in."""
+    radii = [part.eps for part in probe.constraint.parts if isinstance(part, Linf) and part.eps is not None]
+    if not isinstance(probe.space, Pixels) or not radii or min(radii) <= 0:
+        raise Unfit("The probe is no attack inside a ball of L_inf.")
+    return min(radii)
+
+
+def _wider(optimizer: Optimizer, factor: float) -> Optimizer:
+    """The same optimizer with longer steps."""
+    length = "step" if isinstance(optimizer, Momentum) else "lr" if isinstance(optimizer, Adam) else ""
+    if not length:
+        raise Unfit(f"{type(optimizer).__name__} has no length of a step that could grow with the ball.")
+    longer = copy(optimizer)
+    setattr(longer, length, factor * getattr(optimizer, length))
+    return longer
