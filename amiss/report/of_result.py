@@ -17,7 +17,7 @@ from amiss.repro import digest, versions
 from amiss.result import Result
 from amiss.trust.flags import Flag
 
-__all__ = ["write_report"]
+__all__ = ["Page", "write_report"]
 
 
 def write_report(
@@ -51,7 +51,7 @@ def write_report(
     folder = path.with_suffix("") if path.suffix else path.with_name(path.name + "-files")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     met, n = int(result.met.sum()), len(result)
-    page = _Page(result, folder, classifier, labels)
+    page = Page(result, folder, classifier, labels)
     with_images = result.task.image is not None
     record: dict[str, Any] = {
         "title": title,
@@ -87,13 +87,22 @@ def _refuse_few(labels: Sequence[str] | None, result: Result) -> None:
 
 
 @dataclass(frozen=True)
-class _Page:
-    """Writes the pictures of samples, and describes them."""
+class Page:
+    """Writes the pictures of samples, and describes them.
+
+    Attributes:
+        result: The samples.
+        folder: Where the page lies.
+        classifier: Who names the images.
+        labels: Names of the classes.
+        place: Folder of the pictures, within `folder`.
+    """
 
     result: Result
     folder: Path
     classifier: Classifier | None
     labels: Sequence[str] | None
+    place: str = "images"
 
     def case(self, i: int) -> dict[str, Any]:
         """A sample that began with an image."""
@@ -177,5 +186,5 @@ class _Page:
         return str(labels[int(numbers[i])]) if labels is not None else str(int(numbers[i]))
 
     def _write(self, name: str, pixels: Tensor) -> str:
-        write_png(self.folder / "images" / f"{name}.png", pixels)
-        return f"images/{name}.png"
+        write_png(self.folder / self.place / f"{name}.png", pixels)
+        return f"{self.place}/{name}.png"

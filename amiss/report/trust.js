@@ -23,13 +23,16 @@ function icon(state) {
   return shape("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, shape("path", { d: MARKS[state][1] }));
 }
 
+/** A sentence of ours; what stands between backticks in it is code. */
+const prose = (text) => el("span", { class: "name" }, String(text).split(/`([^`]+)`/).map((part, i) => (i % 2 ? el("code", {}, part) : part)));
+
 /** A flag that fired: what follows from it first, then how it was found and what to do. */
 function fired(flag) {
   const rows = [["Measured", flag.measured], ["Fires where", flag.threshold], ["Remedy", flag.remedy], ["Reference", flag.reference]];
   return el("li", { class: "flag" },
     el("p", { class: "small" }, mark("fired"), el("span", { class: "soft" }, ", ", named(Object.hasOwn(WHEN, flag.when) ? WHEN[flag.when] : flag.when), ": ", named(flag.slug))),
-    el("h3", {}, named(flag.title ?? flag.slug)), el("p", {}, named(flag.consequence ?? "")),
-    el("dl", { class: "numbers" }, rows.filter((row) => row[1]).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, named(text))])));
+    el("h3", {}, named(flag.title ?? flag.slug)), el("p", {}, prose(flag.consequence ?? "")),
+    el("dl", { class: "numbers" }, rows.filter((row) => row[1]).flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, prose(text))])));
 }
 
 /** How many checks are clear and how many were not measured: one line, which opens the table of all. */

@@ -47,7 +47,7 @@ FLAGS = (
         "measured": "26 of 32 images (81 %) disagree with finite differences",
         "threshold": "more than half of the images",
         "consequence": "What a gradient attack did not break may still be broken by another.",
-        "remedy": "Attack through a differentiable stand-in, and compare with a black-box attack.",
+        "remedy": "Attack through a differentiable stand-in, and compare with `square`, which needs no gradient.",
         "reference": "Athalye et al. (2018), obfuscated gradients",
     },
     {
