@@ -9,6 +9,7 @@ from amiss.cli.audit import audit
 from amiss.cli.bench import bench
 from amiss.cli.check import check
 from amiss.cli.demo import demo
+from amiss.cli.run import run as run_recipe
 from amiss.cli.train import train
 
 __all__ = ["app", "run"]
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 for verb in (demo, audit, check, train, bench):
     app.command()(verb)
+# What is left over are options of the recipe.
+app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_recipe)
 
 
 @app.callback(invoke_without_command=True)

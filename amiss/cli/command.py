@@ -41,7 +41,7 @@ def written(context: typer.Context) -> str:
         elif name == "seed" or (name not in _ABOUT_OUTPUT and value != parameter.default):
             flag = max(parameter.opts, key=len)
             words += [flag] if value is True else [flag, _portable(str(value))]
-    return shlex.join(words)
+    return shlex.join([*words, *map(_portable, context.args)])
 
 
 def _portable(text: str) -> str:

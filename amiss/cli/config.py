@@ -1,0 +1,92 @@
+"""What `amiss run` was asked, as a file that asks it again: config.toml, without the folders of one machine."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from amiss.errors import DataError
+from amiss.study.toml import to_toml
+
+__all__ = ["CONFIG", "RunConfig", "read_config"]
+
+CONFIG = "config.toml"
+_WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
+"""Names of models and data that are no paths."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, resolved.
+
+    Attributes:
+        recipe: Its name.
+        model: MODEL, as given; a path is relative to `base`.
+        data: DATA, as given.
+        seed: Of everything drawn.
+        batch: Rows a pass.
+        frames: Images to keep of each path.
+        settings: Of the recipe.
+        images: How DATA is opened: split, size, channels, limit, label.
+        network: How MODEL is opened: mean, std, head, weights, decoder, accuracy.
+    """
+
+    recipe: str
+    model: str
+    data: str
+    seed: int = 0
+    batch: int = 64
+    frames: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+
+    def moved(self, base: Path, to: Path) -> "RunConfig":
+        """The same run with its paths written from another folder."""
+
+        def move(word: Any) -> Any:
+            if word is None or _WORDS.fullmatch(str(word)):
+                return word
+            path, colon, name = str(word).rpartition(":") if ".py:" in str(word) else (str(word), "", "")
+            place = os.path.relpath(base / Path(path).expanduser(), to)
+            return f"{Path(place).as_posix()}{colon}{name}"
+
+        network = {k: move(v) if k in ("weights", "decoder") else v for k, v in self.network.items()}
+        return replace(self, model=move(self.model), data=move(self.data), network=network)
+
+    def text(self, folder: Path) -> str:
+        """The file for a run folder, its paths relative to that."""
+        return to_toml(asdict(self.moved(Path(), folder)))
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The run that a folder was begun with, its paths as seen from here.
+
+    Raises:
+        DataError: There is none, or it is not what amiss wrote.
+    """
+    path = folder / CONFIG
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        return RunConfig(**said).moved(folder, Path())
+    except FileNotFoundError as error:
+        raise DataError(
+            f"No run of a recipe lies in {str(folder)!r}.",
+            slug="run-missing",
+            seen=f"no {CONFIG}" if folder.is_dir() else "no such folder",
+            needed="a folder that `amiss run RECIPE MODEL DATA --out` made",
+            why="a typing mistake, or the folder of an audit, which goes on by its own command",
+            hint="amiss run RECIPE MODEL DATA --out DIR",
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{CONFIG} in {str(folder)!r} is damaged.",
+            slug="run-damaged",
+            seen=str(error).partition("\n")[0][:200],
+            needed="what amiss wrote there",
+            why="it was edited, or the disk is damaged",
+            hint="Give the whole command once more; what is finished in the folder is kept.",
+        ) from error

@@ -1,0 +1,183 @@
+"""`amiss run RECIPE MODEL DATA`: one probe over a data set, in a folder that the same command goes on with."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from amiss.cli.audit import numbers
+from amiss.cli.command import data_name, model_name, shown, written
+from amiss.cli.config import RunConfig, read_config
+from amiss.cli.device import usable
+from amiss.cli.gates import Junit, Require, asked, conclude, settled
+from amiss.cli.progress import showing
+from amiss.cli.running import Tell, Work, derive, open_work
+from amiss.cli.settings import find_recipe, parse_settings
+from amiss.cli.stopping import stopping
+from amiss.errors import DataError, Interrupted, UsageError
+from amiss.study.figures import figures_known
+
+__all__ = ["run", "told_flags"]
+
+
+def run(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="a recipe, or the folder of a run that shall go on")],
+    model: Annotated[str | None, typer.Argument(help="file.py:function, a checkpoint, ONNX, timm:NAME")] = None,
+    data: Annotated[str | None, typer.Argument(help="a folder, CSV, zip, npz or idx files, digits or faces")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME where left out")] = None,
+    fork: Annotated[bool, typer.Option(help="where --out holds another run, begin a new one beside it")] = False,
+    decoder: Annotated[str | None, typer.Option(help="a decoder that amiss train vae made")] = None,
+    frames: Annotated[int, typer.Option(min=0, help="images to keep of each path; 0: none")] = 0,
+    split: Annotated[str, typer.Option(help="which part of DATA")] = "test",
+    size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
+    label_column: Annotated[str | None, typer.Option(help="which column of a CSV is the label")] = None,
+    mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
+    std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
+    head: Annotated[str | None, typer.Option(help="one head of a network of many labels, by number or name")] = None,
+    weights: Annotated[str | None, typer.Option(help="weights of a timm: or torchvision: model, from a file")] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="the accuracy you know; refused if it is another")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="images a pass, and samples a shard")] = 64,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
+    require: Require = None,
+    junit: Junit = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
+) -> None:
+    """Run one recipe over a data set. Options of the recipe: --eps 8/255 --steps 40 ..., as its page says.
+
+    `amiss run DIR` goes on with the run in a folder; where its model is Python code, name that once more:
+    `amiss run DIR nets.py:build`. Code is never run because a file in a folder says so.
+    """
+    gates = asked(require, figures_known())
+    device = None if device is None else usable(device)
+    if data is None:
+        config, folder = _resumed(context, Path(recipe), model), Path(recipe)
+    else:
+        given: dict[str, Any] = {"mean": numbers(mean), "std": numbers(std), "head": _head(head), "weights": weights}
+        given |= {"decoder": decoder, "accuracy": accuracy}
+        sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
+        config = RunConfig(
+            recipe,
+            str(model),
+            data,
+            seed,
+            batch,
+            frames,
+            parse_settings(recipe, context.args),
+            {name: value for name, value in sight.items() if value is not None},
+            {name: value for name, value in given.items() if value is not None},
+        )
+        folder = out or Path("runs") / _named(config)
+    with showing(quiet or as_json) as tell:
+        work = open_work(config, folder, command=written(context), device=device, tell=tell)
+        for name, reason in work.images.unreadable:
+            typer.echo(shown(f"Left out: {name}: {reason}"), err=True)
+        work = _searched(work, fork, tell)
+        record = derive(work, tell)
+    verdicts = settled(gates, record, figures_known())
+    store = work.study.store
+    report = store.folder / "report.html"
+    if as_json:
+        told = {"sentence": record["sentence"], "folder": str(store.folder), "report": str(report)}
+        told |= {**record["figures"], "counts": record["outcomes"][config.recipe]}
+        typer.echo(json.dumps({**told, "gates": record["gates"], "flags": record["flags"]}))
+    else:
+        typer.echo("\n".join(told_flags(record["flags"])))
+        typer.echo(record["sentence"])
+        typer.echo(f"Report: {report}")
+    conclude(verdicts, record, junit, quiet=as_json)
+
+
+def told_flags(flags: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The trust flags that fired, each with what to do; one line where none did."""
+    fired = [flag for flag in flags if flag["state"] == "fired"]
+    if not fired:
+        clear = len([flag for flag in flags if flag["state"] == "clear"])
+        return [f"Trust: {clear} checks clear, {len(flags) - clear} not measured."]
+    return [shown(f"Trust: {flag['title']} ({flag['slug']}): {flag['measured']} {flag['remedy']}") for flag in fired]
+
+
+def _searched(work: Work, fork: bool, tell: Tell) -> Work:
+    """Run the study to its end; with `fork`, beside a run of something else that holds the folder."""
+    try:
+        with stopping() as stop:
+            work.study.run(stop=stop, progress=_progress(tell, work.config.recipe))
+    except DataError as error:
+        if not fork or error.slug != "run-other":
+            raise
+        return _searched(_forked(work), fork, tell)
+    except Interrupted as error:
+        folder = work.study.store.folder
+        hint = f"amiss run {folder} goes on from here; so does the command that began it."
+        raise Interrupted(error.what, slug=error.slug, seen=error.seen, hint=hint) from error
+    return work
+
+
+def _forked(work: Work) -> Work:
+    """The same run in a folder beside, which says whose child it is."""
+    own = work.study.store.folder
+    stem, _, number = own.name.rpartition("-")
+    stem, first = (stem, int(number) + 1) if stem and number.isdigit() else (own.name, 2)
+    free = next(
+        own.with_name(f"{stem}-{k}") for k in itertools.count(first) if not own.with_name(f"{stem}-{k}").exists()
+    )
+    study = replace(work.study, folder=free, about={**work.study.about, "parent": own.name})
+    return replace(work, study=study)
+
+
+def _resumed(context: typer.Context, folder: Path, model: str | None) -> RunConfig:
+    """The settings of the run in a folder; its code only where the user names it once more.
+
+    Raises:
+        UsageError: An option that a run that goes on does not heed, or code that was not named.
+        DataError: No run lies there.
+    """
+    heeded = {"recipe", "model", "device", "require", "junit", "quiet", "as_json"}
+    defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
+    idle = [f"--{name}" for name, default in defaults.items() if name and context.params[name] != default]
+    if idle or context.args:
+        raise UsageError(
+            "A run that goes on has its settings already.",
+            slug="run-settings",
+            seen=" ".join([*idle, *context.args]),
+            needed="amiss run DIR alone",
+            why="DATA is missing, if this should be a new run",
+            hint="Leave the options out, or begin a new run: amiss run RECIPE MODEL DATA --out DIR",
+        )
+    if not folder.exists():
+        find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
+    config = read_config(folder)
+    if model is not None:
+        return replace(config, model=model)
+    if ".py:" in config.model:
+        raise UsageError(
+            "The model of this run is Python code, and code is not run because a file says so.",
+            slug="run-code",
+            seen=f"model = {config.model!r} in {folder.name}",
+            needed="the model, named by you",
+            hint=f"amiss run {folder} {config.model}",
+        )
+    return config
+
+
+def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
+    return lambda done, total, met: tell(f"Searching by {recipe} ({met} met)", int(done), total)
+
+
+def _head(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _named(config: RunConfig) -> str:
+    words = f"{config.recipe}-{model_name(config.model)}-{data_name(config.data)}"
+    return "".join(c if c.isalnum() else "-" for c in words).strip("-").lower()

@@ -1,0 +1,124 @@
+"""Options of a recipe on the command line, read from the recipe's own signature."""
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isfinite
+from typing import Any
+
+from amiss.errors import UsageError
+from amiss.recipes import RECIPES, Recipe
+
+__all__ = ["find_recipe", "parse_settings", "settings_of"]
+
+_OURS = ("decoder", "shape", "seed", "batch")
+"""What the command line gives a recipe itself."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=3)
+        raise UsageError(
+            f"There is no recipe {name!r}.",
+            slug="recipe-unknown",
+            seen=name,
+            needed=f"one of {', '.join(sorted(RECIPES))}",
+            hint=f"Close names: {', '.join(near)}" if near else "amiss run pgd MODEL DATA --eps 8/255",
+        )
+    return RECIPES[name]
+
+
+def settings_of(recipe: Recipe) -> dict[str, inspect.Parameter]:
+    """The settings that a user may give, by name."""
+    parameters = inspect.signature(recipe.make).parameters
+    return {name: parameter for name, parameter in parameters.items() if name not in _OURS}
+
+
+def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read `--eps 8/255 --steps 40 --no-residual` for a recipe.
+
+    Args:
+        name: Of the recipe.
+        words: What the command line left over.
+
+    Raises:
+        UsageError: An option that the recipe does not have, one without a value, or a missing one.
+    """
+    known, found = settings_of(find_recipe(name)), {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        key = option.removeprefix("--").replace("-", "_")
+        off = key.startswith("no_") and key[3:] in known
+        parameter = known.get(key[3:] if off else key)
+        if not option.startswith("--") or parameter is None:
+            raise _unknown(name, word, known)
+        if isinstance(parameter.default, bool):
+            if equals:
+                raise _wrong(name, option, value, f"{option} or --no-{key}, without a value")
+            found[parameter.name] = not off
+            continue
+        if not equals:
+            if not rest:
+                raise _wrong(name, option, "nothing", "a value after it")
+            value = rest.pop(0)
+        found[key] = _value(name, option, value, parameter)
+    needed = [key for key, p in known.items() if p.default is inspect.Parameter.empty and key not in found]
+    if needed:
+        raise UsageError(
+            f"The recipe {name} needs --{needed[0].replace('_', '-')}.",
+            slug="recipe-option",
+            seen=" ".join(words) or "no option",
+            needed=", ".join(f"--{key.replace('_', '-')}" for key in needed),
+            hint=f"amiss run {name} MODEL DATA --{needed[0].replace('_', '-')} 8/255",
+        )
+    return found
+
+
+def _value(name: str, option: str, text: str, parameter: inspect.Parameter) -> Any:
+    """A number where the recipe wants one: "8/255" is a fraction; "none" is none where that may be."""
+    kind = str(parameter.annotation)
+    if text.lower() == "none" and "None" in kind:
+        return None
+    if "int" in kind and text.lstrip("-").isdigit():
+        return int(text)
+    if "float" in kind:
+        try:
+            number = float(Fraction(text))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            number = float("nan")
+        if isfinite(number):
+            return number
+        raise _wrong(name, option, text, "a number such as 0.03 or 8/255")
+    if "str" in kind or "Literal" in kind:
+        return text
+    raise _wrong(name, option, text, "a whole number")
+
+
+def _unknown(name: str, word: str, known: dict[str, inspect.Parameter]) -> UsageError:
+    flags = [f"--{key.replace('_', '-')}" for key in known]
+    near = difflib.get_close_matches(word, flags, n=3)
+    return UsageError(
+        f"The recipe {name} has no option {word!r}.",
+        slug="recipe-option",
+        seen=word,
+        needed=f"one of {', '.join(flags)}, or an option of every run",
+        hint=f"Close names: {', '.join(near)}" if near else "amiss run --help lists those of every run.",
+    )
+
+
+def _wrong(name: str, option: str, value: str, needed: str) -> UsageError:
+    return UsageError(
+        f"The recipe {name} cannot take {option} like this.",
+        slug="recipe-option",
+        seen=f"{option} {value}",
+        needed=needed,
+        hint=f"docs/recipes/{name}.md says what each option means.",
+    )
