@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from amiss.constraints import Quantized as Quantized
     from amiss.constraints import Unconstrained as Unconstrained
     from amiss.data import open_data as open_data
+    from amiss.loading import load_weights as load_weights
+    from amiss.loading import open_classifier as open_classifier
     from amiss.objectives import EOT as EOT
     from amiss.objectives import Avoid as Avoid
     from amiss.objectives import Become as Become
@@ -70,6 +72,7 @@ _HOMES = {
         "Unconstrained",
     ),
     "data": ("open_data",),
+    "loading": ("load_weights", "open_classifier"),
     "objectives": ("EOT", "Avoid", "Become", "Confidence", "Objective", "Says"),
     "optimizers": ("Adam", "Momentum", "Optimizer", "Sign", "Square", "Then"),
     "probe": ("Budget", "Probe"),

@@ -190,12 +190,13 @@ class Probe:
             givers.append((type(self.space).__name__, self.space.gives))
         for name, gives in givers:
             if not reaches(gives, wants):
+                square = "Search by queries alone: am.recipes.square(8 / 255) asks for logits and no gradient."
                 raise ContractError(
                     f"{type(self.optimizer).__name__} wants {wants!r}, and the {name} gives {gives!r}.",
                     slug="contract-ladder",
                     seen=f"{name} gives {gives!r}",
                     needed=f"{wants!r} on the ladder met < loss < grad < jacobian",
-                    hint="Choose a black-box optimizer for a model without gradients.",
+                    hint="Give logits, or choose an optimizer that asks for labels." if gives == "met" else square,
                 )
 
 

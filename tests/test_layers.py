@@ -10,11 +10,11 @@ import amiss
 ROOT = Path(amiss.__file__).parent
 ORDER = """errors, repro, citations, scope < disk < tensorfile < task, foreign, heads < constraints,
  transforms, spaces, data < domain < optimizers, classifier < objectives < order, result < reading,
- standing < search < probe < recipes < trust < study < analysis, defend < audit, gates < report <
+ standing < search < probe < recipes < loading < trust < study < analysis, defend < audit, gates < report <
  studio < testing < demo < bench < cli < __main__"""
 RANK = {name.strip(): level for level, group in enumerate(ORDER.split("<")) for name in group.split(",")}
 ISLANDS = {"models": {"errors"}, "training": {"errors", "repro", "tensorfile", "data", "models"}}
-TRAINERS = {"audit", "defend", "demo", "bench", "cli"}  # who may import the islands, models and training
+TRAINERS = {"audit", "defend", "demo", "bench", "cli", "loading"}  # who may import the islands, models and training
 LEAVES = {"_version"}
 
 

@@ -14,11 +14,12 @@ from amiss.cli.command import data_name, model_name, shown, written
 from amiss.cli.device import usable
 from amiss.cli.folder import RECORD, claim, release
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.model import check_fit, load_classifier, load_decoder
+from amiss.cli.model import MODEL_HELP, Head, Weights, named
 from amiss.cli.progress import showing
 from amiss.data import Images, open_data
 from amiss.errors import UsageError
 from amiss.gates import Gate
+from amiss.loading import check_fit, open_classifier, open_decoder
 from amiss.spaces.latent import Codec
 
 if TYPE_CHECKING:
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["audit", "audit_to_folder", "numbers"]
 
-_OF_DATA = ("decoder", "split", "size", "channels", "mean", "std", "accuracy")
+_OF_DATA = ("decoder", "split", "size", "channels", "label_column", "mean", "std", "head", "weights", "accuracy")
 """Options that mean nothing where the classifier is trained on the spot."""
 
 
 def audit(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="file.py:function or a .safetensors file; or just: digits")],
+    model: Annotated[str, typer.Argument(help=f"{MODEL_HELP}; or just: digits")],
     data: Annotated[
-        str | None, typer.Argument(help="a folder with one folder a class, idx files, an npz, digits or faces")
+        str | None,
+        typer.Argument(help="a folder with one folder a class or a CSV, a zip, idx files, an npz, digits or faces"),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME where left out")] = None,
     decoder: Annotated[str | None, typer.Option(help="a decoder that amiss train vae made")] = None,
@@ -42,9 +44,12 @@ def audit(
     split: Annotated[str, typer.Option(help="which part of DATA")] = "test",
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
+    label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
+    head: Head = None,
+    weights: Weights = None,
     accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="the accuracy you know; refused if it is another")
     ] = None,
@@ -75,7 +80,7 @@ def audit(
         plan = replace(plan, epsilons=radii)
     gates = asked(require, known(plan, judge=judge is not None))
     device = None if device is None else usable(device)
-    judged_by = None if judge is None else load_classifier(judge, device=device)
+    judged_by = None if judge is None else open_classifier(judge, device=device)
     if data is None:
         _refuse(context, model)
         from amiss.cli.digits import digits
@@ -88,12 +93,15 @@ def audit(
         out = out or Path("runs") / f"{_slug(model_name(model))}-{_slug(data_name(data))}"
         claim(out, overwrite)
         given = numbers(mean), numbers(std)
-        images = open_data(data, split=split, size=size, channels=channels, limit=limit, seed=seed)
-        classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
+        classifier = named(model, device=device, mean=given[0], std=given[1], head=head, weights=weights)
+        side = classifier.size if size is None else size
+        images = open_data(
+            data, split=split, size=side, channels=channels, limit=limit, seed=seed, label=label_column
+        )
         check_fit(classifier, images)
         if images.labels is not None and accuracy is not None:
             classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
-        codec, called = None if decoder is None else load_decoder(decoder), model_name(model)
+        codec, called = None if decoder is None else open_decoder(decoder), model_name(model)
         remark = None
     audit_to_folder(
         classifier,
@@ -217,9 +225,9 @@ def _refuse(context: typer.Context, model: str) -> None:
     defaults = {parameter.name: parameter.default for parameter in context.command.params}
     if idle := [name for name in _OF_DATA if context.params[name] != defaults[name]]:
         raise UsageError(
-            f"'amiss audit digits' does not heed --{idle[0]}.",
+            f"'amiss audit digits' does not heed --{idle[0].replace('_', '-')}.",
             slug="usage-digits",
-            seen=", ".join(f"--{name} {context.params[name]}" for name in idle),
+            seen=", ".join(f"--{name.replace('_', '-')} {context.params[name]}" for name in idle),
             needed="a MODEL of your own, and DATA",
             why="its classifier and its decoder are trained on the spot",
             hint="Leave it out, or audit a model of yours on it: amiss audit nets.py:build digits",

@@ -9,24 +9,28 @@ import typer
 from amiss.cli.audit import numbers
 from amiss.cli.command import data_name, model_name, shown
 from amiss.cli.device import usable
-from amiss.cli.model import check_fit, load_classifier, load_decoder
+from amiss.cli.model import MODEL_HELP, Head, Weights, named
 from amiss.data import open_data
+from amiss.loading import check_fit, open_decoder
 from amiss.trust import decoder_gate, refuse_other_order
 
 __all__ = ["check"]
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="file.py:function or a .safetensors file")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     data: Annotated[str, typer.Argument(help="labeled images")],
     accuracy: Annotated[float | None, typer.Option(min=0, max=1, help="the accuracy you know, in [0, 1]")] = None,
     decoder: Annotated[str | None, typer.Option(help="a decoder to check too")] = None,
     split: Annotated[str, typer.Option(help="which part of DATA")] = "test",
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
+    label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
+    head: Head = None,
+    weights: Weights = None,
     seed: Annotated[int, typer.Option(help="of the images drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 256,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
@@ -35,18 +39,19 @@ def check(
     """Score the model as amiss sees it, beside the accuracy that you expect."""
     device = None if device is None else usable(device)
     given = numbers(mean), numbers(std)
-    images = open_data(data, split=split, size=size, channels=channels, limit=limit, seed=seed)
+    classifier = named(model, device=device, mean=given[0], std=given[1], head=head, weights=weights)
+    side = classifier.size if size is None else size
+    images = open_data(data, split=split, size=side, channels=channels, limit=limit, seed=seed, label=label_column)
     labels = images.truth
     for name, message in images.unreadable:
         typer.echo(shown(f"Left out: {name}: {message}"), err=True)
-    classifier = load_classifier(model, device=device, mean=given[0], std=given[1])
     check_fit(classifier, images)
     refuse_other_order(classifier, images)
     seen = classifier.check(images.pixels, labels, accuracy=accuracy, batch=batch)
     figures = {"accuracy": seen.accuracy, "images": seen.n, "unreadable": len(images.unreadable)}
     figures |= {"lowest_logit": seen.low, "highest_logit": seen.high}
     if decoder is not None:
-        gate = decoder_gate(classifier, load_decoder(decoder, classifier.device), images.images(), batch=batch)
+        gate = decoder_gate(classifier, open_decoder(decoder, classifier.device), images.images(), batch=batch)
         figures |= {"decoder_explained": gate.explained, "decoder_agreement": gate.agreement}
     if as_json:
         finite = {name: value for name, value in figures.items() if isfinite(value)}  # labels alone have no logits

@@ -146,12 +146,6 @@ def test_the_line_of_the_users_file_is_named(amiss):
     assert "not installed" in amiss("check", "lost.py:build", "photos").refused("model-file")["Likely"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("model", ["timm:resnet18", "torchvision:resnet18", "model.onnx"])
-def test_kinds_of_models_that_are_not_supported_yet(amiss, verb, model):
-    amiss(verb, model, "photos").refused("model-unknown", "not supported yet", "nets.py:build", code=2)
-
-
 @pytest.mark.parametrize(
     ("model", "words"), [("resnet", "none that amiss knows"), ("nets.py", "colon"), ("weights.pth", "pickle")]
 )

@@ -1,0 +1,8 @@
+"""Other people's models: what MODEL names becomes a classifier, and no file of theirs is believed to be harmless."""
+
+from amiss.loading.checkpoint import open_decoder
+from amiss.loading.fit import check_fit
+from amiss.loading.open import open_classifier
+from amiss.loading.weights import load_weights
+
+__all__ = ["check_fit", "load_weights", "open_classifier", "open_decoder"]
