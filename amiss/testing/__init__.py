@@ -1,6 +1,31 @@
-"""Worlds whose answers are known in closed form, for tests of probes: ours and yours."""
+"""For tests of probes, ours and yours: worlds with known answers, hostile worlds, and batteries of laws."""
 
+from amiss.testing.batteries import (
+    BatteryError,
+    Verdict,
+    check_constraint,
+    check_objective,
+    check_optimizer,
+    check_probe,
+    check_space,
+    laws,
+)
 from amiss.testing.hostile import HOSTILE, Hostile, LossyCodec, World
 from amiss.testing.linear import LinearCodec, LinearWorld
 
-__all__ = ["HOSTILE", "Hostile", "LinearCodec", "LinearWorld", "LossyCodec", "World"]
+__all__ = [
+    "HOSTILE",
+    "BatteryError",
+    "Hostile",
+    "LinearCodec",
+    "LinearWorld",
+    "LossyCodec",
+    "Verdict",
+    "World",
+    "check_constraint",
+    "check_objective",
+    "check_optimizer",
+    "check_probe",
+    "check_space",
+    "laws",
+]
