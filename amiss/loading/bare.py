@@ -40,7 +40,7 @@ def package(name: str, what: str) -> Any:
     """Import a package that amiss can do without.
 
     Args:
-        name: Of the package.
+        name: Of the package, or of a module inside it.
         what: What it is wanted for, as the beginning of a sentence: "An ONNX file".
 
     Raises:
@@ -49,12 +49,13 @@ def package(name: str, what: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:  # built for another torch it raises whatever it likes
-        absent = isinstance(error, ModuleNotFoundError)
+        root = name.partition(".")[0]
+        absent = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == root
         raise ModelError(
-            f"{what} needs the package {name}, which {'is not installed' if absent else 'cannot be imported'}.",
+            f"{what} needs the package {root}, which {'is not installed' if absent else 'cannot be imported'}.",
             slug="model-package",
             seen=f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}",
-            needed=name,
+            needed=root,
             why="it is an extra that amiss does not install by itself" if absent else "built for another torch",
-            hint=f"pip install {name}",
+            hint=f"pip install {root}",
         ) from error

@@ -71,8 +71,8 @@ def open_classifier(
 
 
 def _open(model: str, device: torch.device | str | None, weights: Path | str | None) -> Classifier | Bare:
-    collection, _, name = model.partition(":")
-    if collection in COLLECTIONS:
+    collection, colon, name = model.partition(":")
+    if colon and collection in COLLECTIONS:
         return COLLECTIONS[collection](name, weights)
     path, _, name = model.rpartition(":")
     if path.endswith(".py"):
@@ -132,7 +132,7 @@ def _unknown(model: str) -> UsageError:
     return UsageError(
         f"MODEL {model!r} is none that amiss knows.",
         slug="model-unknown",
-        seen=model,
+        seen=model or "an empty word",
         needed="file.py:function, a .safetensors file of ours, an .onnx file, timm:NAME or torchvision:NAME",
         why=why,
         hint=f"{hint} --weights {Path(model).name}" if "weights alone" in why else hint,
