@@ -12,6 +12,8 @@ from amiss.testing.batteries import (
 )
 from amiss.testing.hostile import HOSTILE, Hostile, LossyCodec, World
 from amiss.testing.linear import LinearCodec, LinearWorld
+from amiss.testing.planted import PlantedWorld
+from amiss.testing.ring import RingWorld
 
 __all__ = [
     "HOSTILE",
@@ -20,6 +22,8 @@ __all__ = [
     "LinearCodec",
     "LinearWorld",
     "LossyCodec",
+    "PlantedWorld",
+    "RingWorld",
     "Verdict",
     "World",
     "check_constraint",

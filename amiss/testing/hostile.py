@@ -177,7 +177,7 @@ HOSTILE: tuple[Hostile, ...] = (
     _named("half", _bent(lambda seed: Rule(seed).to(torch.bfloat16))),
     _named("channels_last", _bent(rules.ChannelsLast, shape=(3, 8, 8))),
     _named("one_logit", _shaped(_odds, 2)),
-    _named("multi_label", _shaped(_five, 2, answer=lambda out: out[:, 2])),
+    _named("multi_label", _shaped(_five, 2, head=2)),
     _named("tuple_out", _shaped(lambda logits: (logits, "more"), answer=lambda out: out[0])),
     _named("dict_out", _shaped(lambda logits: {"logits": logits}, answer=lambda out: out["logits"])),
     _named("tuple_bare", _shaped(lambda logits: (logits, "more")), raises="model-output"),
