@@ -1,5 +1,6 @@
 """The decoder that repairs go along: given, or trained on the spot."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from amiss.errors import TrainingError
 from amiss.spaces.latent import Codec
 
 __all__ = ["find_decoder"]
+
+_CLOCKED = " until the clock ended it"
 
 
 def find_decoder(
@@ -48,9 +51,12 @@ def find_decoder(
     if height != width or not 8 <= height <= 64:
         odd = f"one is trained for squares of 8 to 64 pixels only, not {height} x {width}"
         return None, "none", f"No decoder was given, and {odd}"
-    from amiss.training import decoder_for, train
+    from amiss.training import decoder_for, load_model, train
 
-    source = f"a decoder trained on these {n:,} images"
+    source, path = f"a decoder trained on these {n:,} images", out / "decoder.safetensors"
+    if path.is_file():  # by a session before this one
+        made, facts = load_model(path)
+        return _moved(made, device), source + _CLOCKED * bool(facts.get("clocked")), ""
     preset = decoder_for(images, seed=plan.seed, seconds=plan.decoder_seconds)
     tell("Training a decoder on these images", 0, 100)
 
@@ -61,9 +67,9 @@ def find_decoder(
         trained = train(preset, images, out=out / "decoder", on_step=on_step)
     except TrainingError as error:
         return None, source, f"Training a decoder on these images failed: {error.what.rstrip('.')}"
-    if trained.history.clocked:
-        source += " until the clock ended it"  # then a faster machine has another decoder, and other repairs
-    trained.save(out / "decoder.safetensors")
+    if trained.history.clocked:  # then a faster machine has another decoder, and other repairs
+        source, trained = source + _CLOCKED, replace(trained, facts={**trained.facts, "clocked": True})
+    trained.save(path)
     model: Any = trained.model.eval()
     return _moved(model, device), source, ""
 

@@ -1,18 +1,17 @@
 """What nonsense a classifier is certain about: for each class, a grey image pushed up the gradient."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.desk import Desk
 from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.probe import Probe
 from amiss.recipes import classes, fool_gradient
 from amiss.result import Result
-from amiss.trust import verify
+from amiss.study import Inputs
 
 __all__ = ["Fooling", "fool"]
 
@@ -42,38 +41,29 @@ class Fooling:
     total: int
 
 
-def fool(classifier: Classifier, shape: tuple[int, ...], plan: Plan, out: Path, tell: Progress) -> Fooling:
+def fool(desk: Desk, shape: tuple[int, ...]) -> Fooling:
     """Fool every class, or `plan.fooled` of them evenly spaced.
 
     Args:
-        classifier: Who is fooled.
+        desk: Where the search is done.
         shape: Shape (C, H, W) of an image.
-        plan: How many classes at most, batch and seed.
-        out: Run folder.
-        tell: Progress.
     """
-    total = len(classifier.labels or ())
-    chosen = torch.linspace(0, total - 1, min(total, plan.fooled)).round().long().unique().tolist()
-    task = classes(classifier, chosen)
-    probe = fool_gradient(shape, seed=plan.seed, batch=plan.batch)
-
-    def progress(done: int, n: int, met: int) -> None:
-        tell(f"Fooling each class ({met} so far)", done, n)
-
-    progress(0, len(task), 0)
-    result = probe.run(classifier, task, progress=progress)
-    (out / "images" / "fooled").mkdir(parents=True, exist_ok=True)
-    paths = tuple(f"images/fooled/{c:04d}.png" for c in chosen)
-    held = verify(probe, classifier, task, result.images, [out / path for path in paths]).held
-    confidence = _confidence(classifier, to_bytes(result.images), chosen, plan.batch)
-    claimed = int(result.met.sum())
-    return Fooling(tuple(chosen), result, probe, claimed, result.met & held, confidence, paths, total)
+    classifier, plan = desk.classifier, desk.plan
+    labels = classifier.labels or ()
+    chosen = torch.linspace(0, len(labels) - 1, min(len(labels), plan.fooled)).round().long().unique().tolist()
+    probe, task = fool_gradient(shape, seed=plan.seed, batch=plan.batch), classes(classifier, chosen)
+    if not chosen:
+        nothing = probe.run(classifier, task)
+        return Fooling((), nothing, probe, 0, nothing.met, torch.zeros(0), (), len(labels))
+    inputs = Inputs.of_task(task, [labels[c] for c in chosen])
+    held = desk.search("fooling", "Fooling each class", probe, inputs)
+    confidence = _confidence(classifier, to_bytes(held.result.images), chosen, plan.batch)
+    claimed, met = sum(entry.claimed for entry in held.entries), held.result.met
+    return Fooling(tuple(chosen), held.result, probe, claimed, met, confidence, desk.paths(held), len(labels))
 
 
 def _confidence(classifier: Classifier, pixels: Tensor, chosen: list[int], batch: int) -> Tensor:
     """How sure the classifier is of each class [k] in its image, uint8 [k, C, H, W]."""
-    if not chosen:
-        return torch.zeros(0)
     with torch.no_grad():
         logits = torch.cat(
             [classifier.outputs(x.to(torch.float32) / 255)["answer"].cpu() for x in pixels.split(batch)]

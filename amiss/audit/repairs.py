@@ -1,20 +1,19 @@
 """Repairs of a classifier's mistakes: along the manifold by LSE, and in pixels beside it."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.desk import Desk
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.probe import Probe
 from amiss.recipes import lse, pgd
-from amiss.result import Outcome, Result
+from amiss.result import Result
 from amiss.spaces.latent import Codec
-from amiss.trust import verify
+from amiss.study import Inputs
 
 __all__ = ["Repairs", "repair"]
 
@@ -61,12 +60,9 @@ class Repairs:
 
 
 def repair(
-    classifier: Classifier,
+    desk: Desk,
     images: Images,
     mistakes: Tensor,
-    plan: Plan,
-    out: Path,
-    tell: Progress,
     *,
     decoder: Codec | None = None,
     judge: Classifier | None = None,
@@ -74,26 +70,23 @@ def repair(
     """Repair the mistakes by every method that can speak here.
 
     Args:
-        classifier: Who is wrong.
+        desk: Where the searches are done.
         images: All images.
         mistakes: Positions of the mistakes [k].
-        plan: Margin, batch and seed.
-        out: Run folder.
-        tell: Progress.
         decoder: For LSE; None leaves it out.
         judge: An independent classifier.
     """
-    part = images.pick(mistakes)
+    plan, inputs = desk.plan, Inputs.of_images(images, mistakes, to_truth=True)
     common: dict[str, Any] = {"margin": plan.margin, "seed": plan.seed, "batch": plan.batch}
     probes: dict[str, Probe] = {}
     if decoder is not None:
         probes["LSE"] = lse(decoder, **common)
         probes["LSE, plain decoding"] = lse(decoder, residual=False, **common)
     probes["Pixel PGD"] = pgd(None, 200, norm="l2", step=0.1, target="task", **common)
-    before = None if judge is None else _labels(judge, part.images(), plan.batch)
+    before = None if judge is None else _labels(judge, images.images(mistakes), plan.batch)
     found = {}
     for name, probe in probes.items():
-        repairs = _kept(name, probe, classifier, part, mistakes.tolist(), out, tell)
+        repairs = _kept(desk, name, probe, inputs)
         if judge is not None:
             seen = to_bytes(repairs.result.images).to(torch.float32) / 255
             repairs = replace(repairs, judged=_labels(judge, seen, plan.batch), judged_before=before)
@@ -101,38 +94,15 @@ def repair(
     return found
 
 
-def _kept(
-    name: str,
-    probe: Probe,
-    classifier: Classifier,
-    mistakes: Images,
-    places: list[int],
-    out: Path,
-    tell: Progress,
-) -> Repairs:
-    """Run one probe, write what it found, and believe only what the files hold."""
-
-    def progress(done: int, total: int, met: int) -> None:
-        tell(f"Repairing by {name} ({met} so far)", done, total)
-
-    progress(0, len(places), 0)
-    task = mistakes.task()
-    task = replace(task, target=task.label)
-    result = probe.run(classifier, task, frames=_FRAMES, progress=progress)
+def _kept(desk: Desk, name: str, probe: Probe, inputs: Inputs) -> Repairs:
+    """Run one probe as a study; what its files do not hold is no repair."""
+    if not len(inputs):
+        nothing = probe.run(desk.classifier, inputs.rows([]))
+        return Repairs(nothing, probe, 0, nothing.met, ())
     slug = name.lower().replace(", ", "-").replace(" ", "-")
-    (out / "images" / slug).mkdir(parents=True, exist_ok=True)
-    paths = tuple(f"images/{slug}/{mistakes.ids[k][:16]}-{i}.png" for k, i in enumerate(places))
-    held = verify(probe, classifier, task, result.images, [out / path for path in paths], result.p).held
-    verified = result.met & held
-    outcomes = tuple(
-        _disowned(o) if o.met and not bool(ok) else o for o, ok in zip(result.outcomes, verified, strict=True)
-    )
-    return Repairs(replace(result, outcomes=outcomes), probe, int(result.met.sum()), verified, paths)
-
-
-def _disowned(outcome: Outcome) -> Outcome:
-    reason = "A success that did not survive rounding to 8 bits: its file does not hold it."
-    return replace(outcome, status="exhausted", reason=reason)
+    held = desk.search(slug, f"Repairing by {name}", probe, inputs, _FRAMES)
+    claimed = sum(entry.claimed for entry in held.entries)
+    return Repairs(held.result, probe, claimed, held.result.met, desk.paths(held))
 
 
 def _labels(judge: Classifier, images: Tensor, batch: int) -> Tensor:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.desk import Desk
 from amiss.classifier import Classifier
-from amiss.data import to_bytes
+from amiss.data import Images, to_bytes
+from amiss.probe import Probe
 from amiss.recipes import pgd
-from amiss.task import Task
+from amiss.result import Result
+from amiss.study import Inputs
 from amiss.trust import wilson
 
 __all__ = ["Robustness", "robustness"]
@@ -26,6 +28,7 @@ class Robustness:
         n: Images in all.
         steps: Gradient steps of the attack.
         probe: The attack at the largest radius, in words that construct it.
+        attack: Probe and result at the radius that says most of the attack itself; None where none was made.
     """
 
     epsilons: tuple[float, ...]
@@ -33,6 +36,7 @@ class Robustness:
     n: int
     steps: int
     probe: str = ""
+    attack: tuple[Probe, Result] | None = None
 
     @property
     def accuracy(self) -> tuple[float, ...]:
@@ -45,30 +49,33 @@ class Robustness:
         return tuple(wilson(k, self.n) for k in self.right)
 
 
-def robustness(classifier: Classifier, task: Task, plan: Plan, tell: Progress) -> Robustness:
-    """Attack every image at every radius; what a smaller radius broke stays broken.
+def robustness(desk: Desk, images: Images, chosen: Tensor) -> Robustness:
+    """Attack images at every radius; what a smaller radius broke stays broken.
 
     An image is right only while the classifier names its attacked version, rounded to 8 bits, correctly: the
     probe's own margin decides when a search may stop, and not what counts.
 
     Args:
-        classifier: Who is attacked.
-        task: Labeled images.
-        plan: Radii, steps, batch and seed.
-        tell: Progress.
+        desk: Where the searches are done.
+        images: Labeled images.
+        chosen: Positions of those that are attacked [n].
     """
-    assert task.image is not None and task.label is not None  # noqa: S101, PT018 - images with labels
-    standing = _right(classifier, task.image, task.label, plan.batch).nonzero().flatten()
-    right = [len(standing)]
+    classifier, plan, labels = desk.classifier, desk.plan, images.truth
     probes = [pgd(eps, plan.steps, seed=plan.seed, batch=plan.batch) for eps in plan.epsilons]
-    for i, (eps, probe) in enumerate(zip(plan.epsilons, probes, strict=True)):
-        tell(f"Attacking within {eps * 255:g}/255", i, len(probes))
-        part = task.rows(standing)
-        if part.label is not None and len(part):
-            attacked = to_bytes(probe.run(classifier, part).images).to(torch.float32) / 255
-            standing = standing[_right(classifier, attacked, part.label, plan.batch)]
+    standing = chosen[_right(classifier, images.images(chosen), labels[chosen], plan.batch)]
+    right = [len(standing)]
+    telling: tuple[Probe, Result] | None = None
+    for eps, probe in zip(plan.epsilons, probes, strict=True):
+        if len(standing):
+            name, inputs = f"attack-{eps * 255:.6g}-255", Inputs.of_images(images, standing)
+            result = desk.search(name, f"Attacking within {eps * 255:g}/255", probe, inputs).result
+            # Of the attack itself that radius says most which is the first to break half of what stood.
+            if telling is None or float(telling[1].met.double().mean()) < 0.5:
+                telling = probe, result
+            attacked = to_bytes(result.images).to(torch.float32) / 255
+            standing = standing[_right(classifier, attacked, labels[standing], plan.batch)]
         right.append(len(standing))
-    return Robustness((0.0, *plan.epsilons), tuple(right), len(task), plan.steps, repr(probes[-1]))
+    return Robustness((0.0, *plan.epsilons), tuple(right), len(chosen), plan.steps, repr(probes[-1]), telling)
 
 
 def _right(classifier: Classifier, images: Tensor, labels: Tensor, batch: int) -> Tensor:

@@ -1,26 +1,31 @@
 """`amiss audit MODEL DATA`: the main job."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name, shown, written
+from amiss.cli.config import RunConfig
 from amiss.cli.device import usable
-from amiss.cli.folder import RECORD, claim, release
+from amiss.cli.flags import FLAGS, told_flags
+from amiss.cli.folder import MODELS, RECORD, beside, cleared
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.model import MODEL_HELP, Head, Weights, named
 from amiss.cli.progress import showing
+from amiss.cli.stopping import stopping
 from amiss.data import Images, open_data
-from amiss.errors import UsageError
+from amiss.disk import Disk
+from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
 from amiss.loading import check_fit, open_classifier, open_decoder
 from amiss.spaces.latent import Codec
+from amiss.study import refuse_foreign
 
 if TYPE_CHECKING:
     from amiss.audit import Plan
@@ -64,11 +69,15 @@ def audit(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
     require: Require = None,
     junit: Junit = None,
-    overwrite: Annotated[bool, typer.Option(help="replace an audit that lies in the folder")] = False,
+    overwrite: Annotated[bool, typer.Option(help="begin anew where the folder holds a run")] = False,
+    fork: Annotated[bool, typer.Option(help="where the folder holds another run, begin a new one beside it")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
 ) -> None:
-    """Find the mistakes, repair them, break what is right, fool every class; write one report."""
+    """Find the mistakes, repair them, break what is right, fool every class; write one report.
+
+    The same command goes on where it was stopped.
+    """
     from amiss.audit import Plan
     from amiss.audit.figures import known
 
@@ -83,15 +92,17 @@ def audit(
     judged_by = None if judge is None else open_classifier(judge, device=device)
     if data is None:
         _refuse(context, model)
+    out = out or Path("runs") / _slug("digits" if data is None else f"{model_name(model)}-{data_name(data)}")
+    refuse_foreign(out)
+    if overwrite:
+        cleared(out)
+    remark, settings = None, ""
+    if data is None:
         from amiss.cli.digits import digits
 
-        out = out or Path("runs/digits")
-        claim(out, overwrite)
-        classifier, codec, images, called, remark = digits(seed, quiet or as_json, limit, device)
+        classifier, codec, images, called, remark = digits(seed, quiet or as_json, limit, device, out / MODELS)
         data = "digits"
     else:
-        out = out or Path("runs") / f"{_slug(model_name(model))}-{_slug(data_name(data))}"
-        claim(out, overwrite)
         given = numbers(mean), numbers(std)
         classifier = named(model, device=device, mean=given[0], std=given[1], head=head, weights=weights)
         side = classifier.size if size is None else size
@@ -99,10 +110,17 @@ def audit(
             data, split=split, size=side, channels=channels, limit=limit, seed=seed, label=label_column
         )
         check_fit(classifier, images)
-        if images.labels is not None and accuracy is not None:
-            classifier.check(images.pixels, images.labels, accuracy=accuracy, batch=batch)
         codec, called = None if decoder is None else open_decoder(decoder), model_name(model)
-        remark = None
+        sight = {"split": split, "size": side, "channels": channels, "limit": limit, "label": label_column}
+        network: dict[str, Any] = {
+            "mean": given[0],
+            "std": given[1],
+            "head": head,
+            "weights": weights and str(weights),
+        }
+        network |= {"decoder": decoder, "judge": judge, "accuracy": accuracy}
+        config = RunConfig("audit", model, data, seed, batch, 0, asdict(plan), sight, network)
+        settings = config.text(out)
     audit_to_folder(
         classifier,
         images,
@@ -114,10 +132,12 @@ def audit(
         judge=judged_by,
         judge_name="" if judge is None else model_name(judge),
         plan=plan,
+        accuracy=accuracy,
+        settings=settings,
         remark=remark,
         gates=gates,
         junit=junit,
-        overwrite=overwrite,
+        where_other="fork" if fork else "refuse",
         quiet=quiet or as_json,
         as_json=as_json,
     )
@@ -135,49 +155,57 @@ def audit_to_folder(
     judge: Classifier | None = None,
     judge_name: str = "",
     plan: "Plan | None" = None,
+    accuracy: float | None = None,
+    settings: str = "",
     remark: tuple[str, str] | None = None,
     gates: tuple[Gate, ...] = (),
     junit: Path | None = None,
-    overwrite: bool = False,
+    where_other: Literal["refuse", "fork", "replace"] = "refuse",
     quiet: bool = False,
     as_json: bool = False,
 ) -> Path:
-    """Run an audit, write its record and report into a folder, and say what was found and where it lies.
+    """Run an audit, or go on with it, write its record and report, and say what was found and where it lies.
 
     A remark (title, text) is what the caller knows and the audit cannot; it stands first among the notices.
-    Where a gate is not met, it all ends with exit code 3, once everything is written and said.
+    Where the folder holds a run of something else it is refused, begun beside it, or replaced. Where a gate is not
+    met, it all ends with exit code 3, once everything is written and said.
     """
     from amiss.audit import record, run_audit
     from amiss.audit.figures import known
     from amiss.report import build
 
-    claim(out, overwrite)
     for name, message in images.unreadable:
         typer.echo(shown(f"Left out: {name}: {message}"), err=True)
-    with release(out, command), showing(quiet) as tell:
-        found = run_audit(
-            classifier,
-            images,
-            out,
-            decoder=decoder,
-            judge=judge,
-            plan=plan,
-            progress=tell,
-        )
+    about = {"model": model, "data": data, "command": command}
+    with showing(quiet) as tell, stopping() as stop:
+        given: dict[str, Any] = {"decoder": decoder, "judge": judge, "plan": plan, "accuracy": accuracy}
+        given |= {"settings": settings, "progress": tell, "stop": stop}
+        try:
+            found = run_audit(classifier, images, out, about=about, **given)
+        except DataError as error:
+            if error.slug != "run-other" or where_other == "refuse":
+                raise
+            if where_other == "replace":
+                cleared(out)
+            else:
+                out, about = beside(out), {**about, "parent": out.name}
+            found = run_audit(classifier, images, out, about=about, **given)
         tell("Writing the report", 0, 1)
         account = record(found, classifier, out, model=model, data=data, command=command, judge=judge_name)
         if remark is not None:
             account["notices"].insert(0, {"level": "info", "title": remark[0], "text": remark[1]})
         verdicts = settled(gates, account, known(found.plan, judge=judge is not None))
         page = build(account, out)
-        (out / RECORD).write_text(json.dumps(account, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        for name, what in ((RECORD, account), (FLAGS, account["flags"])):
+            Disk().write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
     if as_json:
         told = {"sentence": account["sentence"], "report": str(page), **account["figures"]}
-        typer.echo(json.dumps({**told, "gates": account["gates"], "flags": account.get("flags", [])}))
+        typer.echo(json.dumps({**told, "gates": account["gates"], "flags": account["flags"]}))
     else:
         for notice in account["notices"]:
             if notice["level"] == "warning" and not notice["title"].startswith("Left out"):
                 typer.echo(shown(f"{notice['title']}. {notice['text']}"))
+        typer.echo("\n".join(told_flags(account["flags"])))
         typer.echo(account["sentence"])
         typer.echo(f"Report: {page}")
     conclude(verdicts, account, junit, quiet=as_json)

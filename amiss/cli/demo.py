@@ -46,7 +46,7 @@ def demo(
         ),
         gates=gates,
         junit=junit,
-        overwrite=True,
+        where_other="replace",
         quiet=quiet or as_json,
         as_json=as_json,
     )

@@ -1,8 +1,7 @@
 """`amiss run RECIPE MODEL DATA`: one probe over a data set, in a folder that the same command goes on with."""
 
-import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,10 @@ from amiss.cli.audit import numbers
 from amiss.cli.command import data_name, model_name, shown, written
 from amiss.cli.config import RunConfig, read_config
 from amiss.cli.device import usable
+from amiss.cli.flags import told_flags
+from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
+from amiss.cli.model import MODEL_HELP, Head, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
 from amiss.cli.settings import find_recipe, parse_settings
@@ -21,13 +23,13 @@ from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.study.figures import figures_known
 
-__all__ = ["run", "told_flags"]
+__all__ = ["run"]
 
 
 def run(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="a recipe, or the folder of a run that shall go on")],
-    model: Annotated[str | None, typer.Argument(help="file.py:function, a checkpoint, ONNX, timm:NAME")] = None,
+    model: Annotated[str | None, typer.Argument(help=MODEL_HELP)] = None,
     data: Annotated[str | None, typer.Argument(help="a folder, CSV, zip, npz or idx files, digits or faces")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME where left out")] = None,
     fork: Annotated[bool, typer.Option(help="where --out holds another run, begin a new one beside it")] = False,
@@ -40,8 +42,8 @@ def run(
     label_column: Annotated[str | None, typer.Option(help="which column of a CSV is the label")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
-    head: Annotated[str | None, typer.Option(help="one head of a network of many labels, by number or name")] = None,
-    weights: Annotated[str | None, typer.Option(help="weights of a timm: or torchvision: model, from a file")] = None,
+    head: Head = None,
+    weights: Weights = None,
     accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="the accuracy you know; refused if it is another")
     ] = None,
@@ -63,7 +65,12 @@ def run(
     if data is None:
         config, folder = _resumed(context, Path(recipe), model), Path(recipe)
     else:
-        given: dict[str, Any] = {"mean": numbers(mean), "std": numbers(std), "head": _head(head), "weights": weights}
+        given: dict[str, Any] = {
+            "mean": numbers(mean),
+            "std": numbers(std),
+            "head": head,
+            "weights": weights and str(weights),
+        }
         given |= {"decoder": decoder, "accuracy": accuracy}
         sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
         config = RunConfig(
@@ -98,15 +105,6 @@ def run(
     conclude(verdicts, record, junit, quiet=as_json)
 
 
-def told_flags(flags: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The trust flags that fired, each with what to do; one line where none did."""
-    fired = [flag for flag in flags if flag["state"] == "fired"]
-    if not fired:
-        clear = len([flag for flag in flags if flag["state"] == "clear"])
-        return [f"Trust: {clear} checks clear, {len(flags) - clear} not measured."]
-    return [shown(f"Trust: {flag['title']} ({flag['slug']}): {flag['measured']} {flag['remedy']}") for flag in fired]
-
-
 def _searched(work: Work, fork: bool, tell: Tell) -> Work:
     """Run the study to its end; with `fork`, beside a run of something else that holds the folder."""
     try:
@@ -126,12 +124,7 @@ def _searched(work: Work, fork: bool, tell: Tell) -> Work:
 def _forked(work: Work) -> Work:
     """The same run in a folder beside, which says whose child it is."""
     own = work.study.store.folder
-    stem, _, number = own.name.rpartition("-")
-    stem, first = (stem, int(number) + 1) if stem and number.isdigit() else (own.name, 2)
-    free = next(
-        own.with_name(f"{stem}-{k}") for k in itertools.count(first) if not own.with_name(f"{stem}-{k}").exists()
-    )
-    study = replace(work.study, folder=free, about={**work.study.about, "parent": own.name})
+    study = replace(work.study, folder=beside(own), about={**work.study.about, "parent": own.name})
     return replace(work, study=study)
 
 
@@ -172,10 +165,6 @@ def _resumed(context: typer.Context, folder: Path, model: str | None) -> RunConf
 
 def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
     return lambda done, total, met: tell(f"Searching by {recipe} ({met} met)", int(done), total)
-
-
-def _head(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
 
 
 def _named(config: RunConfig) -> str:

@@ -12,10 +12,12 @@ from amiss.citations import BIBTEX
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig
+from amiss.cli.flags import FLAGS
+from amiss.cli.model import named
 from amiss.cli.settings import find_recipe
 from amiss.data import Images, open_data
 from amiss.errors import UsageError
-from amiss.loading import check_fit, open_classifier, open_decoder
+from amiss.loading import check_fit, open_decoder
 from amiss.probe import Probe
 from amiss.recipes import classes
 from amiss.report.of_study import shown_samples, study_record, write_study_report
@@ -25,9 +27,8 @@ from amiss.study.study import counts
 from amiss.study.tables import write_results
 from amiss.trust import Flag, after, before, refuse_other_order
 
-__all__ = ["FLAGS", "Tell", "Work", "derive", "open_work"]
+__all__ = ["Tell", "Work", "derive", "open_work"]
 
-FLAGS = "flags.json"
 _VOTES = 20  # for a classifier that answers at random
 
 Tell = Callable[[str, int, int], None]
@@ -63,8 +64,9 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
     """
     recipe, network = find_recipe(config.recipe), dict(config.network)
     accuracy, decoder_path = network.pop("accuracy", None), network.pop("decoder", None)
-    images = open_data(config.data, **config.images, seed=config.seed)
-    classifier = open_classifier(config.model, device=device, **network)
+    preprocessing = {name: network.get(name) for name in ("mean", "std", "head", "weights")}
+    classifier = named(config.model, device=device, **preprocessing)
+    images = open_data(config.data, **{"size": classifier.size, **config.images}, seed=config.seed)
     check_fit(classifier, images)
     if images.labels is not None:
         refuse_other_order(classifier, images)

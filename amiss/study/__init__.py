@@ -2,7 +2,7 @@
 
 from amiss.study.hold import held, refuse_foreign
 from amiss.study.inputs import Inputs
-from amiss.study.store import Store
+from amiss.study.store import CONFIG, RUN, Store
 from amiss.study.study import Held, Saving, Study
 
-__all__ = ["Held", "Inputs", "Saving", "Store", "Study", "held", "refuse_foreign"]
+__all__ = ["CONFIG", "RUN", "Held", "Inputs", "Saving", "Store", "Study", "held", "refuse_foreign"]
