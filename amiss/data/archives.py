@@ -7,7 +7,7 @@ import stat
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -126,9 +126,10 @@ def open_archive(path: Path) -> Iterator[Archive]:
         total = sum(entry.file_size for entry in members.values())
         if total > MAX_TOTAL:
             raise _not_whole(path, f"{total / 2**30:.0f} GB unpacked, where {MAX_TOTAL / 2**30:.0f} GB are the most")
-        shelves = _shelves(folders, list(members), tuple(bad))
+        shelves = _shelves(folders, list(members))
         first = shelves[""]
         top = first.folders[0] if len(first.folders) == 1 and not first.files else ""
+        shelves[top] = replace(shelves[top], refused=tuple(bad))  # they belong to no class
         yield Archive(path.name, top, shelves, members, archive)
 
 
@@ -160,7 +161,7 @@ def _reason(entry: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _shelves(folders: list[str], files: list[str], bad: tuple[tuple[str, str], ...]) -> dict[str, Shelf]:
+def _shelves(folders: list[str], files: list[str]) -> dict[str, Shelf]:
     """What lies in each folder, with the folders that no entry names."""
     inner: dict[str, set[str]] = {"": set()}
     held: dict[str, list[str]] = {}
@@ -172,11 +173,7 @@ def _shelves(folders: list[str], files: list[str], bad: tuple[tuple[str, str], .
             above = at.rpartition("/")[0]
             inner.setdefault(above, set()).add(at)
             at = above
-    # Refused members belong to no class, so all stand at the beginning.
-    return {
-        at: Shelf(tuple(sorted(there)), tuple(sorted(held.get(at, ()))), () if at else bad)
-        for at, there in inner.items()
-    }
+    return {at: Shelf(tuple(sorted(there)), tuple(sorted(held.get(at, ())))) for at, there in inner.items()}
 
 
 def _not_whole(path: Path, seen: str) -> DataError:

@@ -136,7 +136,7 @@ def open_npz(path: Path, split: str) -> Images:
             raise
         raise _broken_npz(path.name, error.seen) from error
     except Exception as error:  # a reader fed with hostile bytes may raise anything
-        raise _broken_npz(path.name, str(error).split("\n")[0] or type(error).__name__) from error
+        raise _broken_npz(path.name, str(error).split("\n")[0][:200] or type(error).__name__) from error
     return _named(Images.of(pixels, label, classes), split)
 
 
@@ -196,6 +196,8 @@ def _parse_idx(read: Callable[[int], bytes], name: str, dims: int) -> Tensor:
     shape = struct.unpack(f">{dims}I", sizes)
     check_memory(1, shape)
     count = math.prod(shape)
+    if not count:
+        raise _broken_idx(name, f"nothing, as an array of {' x '.join(map(str, shape))}")
     # One byte more than is needed shows whether there is too much.
     body = read(count + 1)
     if len(body) != count:

@@ -98,6 +98,9 @@ def decode(file: BinaryIO, name: str, channels: int | None = None, size: int | N
     with _opened(file, name) as image:
         if image.format in ("JPEG", "MPO"):
             _refuse_scans(file, name)
+        if image.format != "PNG" or "exif" in image.info:  # of another PNG it would decode the pixels too
+            with _quiet():
+                image.getexif()
         with _DECODING.taken(image.width * image.height):
             return _tensor(fit(_plain(image), channels, size))
 
@@ -183,13 +186,23 @@ def check_shape(channels: int | None, size: int | None) -> None:
 
 
 @contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Where headers are read: a file cannot fill the terminal with warnings, but one is heeded.
+
+    Pillow warns at the size where it suspects a bomb, and only raises at twice that.
+    """
+    with _HEADER, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextlib.contextmanager
 def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     """Hand a file to the decoders allowed; whatever goes wrong within becomes one DataError."""
     try:
         metered = cast(IO[bytes], Metered(file))
-        # Pillow warns at the size where it suspects a bomb and only raises at twice that.
-        with _HEADER, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _quiet():
             image = Image.open(metered, formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise _too_large(name, f"{image.width} x {image.height} pixels")
@@ -205,7 +218,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
         raise _unreadable(name, "content of no known format") from error
     except Exception as error:  # a decoder fed with hostile bytes may raise anything; it costs one file
         seen = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _unreadable(name, seen or type(error).__name__) from error
+        raise _unreadable(name, seen[:200] or type(error).__name__) from error
 
 
 def _refuse_scans(file: BinaryIO, name: str) -> None:
