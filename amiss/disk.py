@@ -1,7 +1,6 @@
 """Files that are whole or not there: every durable write of amiss goes through here.
 
-The three system calls that a crash can come between (write, fsync, rename) are methods of their own, so that a test
-can stop the world at each of them.
+Each system call that changes the disk is a method of its own, so that a test can stop the world at any of them.
 """
 
 import errno
@@ -20,6 +19,17 @@ PART = ".part"
 class Disk:
     """Atomic and durable writes; errors of the system become errors of ours."""
 
+    def folder(self, path: Path) -> None:
+        """Make a folder, and those above it that are missing, so that they outlive a power cut.
+
+        Raises:
+            DataError: The disk refused.
+        """
+        try:
+            self._make(path)
+        except OSError as error:
+            raise _refused(path, error) from error
+
     def write(self, path: Path, data: bytes) -> None:
         """Write a whole file: beside its place first, then flushed, moved there, and the folder flushed.
 
@@ -32,17 +42,13 @@ class Disk:
         """
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             try:
-                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-                try:
-                    self._write(descriptor, data)
-                    self._sync(descriptor)
-                finally:
-                    os.close(descriptor)
+                self._fill(part, data, os.O_CREAT | os.O_EXCL)
                 self._move(part, path)
-            finally:
-                part.unlink(missing_ok=True)
+            except BaseException:
+                self._unlink(part)
+                raise
             self._sync_folder(path.parent)
         except OSError as error:
             raise _refused(path, error) from error
@@ -54,12 +60,7 @@ class Disk:
             DataError: The disk refused; a beginning of `data` may have been written.
         """
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                self._write(descriptor, data)
-                self._sync(descriptor)
-            finally:
-                os.close(descriptor)
+            self._fill(path, data, os.O_CREAT | os.O_APPEND)
             self._sync_folder(path.parent)
         except OSError as error:
             raise _refused(path, error) from error
@@ -67,18 +68,44 @@ class Disk:
     def cut(self, path: Path, size: int) -> None:
         """Shorten a file to its first `size` bytes, and flush it."""
         try:
-            with path.open("r+b") as file:
-                file.truncate(size)
-                self._sync(file.fileno())
+            descriptor = os.open(path, os.O_WRONLY)
+            try:
+                self._truncate(descriptor, size)
+                self._sync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise _refused(path, error) from error
 
     def remove(self, path: Path) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it is there; after a power cut it may be there again."""
         try:
-            path.unlink(missing_ok=True)
+            self._unlink(path)
         except OSError as error:
             raise _refused(path, error) from error
+
+    def _fill(self, path: Path, data: bytes, flags: int) -> None:
+        """Open a file, write to it, and flush it."""
+        descriptor = self._open(path, flags)
+        try:
+            self._write(descriptor, data)
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _make(self, folder: Path) -> None:
+        """A folder is as durable as its name in the folder above."""
+        if folder.is_dir():
+            return
+        self._make(folder.parent)
+        self._mkdir(folder)
+        self._sync_folder(folder.parent)
+
+    def _mkdir(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+
+    def _open(self, path: Path, flags: int) -> int:
+        return os.open(path, os.O_WRONLY | flags, 0o644)
 
     def _write(self, descriptor: int, data: bytes) -> None:
         view = memoryview(data)
@@ -90,6 +117,12 @@ class Disk:
 
     def _move(self, part: Path, path: Path) -> None:
         part.replace(path)
+
+    def _truncate(self, descriptor: int, size: int) -> None:
+        os.truncate(descriptor, size)
+
+    def _unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
 
     def _sync_folder(self, folder: Path) -> None:
         if os.name != "posix":  # elsewhere a folder cannot be opened, and a rename is durable by itself

@@ -11,21 +11,18 @@ from amiss.disk import Disk
 from amiss.errors import CheckpointError, DataError
 from amiss.repro import digest
 
-__all__ = ["contents_digest", "read_about", "read_tensors", "write_tensors"]
+__all__ = ["contents_digest", "encode_tensors", "read_about", "read_tensors", "write_tensors"]
 
 _FORMAT = "amiss-1"
 
 
-def write_tensors(
-    path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], disk: Disk | None = None
-) -> str:
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     """Write tensors and plain values to one safetensors file, in one atomic step.
 
     Args:
         path: The file; its folder is made where it is missing.
         tensors: What to store, by name.
         about: Plain values (JSON); they travel in the header with a digest of the tensors.
-        disk: What writes.
 
     Returns:
         The digest of tensors and plain values.
@@ -33,9 +30,32 @@ def write_tensors(
     Raises:
         CheckpointError: The disk refused, or `about` holds something other than JSON.
     """
+    path = Path(path)
+    data, name = encode_tensors(tensors, about)
+    try:
+        Disk().write(path, data)
+    except DataError as error:
+        raise CheckpointError(
+            f"{path.name} could not be written.",
+            slug="checkpoint-write",
+            seen=error.seen,
+            hint="Check the folder's rights and the free space on the disk; the file before is untouched.",
+        ) from error
+    return name
+
+
+def encode_tensors(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The bytes of such a file, and the digest of tensors and plain values.
+
+    Args:
+        tensors: What to store, by name.
+        about: Plain values (JSON).
+
+    Raises:
+        CheckpointError: `about` holds something other than JSON.
+    """
     from safetensors.torch import save
 
-    path = Path(path)
     solid = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(tensors.items())}
     try:
         header = {"format": _FORMAT, "about": json.dumps(about, allow_nan=False)}
@@ -48,16 +68,7 @@ def write_tensors(
             hint="Turn tensors into lists and paths into text first.",
         ) from error
     header |= {"digest": _digest(solid), "about_digest": digest(header["about"])}
-    try:
-        (disk or Disk()).write(path, save(solid, header))
-    except DataError as error:
-        raise CheckpointError(
-            f"{path.name} could not be written.",
-            slug="checkpoint-write",
-            seen=error.seen,
-            hint="Check the folder's rights and the free space on the disk; the file before is untouched.",
-        ) from error
-    return digest(header["digest"], header["about_digest"])
+    return save(solid, header), digest(header["digest"], header["about_digest"])
 
 
 def contents_digest(path: Path | str) -> str:
@@ -80,7 +91,10 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with _opened(path) as file:
         header = file.metadata()
         about = _about(path, header)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        try:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except Exception as error:  # of a type that a damaged header names, and torch or safetensors does not know
+            raise _corrupt(path, str(error)) from error
     if header["digest"] != _digest(tensors):
         raise _corrupt(path, "the contents are not those that the header's digest names")
     return tensors, about

@@ -9,7 +9,7 @@ from typing import Any
 from amiss.disk import PART
 from amiss.errors import DataError
 from amiss.repro import versions
-from amiss.study.identity import refuse_other
+from amiss.study.identity import experiment, refuse_other
 from amiss.study.lock import LOCK, OWNER, locked
 from amiss.study.store import RUN, Recovered, Store
 
@@ -37,11 +37,11 @@ def held(
         DataError: Something else lies there, a run of something else, or another process is at work.
     """
     refuse_foreign(store.folder)
-    with locked(store.folder):
+    with locked(store.folder, store.disk):
         there = store.about
         if there is not None:
             refuse_other(there["fingerprints"], fingerprints, str(store.folder))
-        found = store.recover()
+        found = store.recover(experiment(fingerprints))
         session = {
             "began": _now(),
             "device": str(device),
@@ -51,7 +51,7 @@ def held(
         }
         begun = there or {"schema": SCHEMA, "created": _now(), **about, "fingerprints": dict(fingerprints)}
         store.write_about({**begun, "sessions": [*begun.get("sessions", []), session]})
-        yield found
+        yield store.mend(found)
 
 
 def refuse_foreign(folder: Path) -> None:

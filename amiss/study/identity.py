@@ -1,7 +1,11 @@
 """What makes two runs the same: digests of model, data and probe, and a refusal that shows the difference."""
 
 import inspect
+import os
+import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,18 +13,30 @@ from torch import Tensor, nn
 from amiss.errors import DataError
 from amiss.repro import digest
 
-__all__ = ["likeness", "refuse_other"]
+__all__ = ["experiment", "likeness", "refuse_other", "wording"]
+
+
+def experiment(fingerprints: Mapping[str, str]) -> str:
+    """One digest of all that makes two runs the same: what shards and states are marked with."""
+    return digest(repr(sorted(fingerprints.items())))
+
+
+def wording(value: Any) -> str:
+    """An object in the words that construct it, without the addresses in memory that change with every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def likeness(value: Any) -> str:
     """Digest of everything that an object is made of: weights, tensors, numbers, and the names of code.
 
-    Code itself is known by its qualified name alone: a function that was rewritten under the same name passes.
+    Code itself is known by its qualified name alone, with what it is bound to and closes over: a function that was
+    rewritten under the same name passes. Of a network the words that construct it and its state are taken, and of a
+    dataclass its fields: what either remembers of its passes makes it no other one.
     """
     return digest(*_parts(value, set()))
 
 
-def _parts(value: Any, above: set[int]) -> list[str | Tensor]:
+def _parts(value: Any, above: set[int]) -> list[bytes | str | Tensor]:
     if isinstance(value, Tensor):
         return ["tensor", value]
     if value is None or isinstance(value, bool | int | float | str | bytes):
@@ -28,19 +44,43 @@ def _parts(value: Any, above: set[int]) -> list[str | Tensor]:
     if id(value) in above:
         return ["(itself)"]
     above = above | {id(value)}
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, Mapping):
         inner = [part for k, item in value.items() for part in (repr(k), *_parts(item, above))]
         return ["mapping", *inner, "end"]
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [type(value).__name__, *(part for item in items for part in _parts(item, above)), "end"]
-    if inspect.isroutine(value) or inspect.isclass(value):
+    if isinstance(value, set | frozenset):
+        return [kind, *sorted(digest(*_parts(item, above)) for item in value), "end"]
+    if isinstance(value, list | tuple):
+        return [kind, *(part for item in value for part in _parts(item, above)), "end"]
+    if inspect.ismodule(value):
+        return [value.__name__]
+    if inspect.isclass(value):
         return [f"{value.__module__}.{value.__qualname__}"]
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if inspect.isroutine(value):
+        # A method is what it is bound to as well, and a function what it closes over.
+        bound = [getattr(value, "__self__", None), getattr(value, "__defaults__", None)]
+        bound += [getattr(cell, "cell_contents", None) for cell in getattr(value, "__closure__", None) or ()]
+        return [f"{getattr(value, '__module__', '')}.{value.__qualname__}", *_parts(bound, above)]
     if isinstance(value, nn.Module):
-        return [kind, *_parts(dict(value.state_dict()), above)]
-    held = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("__")}
-    return [kind, *_parts(held, above)]
+        return [kind, wording(value), *_parts(dict(value.state_dict()), above)]
+    return [kind, *_parts(_made_of(value), above)]
+
+
+def _made_of(value: Any) -> Any:
+    """What an object of another kind holds, as values of known kinds."""
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # an array
+        return [str(value.dtype), list(value.shape), value.tobytes()]
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    slots = [name for base in type(value).__mro__ for name in getattr(base, "__slots__", ())]
+    held = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+    made = {name for base in type(value).__mro__ for name, v in vars(base).items() if isinstance(v, cached_property)}
+    held = {name: part for name, part in held.items() if not name.startswith("__") and name not in made}
+    return held or wording(value)
 
 
 def refuse_other(there: Mapping[str, str], here: Mapping[str, str], folder: str) -> None:

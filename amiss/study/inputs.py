@@ -67,7 +67,7 @@ class Inputs:
     @classmethod
     def of_task(cls, task: Task, names: Sequence[str] = ()) -> "Inputs":
         """A task that is in memory, such as `am.classes(classifier)`."""
-        parts = [part for part in (task.image, task.guide) if part is not None]
+        parts = [part for part in (task.image, task.guide, *task.extra.values()) if part is not None]
         keys = task.key.tolist()
         ids = tuple(digest(str(key), *(part[i] for part in parts)) for i, key in enumerate(keys))
         names = tuple(names) or tuple(f"{i:05d}" for i in range(len(task)))

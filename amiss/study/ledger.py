@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Entry:
         shard: Number of the shard.
         offset: Row within the shard.
         digest: Digest of the shard's contents: a line is believed only beside the shard that it was written for.
+        image: Digest of the file of its image, the very bytes that were judged.
     """
 
     sample: int
@@ -46,6 +47,10 @@ class Entry:
     shard: int
     offset: int
     digest: str
+    image: str
+
+
+_FIELDS = {field.name for kind in (Entry, Outcome) for field in fields(kind)} - {"outcome"}
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,15 @@ class Reading:
 
     Attributes:
         entries: The last good line of each sample.
-        whole: Bytes up to the end of the last whole line; what follows was torn by a crash.
+        whole: Bytes up to the end of the last whole line.
         damaged: Whole lines that cannot be believed.
+        torn: Whether more follows, which a crash tore.
     """
 
     entries: dict[int, Entry]
-    whole: int
-    damaged: int
+    whole: int = 0
+    damaged: int = 0
+    torn: bool = False
 
 
 def lines(entries: Iterable[Entry]) -> bytes:
@@ -73,11 +80,11 @@ def read_ledger(path: Path) -> Reading:
     entries: dict[int, Entry] = {}
     whole = damaged = 0
     if not path.is_file():
-        return Reading(entries, whole, damaged)
+        return Reading(entries)
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                break
+                return Reading(entries, whole, damaged, torn=True)
             whole += len(line)
             entry = _entry(line)
             if entry is None:
@@ -102,7 +109,9 @@ def _entry(line: bytes) -> Entry | None:
     if not mark or rest != f'{zlib.crc32(body + b"}"):08x}"}}\n'.encode():
         return None
     row = json.loads(body + b"}")
+    if set(row) != _FIELDS or row["status"] not in STATUSES:  # another version of amiss wrote it
+        return None
     for name in _NUMBERS:
         row[name] = float(row[name])
-    outcome = Outcome(**{name: row.pop(name) for name in Outcome.__dataclass_fields__})
-    return Entry(outcome=outcome, **row) if outcome.status in STATUSES else None
+    outcome = Outcome(**{field.name: row.pop(field.name) for field in fields(Outcome)})
+    return Entry(outcome=outcome, **row)

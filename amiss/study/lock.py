@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from amiss.disk import Disk
 from amiss.errors import DataError
 
 __all__ = ["LOCK", "OWNER", "locked"]
@@ -16,8 +17,8 @@ LOCK, OWNER = "run.lock", "run.owner"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for the length of a block.
+def locked(folder: Path, disk: Disk) -> Iterator[None]:
+    """Hold a run folder for the length of a block; it is made where it is missing.
 
     The operating system lets go of the lock when its owner ends, however that happens; no clock is asked.
 
@@ -28,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     owner = folder / OWNER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.folder(folder)
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -40,11 +41,11 @@ def locked(folder: Path) -> Iterator[None]:
             why="the same command in another window, or a job that was not ended",
             hint="Wait for it, end it, or give another folder by --out.",
         ) from error
-    except OSError as error:
+    except (OSError, DataError) as error:
         raise DataError(
             f"The run folder {str(folder)!r} cannot be written.",
             slug="out-not-writable",
-            seen=error.strerror or str(error),
+            seen=error.seen if isinstance(error, DataError) else error.strerror or str(error),
             needed="a folder that may be written, on a disk with room",
             hint="Choose another: --out runs/new",
         ) from error
@@ -54,7 +55,8 @@ def locked(folder: Path) -> Iterator[None]:
             owner.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": began}) + "\n")
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            owner.unlink(missing_ok=True)
         lock.release()
 
 

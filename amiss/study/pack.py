@@ -33,11 +33,11 @@ def pack(value: Any) -> tuple[dict[str, Tensor], Any]:
         if isinstance(part, Tensor):
             tensors[str(len(tensors))] = part
             return {"tensor": str(len(tensors) - 1)}
-        if isinstance(part, list):
+        if type(part) is list:  # what is more than a list would come back as less than it was
             return [plain(item, f"{place}[{i}]") for i, item in enumerate(part)]
-        if isinstance(part, tuple):
+        if type(part) is tuple:
             return {"tuple": [plain(item, f"{place}[{i}]") for i, item in enumerate(part)]}
-        if isinstance(part, dict):
+        if type(part) is dict:
             # Pairs, for JSON would turn every key into text.
             return {"dict": [[plain(k, place), plain(item, f"{place}[{k!r}]")] for k, item in part.items()]}
         raise ContractError(

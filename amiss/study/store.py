@@ -6,25 +6,28 @@ the line was written for is whole; everything else is derived, or done again.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from amiss.data.files import encode_png
+from amiss._version import __version__
+from amiss.data.files import encode_png, read_image, to_bytes
 from amiss.disk import PART, Disk
 from amiss.errors import CheckpointError, DataError
+from amiss.repro import digest
 from amiss.result import Result, Trajectory
+from amiss.study.identity import experiment
 from amiss.study.ledger import Entry, lines, read_ledger
 from amiss.study.pack import pack, unpack
 from amiss.task import P, Task
-from amiss.tensorfile import contents_digest, read_tensors, write_tensors
+from amiss.tensorfile import contents_digest, encode_tensors, read_about, read_tensors
 
-__all__ = ["LEDGER", "RUN", "Recovered", "Store"]
+__all__ = ["CONFIG", "LEDGER", "RUN", "Recovered", "Store"]
 
-RUN, LEDGER = "run.json", "ledger.jsonl"
+RUN, CONFIG, LEDGER = "run.json", "config.toml", "ledger.jsonl"
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,14 @@ class Recovered:
     Attributes:
         entries: One a finished sample, by its position.
         damage: What could not be believed and will be done again, in words.
+        spoiled: Samples that would be finished, were the file of their image what was judged; it can be remade.
+        unusable: States that no search can go on from.
     """
 
     entries: dict[int, Entry]
     damage: tuple[str, ...] = ()
+    spoiled: tuple[Entry, ...] = ()
+    unusable: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,32 +89,84 @@ class Store:
         text = json.dumps(about, indent=1, allow_nan=False) + "\n"
         self.disk.write(self.folder / RUN, text.encode())
 
-    def recover(self) -> Recovered:
-        """Cut off what a crash tore, remove what was never finished, and believe only whole shards."""
+    def write_once(self, name: str, text: str) -> None:
+        """Write a file of the run where it is not there yet."""
+        path = self.folder / name
+        if not path.is_file():
+            self.disk.write(path, text.encode())
+
+    def recover(self, run: str | None = None) -> Recovered:
+        """What can be believed of the files as they are; nothing is changed, for another process may be at work.
+
+        Args:
+            run: The `experiment` that shards and states must be marked with; by default that of `run.json`.
+        """
+        run = experiment((self.about or {"fingerprints": {}})["fingerprints"]) if run is None else run
+        reading = read_ledger(self.folder / LEDGER)
+        damage = [f"{reading.damaged} lines of {LEDGER}"] if reading.damaged else []
+        damage += [f"the end of {LEDGER}, torn off"] if reading.torn else []
+        shards: dict[int, list[Entry]] = {}
+        for entry in reading.entries.values():
+            shards.setdefault(entry.shard, []).append(entry)
+        entries: dict[int, Entry] = {}
+        spoiled: list[Entry] = []
+        for shard, own in sorted(shards.items()):
+            whole = self._whole(shard, run)
+            good = [entry for entry in own if entry.digest == whole]
+            if len(good) < len(own):
+                damage.append(f"{self._name(self.shard_path(shard))} ({len(own) - len(good)} samples)")
+            bad = self._spoiled(shard, good)
+            if bad:
+                damage.append(f"{len(bad)} images of {self._name(self.shard_path(shard))}")
+            spoiled += bad
+            entries |= {entry.sample: entry for entry in good}
+        for entry in spoiled:
+            del entries[entry.sample]
+        states = sorted(self.folder.glob("state/*.safetensors"))
+        unusable = tuple(path for path in states if not self._usable(path, run))
+        damage += [self._name(path) for path in unusable]
+        return Recovered(entries, tuple(damage), tuple(spoiled), unusable)
+
+    def mend(self, found: Recovered) -> Recovered:
+        """Take out what cannot be believed and what a crash left behind, and remake images from their shards.
+
+        Only who holds the folder may do so.
+
+        Returns:
+            What can be believed now.
+        """
         for part in self.folder.rglob(f".*{PART}"):
             self.disk.remove(part)
+        for path in found.unusable:
+            self.disk.remove(path)
         path = self.folder / LEDGER
         reading = read_ledger(path)
-        if path.is_file() and path.stat().st_size > reading.whole:
-            self.disk.cut(path, reading.whole)
-        entries, damage = dict(reading.entries), []
         if reading.damaged:
-            damage.append(f"{reading.damaged} lines of {LEDGER}")
-        for shard in sorted({entry.shard for entry in entries.values()}):
-            whole = self._whole(shard)
-            lost = [i for i, entry in entries.items() if entry.shard == shard and entry.digest != whole]
-            if lost:
-                damage.append(f"{self.shard_path(shard).relative_to(self.folder).as_posix()} ({len(lost)} samples)")
-            for i in lost:
-                del entries[i]
-        return Recovered(entries, tuple(damage))
+            self.disk.write(path, lines(reading.entries.values()))
+        elif reading.torn:
+            self.disk.cut(path, reading.whole)
+        for entry in found.spoiled:
+            images = to_bytes(_restored(self._held(entry.shard)["images"]))
+            self.write_image(self.image_path(entry.id, entry.sample), images[entry.offset])
+        return Recovered({**found.entries, **{entry.sample: entry for entry in found.spoiled}}, found.damage)
 
-    def seal(self, shard: int, result: Result, p: P | None, entries: Sequence[Entry]) -> list[Entry]:
-        """Write a finished shard: its tensors first, then its lines of the ledger; then the state is let go."""
+    def seal(self, shard: int, run: str, result: Result, p: P | None, entries: Sequence[Entry]) -> list[Entry]:
+        """Write a finished shard: its tensors first, then its lines of the ledger; then the state is let go.
+
+        The images must have been written before.
+
+        Args:
+            shard: Its number.
+            run: The `experiment` that it belongs to.
+            result: What was found.
+            p: The parameters, where they are not the images.
+            entries: One a sample, without the digests of shard and image.
+        """
         paths = [dict(vars(t)) for t in result.trajectories]
         tensors, plain = pack({"images": _exact(result.images), "p": p, "trajectories": paths})
-        digest = write_tensors(self.shard_path(shard), tensors, {"shard": shard, "held": plain}, self.disk)
-        sealed = [Entry(**{**vars(entry), "digest": digest}) for entry in entries]
+        data, name = encode_tensors(tensors, {"run": run, "shard": shard, "held": plain})
+        self.disk.write(self.shard_path(shard), data)
+        sealed = [replace(e, digest=name, image=_name_of(self.image_path(e.id, e.sample))) for e in entries]
         self.disk.append(self.folder / LEDGER, lines(sealed))
         self.drop_state(shard)
         return sealed
@@ -121,11 +180,13 @@ class Store:
             entries: Their entries, in order.
             probe: The probe, in words that construct it.
         """
-        tensors, about = read_tensors(self.shard_path(shard))
-        held = unpack(tensors, about["held"])
-        images = _restored(held["images"])
+        held = self._held(shard)
+        rows = [entry.offset for entry in entries]
+        images = _restored(held["images"])[rows]
+        paths = tuple(Trajectory(**held["trajectories"][row]) for row in rows if held["trajectories"])
         p = images if held["p"] is None else held["p"]
-        paths = tuple(Trajectory(**path) for path in held["trajectories"])
+        if held["p"] is not None:
+            p = p[rows] if isinstance(p, Tensor) else [p[row] for row in rows]
         outcomes = tuple(entry.outcome for entry in entries)
         return Result(task, images, p, outcomes, paths, probe, sum(entry.seconds for entry in entries))
 
@@ -133,18 +194,19 @@ class Store:
         """Write one image, uint8 [C, H, W], as a PNG."""
         self.disk.write(path, encode_png(image))
 
-    def keep_state(self, shard: int, state: Any, run: str) -> None:
-        """Save the state of the shard at work, for the run of these fingerprints."""
+    def keep_state(self, shard: int, run: str, state: Any) -> None:
+        """Save the state of the shard at work, for the `experiment` it belongs to."""
         tensors, plain = pack(state)
-        write_tensors(self.state_path(shard), tensors, {"run": run, "state": plain}, self.disk)
+        data, _ = encode_tensors(tensors, {**_mark(shard, run), "state": plain})
+        self.disk.write(self.state_path(shard), data)
 
     def state(self, shard: int, run: str) -> Any | None:
         """The state of a shard at work; None where there is none, or none that can be believed."""
-        try:
-            tensors, about = read_tensors(self.state_path(shard))
-        except CheckpointError:
+        path = self.state_path(shard)
+        if not self._usable(path, run):
             return None
-        return unpack(tensors, about["state"]) if about.get("run") == run else None
+        tensors, about = read_tensors(path)
+        return unpack(tensors, about["state"])
 
     def drop_state(self, shard: int) -> None:
         """Remove the state of a shard."""
@@ -162,12 +224,57 @@ class Store:
         """Where the PNG of a sample lies: named by digest and position, for names of files are hostile text."""
         return self.folder / "images" / id[:2] / f"{id[:16]}-{sample}.png"
 
-    def _whole(self, shard: int) -> str:
-        """The digest of a shard's contents; empty where they are damaged or gone."""
+    def _whole(self, shard: int, run: str) -> str:
+        """The digest of a shard's contents; empty where they are damaged, gone, or another run's."""
+        path = self.shard_path(shard)
         try:
-            return contents_digest(self.shard_path(shard))
+            return contents_digest(path) if read_about(path).get("run") == run else ""
         except CheckpointError:
             return ""
+
+    def _spoiled(self, shard: int, entries: Sequence[Entry]) -> list[Entry]:
+        """Whose image does not lie in its file any more; a file that was merely packed otherwise holds it still."""
+        odd = [e for e in entries if _name_of(self.image_path(e.id, e.sample)) != e.image]
+        images = to_bytes(_restored(self._held(shard)["images"])) if odd else torch.empty(0)
+        return [e for e in odd if not _shows(self.image_path(e.id, e.sample), images[e.offset])]
+
+    def _usable(self, path: Path, run: str) -> bool:
+        """Whether a state is whole, and that of this shard, run and version."""
+        try:
+            about = read_tensors(path)[1]
+        except CheckpointError:
+            return False
+        shard = path.name.partition(".")[0]
+        return "state" in about and {**about, **_mark(int(shard) if shard.isdecimal() else -1, run)} == about
+
+    def _held(self, shard: int) -> Any:
+        """What a shard holds."""
+        tensors, about = read_tensors(self.shard_path(shard))
+        return unpack(tensors, about["held"])
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+def _mark(shard: int, run: str) -> dict[str, Any]:
+    """What a state belongs to: states of another version may hold other things."""
+    return {"run": run, "shard": shard, "amiss": __version__}
+
+
+def _name_of(path: Path) -> str:
+    """The digest of a file; empty where there is none."""
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return ""
+
+
+def _shows(path: Path, image: Tensor) -> bool:
+    """Whether a file holds this image, uint8 [C, H, W]."""
+    try:
+        return torch.equal(read_image(path), image)
+    except DataError:
+        return False
 
 
 def _exact(images: Tensor) -> dict[str, Any]:

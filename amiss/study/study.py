@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amiss.classifier import Classifier
 from amiss.data import to_bytes
@@ -19,10 +20,10 @@ from amiss.reading import Pace
 from amiss.repro import digest
 from amiss.result import Outcome, Recorder, Result
 from amiss.study.hold import held
-from amiss.study.identity import likeness
+from amiss.study.identity import experiment, likeness, wording
 from amiss.study.inputs import Inputs
 from amiss.study.ledger import Entry
-from amiss.study.store import Store
+from amiss.study.store import CONFIG, Store
 from amiss.study.tables import write_inputs, write_results
 from amiss.task import State
 from amiss.trust import verify
@@ -71,6 +72,7 @@ class Study:
         votes: How often a success is judged: 1, or 4 and more for a classifier that answers at random.
         saving: How often the state of the shard at work is saved.
         about: What `run.json` shall say beside fingerprints and versions: recipe, command, names. Plain values.
+        settings: The text of `config.toml`, where a command made the run.
         disk: What writes.
     """
 
@@ -82,6 +84,7 @@ class Study:
     votes: int = 1
     saving: Saving = field(default_factory=Saving)
     about: Mapping[str, Any] = field(default_factory=dict)
+    settings: str = ""
     disk: Disk = field(default_factory=Disk)
 
     @cached_property
@@ -89,11 +92,16 @@ class Study:
         """The files."""
         return Store(Path(self.folder), self.disk)
 
-    @cached_property
+    @property
     def fingerprints(self) -> dict[str, str]:
-        """What makes two runs the same, by name."""
-        model = self.classifier.fingerprint if isinstance(self.classifier, Classifier) else likeness(self.classifier)
-        settings = f"{self.probe!r}, frames={self.frames}, votes={self.votes}"
+        """What makes two runs the same, by name: taken anew each time, for networks and decoders can be changed."""
+        asked = self.classifier
+        if isinstance(asked, Classifier):
+            network = wording(asked.network) if isinstance(asked.network, nn.Module) else ""
+            model = digest(asked.fingerprint, network, asked.gives)
+        else:
+            model = likeness(asked)
+        settings = f"{wording(self.probe)}, frames={self.frames}, votes={self.votes}"
         return {"model": model, "data": self.inputs.fingerprint, "probe": settings, "parts": likeness(self.probe)}
 
     def run(
@@ -118,28 +126,37 @@ class Study:
         """
         about = {**self.about, "n": len(self.inputs)}
         device = getattr(self.classifier, "device", "cpu")
-        with held(self.store, self.fingerprints, about, device) as found:
+        fingerprints, n = self.fingerprints, len(self.inputs)
+        run = experiment(fingerprints)
+        with held(self.store, fingerprints, about, device) as found:
+            if self.settings:
+                self.store.write_once(CONFIG, self.settings)
             write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
             entries, pace = found.entries, Pace(self.probe.batch)
-            for shard, rows in enumerate(self.probe.batches(len(self.inputs))):
+            met = sum(entry.outcome.met for entry in entries.values())
+            for shard, rows in enumerate(self.probe.batches(n)):
                 samples = rows.tolist()
                 if all(i in entries for i in samples):
+                    self.store.drop_state(shard)  # a crash may have come between the ledger's lines and this
                     continue
-
                 for i in samples:  # of a shard that was damaged some lines may have been believed
-                    entries.pop(i, None)
-                done, met = len(entries), sum(entry.outcome.met for entry in entries.values())
+                    if i in entries:
+                        met -= entries.pop(i).outcome.met
+                done, wide = len(entries), len(samples)
 
-                def told(share: float, done: float = done, wide: int = len(samples), met: int = met) -> None:
+                def told(share: float, done: float = done, wide: int = wide, met: int = met) -> None:
                     if progress is not None:
-                        progress(done + wide * share, len(self.inputs), met)
+                        progress(done + wide * share, n, met)
 
                 told(0.0)
-                sealed = self._shard(shard, rows, pace, stop, told)
+                sealed = self._shard(shard, rows, run, pace, stop, told)
+                if sealed is None:
+                    raise _interrupted(done, n)
                 entries |= {entry.sample: entry for entry in sealed}
-                told(1.0, met=met + sum(entry.outcome.met for entry in sealed))
+                met += sum(entry.outcome.met for entry in sealed)
+                told(1.0, met=met)
             write_results(self.store, self.inputs, entries)
-        return counts(entries.values(), len(self.inputs), len(self.inputs.unreadable))
+        return counts(entries.values(), n, len(self.inputs.unreadable))
 
     def read(self, samples: Iterable[int] | None = None) -> Held:
         """What the finished samples came to, read from the shards.
@@ -150,7 +167,9 @@ class Study:
         Raises:
             DataError: They are not finished, or a shard was damaged; `run` does it again.
         """
-        entries = self.store.recover().entries
+        if not len(self.inputs):
+            return Held(self.probe.run(self.classifier, self.inputs.rows([])), (), ())
+        entries = self.store.recover(experiment(self.fingerprints)).entries
         wanted = sorted(entries) if samples is None else list(samples)
         if not wanted or any(i not in entries for i in wanted):
             raise DataError(
@@ -160,14 +179,12 @@ class Study:
                 needed="a run that got so far",
                 hint="Go on with it first: study.run(), or the command that began it.",
             )
-        parts = []
-        for shard in sorted({entries[i].shard for i in wanted}):
-            own = [entries[i] for i in wanted if entries[i].shard == shard]
-            whole = sorted((e for e in entries.values() if e.shard == shard), key=lambda e: e.offset)
-            task = self.inputs.rows([entry.sample for entry in whole])
-            part = self.store.result(shard, task, whole, repr(self.probe))
-            parts.append(part if own == whole else part.pick([entry.offset for entry in own]))
         found = tuple(entries[i] for i in wanted)
+        parts = []
+        for shard, group in groupby(found, key=lambda entry: entry.shard):
+            own = list(group)
+            task = self.inputs.rows([entry.sample for entry in own])
+            parts.append(self.store.result(shard, task, own, repr(self.probe)))
         return Held(Result.join(parts), found, tuple(self.store.image_path(e.id, e.sample) for e in found))
 
     def result(self) -> Result:
@@ -178,12 +195,14 @@ class Study:
         self,
         shard: int,
         rows: Tensor,
+        run: str,
         pace: Pace,
         stop: Callable[[], bool] | None,
         told: Callable[[float], None],
-    ) -> list[Entry]:
-        """Search for the samples of one shard, from the state that was saved where there is one, and seal it."""
-        began, run = time.monotonic(), digest(repr(sorted(self.fingerprints.items())))
+    ) -> list[Entry] | None:
+        """Search for the samples of one shard, from the state that was saved, and seal it; None where stopped."""
+        began = time.monotonic()
+        pace.starved = False  # the memory that an earlier shard lacked may be there again
         search = self.probe.search(self.classifier, self.inputs.read(rows), pace)
         recorder = Recorder(self.frames) if self.frames else None
         saved, spent = self.store.state(shard, run), 0.0
@@ -196,7 +215,7 @@ class Study:
         def keep() -> None:
             notes = vars(recorder) if recorder is not None else None
             seconds = spent + time.monotonic() - began
-            self.store.keep_state(shard, {"walk": state, "recorder": notes, "seconds": seconds}, run)
+            self.store.keep_state(shard, run, {"walk": state, "recorder": notes, "seconds": seconds})
 
         due = _due(self.saving)
         for step in search.walk(state, images=recorder is not None):
@@ -205,14 +224,14 @@ class Study:
                 search.record(recorder, step)
             if stop is not None and stop():
                 keep()
-                raise self._interrupted()
+                return None
             due(step.turn, keep)
             finished = float((~state["alive"]).double().mean())
             told(max(finished, min(1.0, (step.turn + 1) / (self.probe.budget.steps + 1))))
         result = search.conclude(state, recorder)
-        return self._sealed(shard, rows, result, spent + time.monotonic() - began)
+        return self._sealed(shard, rows, run, result, spent + time.monotonic() - began)
 
-    def _sealed(self, shard: int, rows: Tensor, result: Result, seconds: float) -> list[Entry]:
+    def _sealed(self, shard: int, rows: Tensor, run: str, result: Result, seconds: float) -> list[Entry]:
         """Write the files of a shard's images, believe what they hold, and seal the shard."""
         samples = rows.tolist()
         paths = [self.store.image_path(self.inputs.ids[i], i) for i in samples]
@@ -231,18 +250,9 @@ class Study:
             kept, votes = held.get(k, (False, 0))
             outcome = outcome if kept or k not in held else disowned(outcome)
             tally = (k in held, votes, judged.n_votes if k in held else 0)
-            entries.append(Entry(i, self.inputs.ids[i], outcome, *tally, l2[k], linf[k], share, shard, k, ""))
+            entries.append(Entry(i, self.inputs.ids[i], outcome, *tally, l2[k], linf[k], share, shard, k, "", ""))
         # Where images are the parameters, they are stored once.
-        return self.store.seal(shard, result, None if self.probe.space.images else result.p, entries)
-
-    def _interrupted(self) -> Interrupted:
-        done = len(self.store.recover().entries)
-        return Interrupted(
-            "Stopped, with all that was done in its place.",
-            slug="interrupted",
-            seen=f"{done} of {len(self.inputs)} samples finished, and the state of those at work",
-            hint="The same command goes on from here.",
-        )
+        return self.store.seal(shard, run, result, None if self.probe.space.images else result.p, entries)
 
 
 def counts(entries: Iterable[Entry], n: int, unreadable: int = 0) -> dict[str, int]:
@@ -260,6 +270,15 @@ def disowned(outcome: Outcome) -> Outcome:
     """A success that its file does not hold is none."""
     reason = "A success that did not survive: what its file holds, judged alone and in a batch, is none."
     return replace(outcome, status="exhausted", reason=reason)
+
+
+def _interrupted(done: int, n: int) -> Interrupted:
+    return Interrupted(
+        "Stopped, with all that was done in its place.",
+        slug="interrupted",
+        seen=f"{done} of {n} samples finished, and the state of those at work",
+        hint="The same command goes on from here.",
+    )
 
 
 def _due(saving: Saving) -> Callable[[int, Callable[[], None]], None]:

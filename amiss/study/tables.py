@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.data.cells import csv_text
+from amiss.reading import Pace
 from amiss.study.inputs import Inputs
 from amiss.study.ledger import Entry
 from amiss.study.store import Store
@@ -19,15 +21,14 @@ INPUTS, RESULTS = "inputs.csv", "results.csv"
 
 def write_inputs(store: Store, inputs: Inputs, classifier: Any, batch: int) -> None:
     """Write inputs.csv, once: id, name, what is known, and the classifier's answer with its margin in logits."""
-    path = store.folder / INPUTS
-    if path.is_file():
+    if (store.folder / INPUTS).is_file():
         return
     columns: dict[str, list[int] | list[float]] = dict(inputs.columns)
     columns |= _answers(inputs, classifier, batch)
     rows = [
         [i, inputs.ids[i], inputs.names[i], *(column[i] for column in columns.values())] for i in range(len(inputs))
     ]
-    store.disk.write(path, csv_text(["sample", "id", "name", *columns], rows).encode())
+    store.write_once(INPUTS, csv_text(["sample", "id", "name", *columns], rows))
 
 
 def write_results(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> Path:
@@ -55,13 +56,21 @@ def _answers(inputs: Inputs, classifier: Any, batch: int) -> dict[str, list[int]
     """Prediction and margin of every sample that is an image and whose answer is logits."""
     if not isinstance(classifier, Classifier):
         return {}
-    predicted, margins = [], []
-    for rows in torch.arange(len(inputs)).split(batch):
-        task = inputs.read(rows)
-        if task.image is None:
-            return {}
+    if not len(inputs) or inputs.rows([0]).image is None:
+        return {}
+
+    def look(rows: Tensor) -> tuple[list[int], list[float]]:
+        image = inputs.read(rows).image
+        assert image is not None  # noqa: S101 - the first has one
         with torch.no_grad():
-            top = classifier.outputs(task.image.to(classifier.device))["answer"].topk(2)
-        predicted += top.indices[:, 0].tolist()
-        margins += (top.values[:, 0] - top.values[:, 1]).tolist()
-    return {"prediction": predicted, "margin": margins}
+            top = classifier.outputs(image.to(classifier.device))["answer"].topk(2)
+        return top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
+
+    try:
+        seen = list(Pace(batch).over(torch.arange(len(inputs)), look))
+    except torch.OutOfMemoryError:  # not even one image fits: the search will say so of each
+        return {}
+    return {
+        "prediction": [i for predicted, _ in seen for i in predicted],
+        "margin": [gap for _, margins in seen for gap in margins],
+    }
