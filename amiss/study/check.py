@@ -1,8 +1,9 @@
 """Every success of a run judged once more, from the files as they lie there now."""
 
 from collections.abc import Callable
+from itertools import groupby
 
-from amiss.errors import AmissError
+from amiss.study.identity import experiment
 from amiss.study.study import Study
 from amiss.trust import verify
 
@@ -19,27 +20,24 @@ def failing(study: Study, progress: Callable[[int, int], None] | None = None) ->
     Returns:
         (position of the sample, why) of each; empty where every success is one.
     """
-    entries = [entry for _, entry in sorted(study.store.recover().entries.items()) if entry.outcome.met]
-    lost: list[tuple[int, str]] = []
+    store = study.store
+    found = store.recover(experiment(study.fingerprints))
+    lost = [(e.sample, "its file is gone, or shows another image") for e in found.spoiled if e.outcome.met]
+    entries = [entry for _, entry in sorted(found.entries.items()) if entry.outcome.met]
     done = 0
-    for shard in sorted({entry.shard for entry in entries}):
-        samples = [entry.sample for entry in entries if entry.shard == shard]
-        held = study.read(samples)
-        result, paths = held.result, held.paths
-        readable = [k for k, path in enumerate(paths) if path.is_file()]
-        lost += [(samples[k], "its file is gone") for k in range(len(samples)) if k not in readable]
-        part = result.pick(readable)
-        files = [paths[k] for k in readable]
-        try:
-            judged = verify(
-                study.probe, study.classifier, part.task, part.images, files, part.p, study.votes, lambda *_: None
-            )
-            held_now = judged.held.tolist()
-        except AmissError as error:  # a file that is no image any more, or of another size
-            held_now = []
-            lost += [(samples[k], error.what) for k in readable]
-        lost += [(samples[k], "its file does not hold it") for k, ok in zip(readable, held_now, strict=False) if not ok]
-        done += len(samples)
+    for shard, group in groupby(entries, key=lambda entry: entry.shard):
+        own = list(group)
+        result = store.result(shard, study.inputs.rows([entry.sample for entry in own]), own)
+        paths = [store.image_path(entry.id, entry.sample) for entry in own]
+        judged = verify(
+            study.probe, study.classifier, result.task, result.images, paths, result.p, study.votes, lambda *_: None
+        )
+        lost += [
+            (entry.sample, "its file does not hold it")
+            for entry, held in zip(own, judged.held.tolist(), strict=True)
+            if not held
+        ]
+        done += len(own)
         if progress is not None:
             progress(done, len(entries))
-    return lost
+    return sorted(lost)
