@@ -113,7 +113,8 @@ def open_archive(path: Path) -> Iterator[Archive]:
         bad: list[tuple[str, str]] = []
         for entry in archive.infolist():
             name, reason = entry.filename, _reason(entry)
-            if any(map(hidden, re.split(r"[/\\]", name.removesuffix("/")))) and ".." not in name:
+            parts = re.split(r"[/\\]", name.removesuffix("/"))
+            if any(hidden(part) for part in parts if part.strip(".")):
                 continue
             if entry.is_dir():
                 folders += [] if reason else [name.removesuffix("/")]

@@ -95,7 +95,7 @@ def _rows(lines: Iterator[str], name: str) -> Table:
         if len(cells) != len(head):
             bad.append((f"{name}, line {reader.line_num}", f"{len(cells)} cells, where the head has {len(head)}"))
             continue
-        if len(kept) * len(head) > _CELLS:
+        if (len(kept) + 1) * len(head) > _CELLS:
             raise ValueError(f"more than {_CELLS:,} cells")
         kept.append(reader.line_num)
         for column, cell in zip(columns, cells, strict=True):

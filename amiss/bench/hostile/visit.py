@@ -1,6 +1,5 @@
 """A process of its own: `python -m amiss.bench.hostile.visit CASES` opens each source and tells what happened."""
 
-import importlib.util
 import json
 import os
 import resource
@@ -14,6 +13,7 @@ import torch
 from amiss.bench.hostile.case import GOOD, OUTSIDE, SECRET, SIDE, Case
 from amiss.data import Images, open_data
 from amiss.errors import AmissError
+from amiss.loading import load_weights
 
 __all__ = ["visit"]
 
@@ -43,7 +43,7 @@ def visit(case: Case, watch: _Watch) -> list[str]:
     wrong: list[str] = []
     try:
         if case.weights:
-            _weights(case.source)
+            load_weights(case.source)
             wrong.append("a pickle was accepted as weights")
         else:
             images = open_data(case.source, size=SIDE, label=case.label)
@@ -56,13 +56,6 @@ def visit(case: Case, watch: _Watch) -> list[str]:
     except BaseException as error:  # whatever else comes out is the failure that is looked for
         wrong.append(f"{type(error).__name__}: {error}"[:300])
     return wrong + [f"it reached for what it must not: {event}" for event in watch.seen]
-
-
-def _weights(path: str) -> None:
-    """Load weights as the room for other people's models does."""
-    from amiss.loading import load_weights
-
-    load_weights(path)
 
 
 def _judge(case: Case, images: Images) -> list[str]:
@@ -90,9 +83,6 @@ def _main(path: Path) -> None:
     lone = threading.active_count()
     print(json.dumps([[], _memory()]), flush=True)
     for case in cases:
-        if case.weights and importlib.util.find_spec("amiss.loading") is None:
-            print(json.dumps([[], _memory()]), flush=True)
-            continue
         wrong = visit(case, watch)
         if threading.active_count() > lone:
             wrong.append("a thread was left behind")
