@@ -217,8 +217,9 @@ _AFTER = (
         "after",
         0.05,
         "more than {limit:.0%}, and at least 2, of the images left standing fall to the Square attack",
-        "The gradient hides the way: the accuracy under attack is too high.",
-        "Report the worst of both attacks, and look for what bends the gradient.",
+        "There are ways that the gradient attack does not find: the accuracy under attack is too high.",
+        "Report the worse of both for each image, give the gradient attack restarts, and look for what bends the "
+        "gradient.",
         f"{_ATHALYE}, section 3.1; {_CROCE}; Andriushchenko et al. (2020), square attack",
     ),
     Kind(
