@@ -63,6 +63,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while at < len(data):
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
+        if number == 0 or key >= 1 << 32:  # other readers drop the bits above, and would see another field
+            raise ValueError("a field without a number")
         if kind == 0:
             value, at = _varint(data, at)
             yield number, value
@@ -73,7 +75,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             length = 8 if kind == 1 else 4
         else:
             raise ValueError(f"a field of kind {kind}")
-        if number == 0 or at + length > len(data):
+        if at + length > len(data):
             raise ValueError("a field that ends beyond its message")
         yield number, data[at : at + length]
         at += length
