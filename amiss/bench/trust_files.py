@@ -63,7 +63,8 @@ def watched(cases: Sequence[Case], place: Path, seconds: float = _SECONDS, memor
     failures, rest = [], list(cases)
     while rest:
         with _child(rest, place) as lines:
-            base = peak = json.loads(lines.get(timeout=120) or "[[], 0]")[1]
+            if lines.get(timeout=120) is None:
+                raise RuntimeError("the process that opens the sources does not start")
             while rest:
                 case = rest.pop(0)
                 try:
@@ -74,11 +75,9 @@ def watched(cases: Sequence[Case], place: Path, seconds: float = _SECONDS, memor
                 if line is None:
                     failures.append(f"{case.name}: the process died")
                     break
-                wrong, most = json.loads(line)
+                wrong, grown = json.loads(line)
                 failures += [f"{case.name}: {text}" for text in wrong]
-                if most > peak and most - base > memory:
-                    failures.append(f"{case.name}: {(most - base) / 2**30:.1f} GB")
-                peak = max(peak, most)
+                failures += [f"{case.name}: {grown / 2**30:.2f} GB"] if grown > memory else []
     return failures
 
 

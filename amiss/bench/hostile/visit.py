@@ -15,12 +15,12 @@ from amiss.data import Images, open_data
 from amiss.errors import AmissError
 from amiss.loading import load_weights
 
-__all__ = ["visit"]
+__all__ = ["Watch", "visit"]
 
 _FORBIDDEN = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
 
 
-class _Watch:
+class Watch:
     """What Python is asked to do while a source is open, as far as no image has any business with it."""
 
     def __init__(self, outside: str) -> None:
@@ -37,7 +37,7 @@ class _Watch:
                 self.seen.append(f"opened {Path(path).name}")
 
 
-def visit(case: Case, watch: _Watch) -> list[str]:
+def visit(case: Case, watch: Watch) -> list[str]:
     """Open a source; what went wrong, in words."""
     watch.seen.clear()
     wrong: list[str] = []
@@ -76,21 +76,29 @@ def _judge(case: Case, images: Images) -> list[str]:
 
 
 def _main(path: Path) -> None:
-    """Tell one line for each case: [wrong, ...] and the largest memory so far, in bytes."""
+    """Tell one line at the beginning, and one for each case: [wrong, ...] and the bytes that it took at most."""
     torch.set_num_threads(1)
     cases = [Case(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    watch = _Watch(str((path.parent / OUTSIDE).resolve()))
+    watch = Watch(str((path.parent / OUTSIDE).resolve()))
     lone = threading.active_count()
-    print(json.dumps([[], _memory()]), flush=True)
+    print(json.dumps([[], 0]), flush=True)
     for case in cases:
+        before = _peak(again=True)
         wrong = visit(case, watch)
         if threading.active_count() > lone:
             wrong.append("a thread was left behind")
-        print(json.dumps([wrong, _memory()]), flush=True)
+        print(json.dumps([wrong, _peak() - before]), flush=True)
 
 
-def _memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _peak(again: bool = False) -> int:
+    """The most memory that this process had, in bytes: since it was last asked with `again`, where the system can."""
+    try:
+        if again:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":
