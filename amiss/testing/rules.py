@@ -30,7 +30,7 @@ _SLOPE = 3.6  # spread of a logit's slope, times the root of the pixels
 _LEVELS = 4  # of the staircase
 _RIPPLE, _WAVES = 1e-5, 1e6  # height of the ripples on shattered logits, and how fast they turn
 _NOISE = 0.3  # spread of the dice, in logits
-_LEAN = 0.02  # share of the batch's mean feature that its rows lose
+_LEAN = 0.002  # share of the mean feature of its batch that a row loses: less than any margin, more than rounding
 
 
 class Rule(nn.Module):
