@@ -1,0 +1,69 @@
+"""Every recipe, each of its nouns, and a third party's probe against the public batteries."""
+
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amiss import recipes
+from amiss.bench.bench import Run, Skip
+from amiss.probe import Probe
+from amiss.task import Task
+from amiss.testing import (
+    BatteryError,
+    Verdict,
+    check_constraint,
+    check_objective,
+    check_optimizer,
+    check_probe,
+    check_space,
+)
+from amiss.testing.batteries import defaults
+
+__all__ = ["batteries"]
+
+_EXAMPLE = Path("examples/third_party_probe.py")
+
+
+def batteries(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """Count the laws that break; a recipe without a case here counts as one."""
+    torch.set_num_threads(1)
+    broken: dict[str, list[str]] = {}
+    held = 0
+    for name, check in _checks(run.seed):
+        try:
+            held += sum(verdict.passed is True for verdict in check())
+        except BatteryError as error:
+            broken[name] = list(error.failed)
+    missing = sorted(set(recipes.RECIPES) - set(_probes()))
+    failures = sum(map(len, broken.values())) + len(missing)
+    return {"battery_failures": float(failures)}, {"held": held, "broken": broken, "missing": missing}
+
+
+def _probes() -> dict[str, tuple[Probe, Task | None]]:
+    """Each recipe in the linear world, with the samples that it needs where images are not what it starts from."""
+    classes = Task(torch.arange(3), target=torch.tensor([0, 1, 0]))
+    return {
+        "fgsm": (recipes.fgsm(0.05), None),
+        "pgd": (recipes.pgd(0.05, 10), None),
+        "lse": (recipes.lse(defaults.WORLD.codec), None),
+        "square": (recipes.square(0.05), None),
+        "fool_gradient": (recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), classes),
+    }
+
+
+def _checks(seed: int) -> Iterator[tuple[str, Callable[[], tuple[Verdict, ...]]]]:
+    for name, (made, task) in _probes().items():
+        probe = replace(made, seed=seed)
+        yield name, partial(check_probe, probe, None, task)
+        yield f"{name}: space", partial(check_space, probe.space, task)
+        yield f"{name}: objective", partial(check_objective, probe.objective)
+        yield f"{name}: optimizer", partial(check_optimizer, probe.optimizer)
+        yield f"{name}: constraint", partial(check_constraint, probe.constraint)
+    if not _EXAMPLE.is_file():
+        raise Skip("the example of a third party's probe lies beside the package, in a checkout")
+    yield "third party", partial(check_probe, replace(runpy.run_path(str(_EXAMPLE))["PROBE"], seed=seed))
