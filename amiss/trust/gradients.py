@@ -34,12 +34,14 @@ class _Slopes:
         pair: The two classes [n, 2].
         margin: The difference of their logits [n].
         spread: Highest less lowest logit [n].
+        size: Largest absolute logit [n].
         slope: The margin's gradient [n, C, H, W].
     """
 
     pair: Tensor
     margin: Tensor
     spread: Tensor
+    size: Tensor
     slope: Tensor
 
 
@@ -85,8 +87,8 @@ def _read(classifier: Classifier, x: Tensor, pace: Pace) -> _Slopes:
             pair = logits.topk(2).indices
             margin = _margin(logits, pair)
             slope = gradient(margin, part)
-        spread = logits.amax(1) - logits.amin(1)
-        return tuple(value.detach().cpu() for value in (pair, margin, spread, slope))
+        spread, size = logits.amax(1) - logits.amin(1), logits.abs().amax(1)
+        return tuple(value.detach().cpu() for value in (pair, margin, spread, size, slope))
 
     parts = pace.over(torch.arange(len(x)), look)
     return _Slopes(*(torch.cat(values) for values in zip(*parts, strict=True)))
@@ -126,7 +128,7 @@ def _masked(
     x, pair, slope = x[rows], read.pair[rows], read.slope[rows].double()
     way = slope / slope.flatten(1).abs().amax(1)[:, None, None, None]
     fine = grain(classifier, x)
-    rounding = _LOUD * fine * read.margin[rows].abs().maximum(read.spread[rows]).double()
+    rounding = _LOUD * fine * read.size[rows].double()
     agreeing, telling = (torch.zeros(len(x), dtype=torch.bool) for _ in range(2))
     for length in _LENGTHS:
         reach = length * max(_LEVEL, _COARSE * fine) * way

@@ -81,7 +81,7 @@ _BEFORE = (
         "before",
         0,
         "more than {limit} dropout or batch norm modules in training mode",
-        "amiss evaluates it in evaluation mode: figures that you got in training mode will not agree.",
+        "It is asked in evaluation mode here: figures that were measured in training mode will not agree.",
         "Call `net.eval()` where the model is made.",
         f"{_CARLINI}: attack the model as it is deployed",
     ),
