@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amiss.classifier import Classifier
 from amiss.errors import ContractError
 from amiss.objectives.objective import Objective, View, leaves
 from amiss.task import Task, reaches
@@ -94,7 +95,10 @@ def check_objective(
         BatteryError: A law breaks, or holds though it was expected to break.
     """
     asked = defaults.classifier() if classifier is None else classifier
-    return judged(objective, LAWS, _Case(objective, asked, task or defaults.task()), expected_failures)
+    samples = defaults.task() if task is None else task
+    if isinstance(asked, Classifier):
+        samples = samples.to(asked.device)
+    return judged(objective, LAWS, _Case(objective, asked, samples), expected_failures)
 
 
 def rows_are_scored(case: _Case) -> None:

@@ -78,7 +78,9 @@ def check_optimizer(
     frame = probe or Probe(Pixels(), Become(margin=0.5), Linf(0.05), optimizer, "budget")
     budget = replace(frame.budget, steps=min(frame.budget.steps, _STEPS))
     moved = replace(frame, optimizer=optimizer, budget=budget)
-    case = _Case(moved, classifier or defaults.classifier(), task or defaults.task())
+    case = _Case(
+        moved, defaults.classifier() if classifier is None else classifier, defaults.task() if task is None else task
+    )
     return judged(optimizer, LAWS, case, expected_failures)
 
 

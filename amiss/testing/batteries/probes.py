@@ -134,14 +134,14 @@ def model_is_left_alone(case: _Case) -> None:
 
 
 def model_is_left_alone_after_an_error(case: _Case) -> None:
-    """So they are when the network raises in the middle."""
+    """The model is left alone just so when the network raises in the middle of a run."""
     error = RuntimeError("the battery trips the network")
     with _untraced(case), _tripping(case, error) as classifier, suppress(Exception):
         case.probe.run(classifier, case.task)
 
 
 def model_is_left_alone_after_an_interrupt(case: _Case) -> None:
-    """So they are when Ctrl-C falls into a pass."""
+    """The model is left alone just so when Ctrl-C falls into a pass."""
     with _untraced(case), _tripping(case, KeyboardInterrupt()) as classifier, suppress(KeyboardInterrupt):
         case.probe.run(classifier, case.task)
 
@@ -288,9 +288,10 @@ def memory_stays_flat(case: _Case) -> None:
     """The tensors that are alive do not grow from turn to turn."""
     every = max(1, len(case.steps) // 6)
     held: list[int] = []
-    for step in islice(replace(case.probe, until="budget").walk(case.classifier, case.task), _TURNS):
-        if step.turn >= 2 and step.turn % every == 0:  # the first turns set up what later ones use again
-            held.append(_living())
+    with _newcomers():
+        for step in islice(replace(case.probe, until="budget").walk(case.classifier, case.task), _TURNS):
+            if step.turn >= 2 and step.turn % every == 0:  # the first turns set up what later ones use again
+                held.append(_living())
     if len(held) < 4:
         raise Skipped(f"too few turns to see a trend: {len(case.steps)}")
     grown = sum(later > earlier for earlier, later in pairwise(held))
@@ -317,8 +318,20 @@ def _agree(found: Result, whole: Result, near: float, name: str, rows: list[int]
     need(gap <= near, f"images {gap:.3g} off in {name}", f"at most {near:.3g}")
 
 
+@contextmanager
+def _newcomers() -> Iterator[None]:
+    """Within the block the collector looks at what is made there, which is quick, and leaves the rest alone."""
+    frozen = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()
+
+
 def _living() -> int:
-    """Bytes of all tensors that are alive, each storage once."""
+    """Bytes of the tensors that are alive and known to the collector, each storage once."""
     gc.collect()
     found = {}
     for thing in gc.get_objects():
