@@ -9,9 +9,9 @@ from torch import Tensor
 from amiss.classifier import Classifier
 from amiss.probe import Probe
 from amiss.reading import Pace
-from amiss.repro import fold, uniform
+from amiss.repro import fold
 from amiss.result import Result, Status
-from amiss.trust.controls import Unfit, doubled, huge, rival
+from amiss.trust.controls import Unfit, doubled, huge, rival, shuffled
 from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.kinds import KINDS
 from amiss.trust.measuring import Progress, attempt, sample, seeded
@@ -118,7 +118,7 @@ def _not_finite(result: Result) -> Flag:
 
 
 def _random(study: _Study) -> Flag:
-    """Move as many parameters by the same amounts, each amount to another place and with a sign of its own."""
+    """Ask how often a random change, as large as the one that was found, would have done."""
     slug, p = "random-direction", study.result.p
     if not isinstance(p, Tensor) or study.result.task.image is None:
         return unmeasured(slug, "There is no image that was changed, or no tensor that changes it.")
@@ -129,14 +129,12 @@ def _random(study: _Study) -> Flag:
     domain = study.probe.search(study.classifier, task).domain
     start = domain.start()
     assert isinstance(start, Tensor)  # noqa: S101 - as the result's own
-    change = (p[rows.to(p.device)].to(start.device) - start).flatten(1)
+    change = p[rows.to(p.device)].to(start.device) - start
     met = 0
     for draw in range(_DRAWS):
-        key = fold(fold(domain.task.key, study.seed), draw)
-        place, sign = uniform(key, (2, change.shape[1])).unbind(1)
-        moved = change.gather(1, place.argsort(1)) * torch.where(sign < 0.5, -1, 1)
+        moved = shuffled(change, domain.bounds(domain.everyone), fold(fold(domain.task.key, study.seed), draw))
         with torch.no_grad():
-            images = domain.decode(domain.project(start + moved.view_as(start), domain.everyone), domain.everyone)
+            images = domain.decode(domain.project(start + moved, domain.everyone), domain.everyone)
         met += int(study.probe.judge(study.classifier, task, images)[1].sum())
     n = _DRAWS * len(rows)
     words = f"{met} of {n} random changes, {_DRAWS} for each of {len(rows)} successes"

@@ -1,15 +1,19 @@
-"""The searches that a study's own is held against: one without gradients, one twice as long, one without bounds."""
+"""What a study's search is held against: one without gradients, one twice as long, one without bounds, and chance."""
 
 from copy import copy
 from dataclasses import replace
 
-from amiss.constraints import Both, Box, Constraint, Linf, Quantized
+import torch
+from torch import Tensor
+
+from amiss.constraints import Both, Bounds, Box, Constraint, Linf, Quantized
 from amiss.optimizers import Adam, Momentum, Optimizer
 from amiss.probe import Budget, Probe
 from amiss.recipes import square
+from amiss.repro import uniform
 from amiss.spaces import Pixels
 
-__all__ = ["Unfit", "doubled", "huge", "rival"]
+__all__ = ["Unfit", "doubled", "huge", "rival", "shuffled"]
 
 _QUERIES = 200  # of the Square attack, an image
 _STEPS = 10  # fewer need not get anywhere
@@ -67,6 +71,24 @@ def huge(probe: Probe) -> Probe:
         raise Unfit(f"An attack of fewer than {_STEPS} steps need not reach every image.")
     parts: list[Constraint] = [Linf(1.0) if isinstance(part, Linf) else part for part in probe.constraint.parts]
     return replace(probe, constraint=Both(*parts), optimizer=_wider(probe.optimizer, 1 / eps), until="met")
+
+
+def shuffled(change: Tensor, bounds: Bounds | None, key: Tensor) -> Tensor:
+    """The same amounts at other places, each with a sign of its own: a random change as large in every norm.
+
+    Args:
+        change: Changes of parameters [n, ...].
+        bounds: Lowest and highest parameters; where they meet, nothing may change, and nothing is put.
+        key: The rows' randomness [n], int64.
+    """
+    amounts = change.flatten(1)
+    fixed = torch.zeros_like(change, dtype=torch.bool) if bounds is None else bounds[0] >= bounds[1]
+    place, sign = uniform(key, (2, amounts.shape[1])).unbind(1)
+    # Both lists name the places that may change first, one in order and one by chance.
+    free = fixed.flatten(1).to(torch.uint8).argsort(dim=1, stable=True)
+    drawn = place.masked_fill(fixed.flatten(1), 2).argsort(dim=1)
+    moved = amounts.gather(1, drawn) * torch.where(sign < 0.5, -1, 1)
+    return torch.zeros_like(amounts).scatter(1, free, moved).view_as(change)
 
 
 def _radius(probe: Probe) -> float:
