@@ -17,6 +17,7 @@ from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
 from amiss.task import Task
 from amiss.testing import (
+    HOSTILE,
     LinearWorld,
     RingWorld,
     check_constraint,
@@ -97,11 +98,11 @@ RECIPES = {
     "square": [(recipes.square(0.05), ())],
     "fool_gradient": [(recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), (None, CLASSES))],
 }
-MANY = [  # of the field's methods, those that the recipes do not show: labels alone, views, rows that compete
-    catalog.hop_skip_jump,
-    catalog.eot,
-    catalog.map_elites,
-]
+MANY = {  # of the field's methods, those that the recipes do not show
+    "labels alone": catalog.hop_skip_jump,
+    "views": lambda: catalog.eot(n=3),
+    "rows that compete": catalog.map_elites,
+}
 
 
 def named(value):
@@ -158,9 +159,9 @@ def test_recipes(name):
         assert skipped <= {"memory-stays-flat", "what-is-met-already-stays"}
 
 
-@pytest.mark.parametrize("make", MANY, ids=[make.__name__ for make in MANY])
-def test_methods_of_other_kinds(make):
-    row = make()
+@pytest.mark.parametrize("kind", list(MANY))
+def test_methods_of_other_kinds(kind):
+    row = MANY[kind]()
     task = row.task if row.probe.optimizer.competes else row.task.rows(torch.arange(4))
     verdicts = check_probe(row.probe, row.asked, task)
     assert sum(v.passed is True for v in verdicts) >= 12
@@ -169,6 +170,13 @@ def test_methods_of_other_kinds(make):
 def test_a_classifier_of_ones_own():
     probe = Probe(Latent(RING.codec), Become(), LatentNorm(0.01), Adam(0.1), "budget", Budget(15))
     assert all(v.passed for v in check_probe(probe, RING.classifier(), RING.task))
+
+
+@pytest.mark.parametrize("name", ["in_place", "half", "channels_last", "one_logit", "train_mode"])
+def test_strange_networks_and_float32(name):
+    (world,) = [hostile.make(0) for hostile in HOSTILE if hostile.name == name]
+    verdicts = check_probe(recipes.pgd(8 / 255), world.classifier, world.images.task(slice(0, 6)))
+    assert all(v.passed for v in verdicts)
 
 
 def members(module, base):
