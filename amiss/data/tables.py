@@ -83,7 +83,7 @@ def _rows(lines: Iterator[str], name: str) -> Table:
     head = tuple(cell.strip() for cell in next(reader))
     if len(head) > _COLUMNS:
         raise ValueError(f"{len(head):,} columns, where {_COLUMNS:,} are the most")
-    columns: list[list[str]] = [[] for _ in head]
+    rows: list[list[str]] = []
     kept: list[int] = []
     bad: list[tuple[str, str]] = []
     same: dict[str, str] = {}  # equal cells are kept once
@@ -98,11 +98,11 @@ def _rows(lines: Iterator[str], name: str) -> Table:
         if (len(kept) + 1) * len(head) > _CELLS:
             raise ValueError(f"more than {_CELLS:,} cells")
         kept.append(reader.line_num)
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(same.setdefault(cell := cell.strip(), cell))
+        rows.append([same.setdefault(cell, cell) for cell in map(str.strip, cells)])
     if not kept and not bad:
         raise ValueError("a line of column names, and no row")
-    return Table(name, head, tuple(map(tuple, columns)), tuple(kept), tuple(bad))
+    columns = tuple(zip(*rows, strict=True)) or ((),) * len(head)
+    return Table(name, head, columns, tuple(kept), tuple(bad))
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
