@@ -13,9 +13,11 @@ from amiss.study.identity import experiment, refuse_other
 from amiss.study.lock import LOCK, OWNER, locked
 from amiss.study.store import RUN, Recovered, Store
 
-__all__ = ["held", "refuse_foreign"]
+__all__ = ["MODELS", "held", "refuse_foreign"]
 
 SCHEMA = 1
+MODELS = "run.models"
+"""Folder of what a command trained on the spot, before the run itself began."""
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def refuse_foreign(folder: Path) -> None:
             hint="Choose another: --out runs/new",
         )
     there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    strange = [name for name in there if name not in (LOCK, OWNER) and not name.endswith(PART)]
+    strange = [name for name in there if name not in (LOCK, OWNER, MODELS) and not name.endswith(PART)]
     if strange and RUN not in there:
         raise DataError(
             f"The folder {str(folder)!r} holds something else.",

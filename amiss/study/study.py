@@ -124,7 +124,8 @@ class Study:
                 refused.
             Interrupted: `stop` said so.
         """
-        about = {**self.about, "n": len(self.inputs)}
+        lost = [list(pair) for pair in self.inputs.unreadable]
+        about = {**self.about, "n": len(self.inputs), "unreadable": lost}
         device = getattr(self.classifier, "device", "cpu")
         fingerprints, n = self.fingerprints, len(self.inputs)
         run = experiment(fingerprints)

@@ -14,7 +14,7 @@ from amiss.study.inputs import Inputs
 from amiss.study.ledger import Entry
 from amiss.study.store import Store
 
-__all__ = ["INPUTS", "RESULTS", "write_inputs", "write_results"]
+__all__ = ["INPUTS", "RESULTS", "result_rows", "write_inputs", "write_results"]
 
 INPUTS, RESULTS = "inputs.csv", "results.csv"
 
@@ -31,8 +31,8 @@ def write_inputs(store: Store, inputs: Inputs, classifier: Any, batch: int) -> N
     store.write_once(INPUTS, csv_text(["sample", "id", "name", *columns], rows))
 
 
-def write_results(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> Path:
-    """Write results.csv: one row a sample, finished or not, and one for each file that could not be read."""
+def result_rows(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> tuple[list[str], list[list[object]]]:
+    """The head and the rows of results.csv: one a sample, finished or not, and one a file that could not be read."""
     head = ["sample", "id", "name", *inputs.columns, "status", "size", "l2", "linf", "loss", "first", "steps"]
     head += ["queries", "claimed", "votes", "asked", "image", "reason"]
     known = list(inputs.columns.values())
@@ -48,7 +48,13 @@ def write_results(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) ->
         rows.append([*said, o.status, *numbers, int(entry.claimed), entry.votes, entry.asked, image, o.reason])
     for name, reason in inputs.unreadable:
         rows.append(["", "", name, *[""] * len(known), "unreadable", *[""] * 11, reason])
-    store.disk.write(path := store.folder / RESULTS, csv_text(head, rows).encode())
+    return head, rows
+
+
+def write_results(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> Path:
+    """Write results.csv."""
+    text = csv_text(*result_rows(store, inputs, entries))
+    store.disk.write(path := store.folder / RESULTS, text.encode())
     return path
 
 
