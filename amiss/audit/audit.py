@@ -1,29 +1,30 @@
 """An audit: check, find the mistakes, repair them, break what is right, fool every class."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from amiss.audit.asking import Asked, as_found, ask, gate_of, some
 from amiss.audit.decoders import find_decoder
-from amiss.audit.desk import Desk
+from amiss.audit.desk import Carry, Desk
 from amiss.audit.fooling import Fooling, fool
 from amiss.audit.plan import Plan, Progress
 from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import ContractError, Interrupted, ModelError
-from amiss.repro import generator
+from amiss.data.cells import csv_text
+from amiss.errors import DataError, Interrupted
 from amiss.spaces.latent import Codec
-from amiss.study import CONFIG, Store, held
-from amiss.study.identity import likeness
-from amiss.trust import DecoderGate, Flag, after, before, combined, decoder_gate, refuse_other_order
+from amiss.study import CONFIG, Store, Study, held
+from amiss.study.tables import INPUTS
+from amiss.trust import DecoderGate, Flag, after, before, combined
 
-__all__ = ["Audit", "run_audit"]
+__all__ = ["Audit", "audit_studies", "read_audit", "run_audit"]
 
 _VOTES = 20  # for a classifier that answers at random
 
@@ -103,68 +104,149 @@ def run_audit(
     """
     plan, stop = plan or Plan(), stop or (lambda: False)
     tell = _interruptible(progress or (lambda *_: None), stop)
-    _refuse_gradientless(classifier)
-    labels = images.truth
-
-    def asking(done: int, n: int) -> None:
-        tell("Asking the classifier", done, n)
-
-    checked = classifier.check(images.pixels, labels, accuracy=accuracy, batch=plan.batch, progress=asking)
-    refuse_other_order(classifier, images)
-    if judge is not None:
-        _refuse_judge(judge, classifier, images)
-    same = {"model": classifier.fingerprint, "data": images.fingerprint, "plan": repr(plan)}
-    same["decoder"] = "trained here, or none" if decoder is None else likeness(decoder)
-    same["judge"] = "none" if judge is None else judge.fingerprint
+    asked = ask(classifier, images, out, decoder, judge, plan, accuracy, tell)
     said = {"kind": "audit", "seed": plan.seed, "n": len(images), **(about or {})}
-    with held(store := Store(out), same, said, classifier.device):
+    said["unreadable"] = [list(pair) for pair in images.unreadable]
+    with held(store := Store(out), asked.fingerprints, said, classifier.device):
         if settings:
             store.write_once(CONFIG, settings)
-        return _audited(classifier, images, out, decoder, judge, plan, accuracy, tell, stop, checked.predicted)
+        _write_inputs(store, asked)
+        return _audited(asked, lambda study, told: study.run(stop=stop, progress=told))
 
 
-def _audited(
+def read_audit(
     classifier: Classifier,
     images: Images,
     out: Path,
-    decoder: Codec | None,
-    judge: Classifier | None,
-    plan: Plan,
-    accuracy: float | None,
-    tell: Progress,
-    stop: Callable[[], bool],
-    predicted: Tensor,
+    *,
+    decoder: Codec | None = None,
+    judge: Classifier | None = None,
+    plan: Plan | None = None,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+    visit: Callable[[Study], object] = lambda _: None,
 ) -> Audit:
-    """The audit itself, once all that can be refused is refused and the folder is held."""
-    labels = images.truth
-    wrong = (predicted != labels).nonzero().flatten()
-    chosen = _some(wrong, plan.mistakes, plan.seed)
+    """What an audit came to, from the files of its studies; nothing is searched or trained.
+
+    Args:
+        classifier: As the audit was made with; so are images, decoder, judge, plan and accuracy.
+        images: Labeled images.
+        out: Run folder.
+        decoder: Encoder and decoder that were given; one that was trained on the spot is found in the folder.
+        judge: The independent classifier.
+        plan: How thorough.
+        accuracy: The accuracy that the classifier's owner knows.
+        progress: Told what is being done.
+        visit: Called with each study before it is read.
+
+    Raises:
+        DataError: The folder holds no audit, one of something else, or one that is not finished.
+    """
+    asked = ask(classifier, images, out, decoder, judge, plan or Plan(), accuracy, progress or (lambda *_: None))
+    return _audited(as_found(asked), lambda study, _: visit(study))
+
+
+def audit_studies(
+    classifier: Classifier,
+    images: Images,
+    out: Path,
+    *,
+    decoder: Codec | None = None,
+    plan: Plan | None = None,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+) -> tuple[tuple[Study, ...], bool]:
+    """The studies of an audit with their model and data, as `read_audit` finds them; a judge has no part in them.
+
+    Returns:
+        The studies in their order up to the first that is not finished, and whether that is all of them.
+
+    Raises:
+        DataError: The folder holds no audit, or one of something else.
+    """
+    tell = progress or (lambda *_: None)
+    asked = as_found(ask(classifier, images, out, decoder, None, plan or Plan(), accuracy, tell))
+    found: list[Study] = []
+    desk, _ = _desk(asked, lambda study, _: found.append(study))
+    try:
+        _searched(desk, asked, _codec(asked)[0])
+    except DataError as error:
+        if error.slug != "run-unfinished":
+            raise
+        return tuple(found), False
+    return tuple(found), True
+
+
+def _desk(asked: Asked, carry: Carry) -> tuple[Desk, tuple[Flag, ...]]:
+    """Where the searches are done, and what was measured of the classifier before."""
+    plan = asked.plan
+    asked.tell("Asking whether the classifier can be believed", 0, 1)
+    flags = before(
+        asked.classifier,
+        asked.images,
+        accuracy=asked.accuracy,
+        decoder=asked.gate,
+        batch=plan.batch,
+        seed=plan.seed,
+    )
+    random = any(flag.slug == "randomness" and flag.fired for flag in flags)
+    return Desk(asked.classifier, plan, asked.out, asked.tell, _VOTES if random else 1, carry), flags
+
+
+def _searched(desk: Desk, asked: Asked, codec: Codec | None) -> tuple[dict[str, Repairs], Robustness | None, Fooling]:
+    """The searches of an audit, in their order."""
+    images, plan = asked.images, asked.plan
+    repairs = repair(desk, images, asked.chosen, decoder=codec, judge=asked.judge)
+    kept = some(torch.arange(len(images)), plan.attacked, plan.seed)
+    right = bool((asked.predicted == images.truth)[kept].any())
+    curve = robustness(desk, images, kept) if right else None
+    return repairs, curve, fool(desk, tuple(images.pixels.shape[1:]))
+
+
+def _codec(asked: Asked) -> tuple[Codec | None, DecoderGate | None, str, str]:
+    """The decoder that may speak, what it keeps, where it comes from, and, without one, why there is none."""
+    codec, source, why = find_decoder(
+        asked.decoder,
+        asked.images,
+        asked.out,
+        asked.plan,
+        asked.tell,
+        device=asked.classifier.device,
+        needed=len(asked.chosen) > 0,
+        train=not asked.reading,
+    )
+    if codec is None:
+        return None, None, source, why
+    gate = asked.gate or gate_of(asked, codec)
+    if not gate.passed:
+        why = f"{source}: {gate}; at least {gate.threshold:.0%} is needed for both".capitalize()
+        return None, gate, source, why
+    return codec, gate, source, why
+
+
+def _audited(asked: Asked, carry: Carry) -> Audit:
+    """The audit itself; `carry` does each search, or finds it done."""
+    images, chosen, wrong = asked.images, asked.chosen, asked.wrong
     notices = [] if len(chosen) == len(wrong) else [_sampled(len(wrong), len(chosen))]
     notices += _left_out(images)
-    codec, source, why = find_decoder(
-        decoder, images, out, plan, tell, device=classifier.device, needed=len(chosen) > 0
-    )
-    gate = None
-    if codec is not None:
-        tell("Asking what the decoder keeps", 0, 1)
-        some = _some(torch.arange(len(images)), 2000, plan.seed)
-        gate = decoder_gate(classifier, codec, images.images(some), threshold=plan.gate, batch=plan.batch)
-        if not gate.passed:
-            codec, why = None, f"{source}: {gate}; at least {gate.threshold:.0%} is needed for both".capitalize()
+    codec, gate, source, why = _codec(asked)
     if codec is None:
         notices.append(("warning", "LSE cannot speak here", f"{why}. Repairs are given in pixels alone."))
     else:
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
-    tell("Asking whether the classifier can be believed", 0, 1)
-    flags = before(classifier, images, accuracy=accuracy, decoder=gate, batch=plan.batch, seed=plan.seed)
-    random = any(flag.slug == "randomness" and flag.fired for flag in flags)
-    desk = Desk(classifier, plan, out, tell, _VOTES if random else 1, stop)
-    repairs = repair(desk, images, chosen, decoder=codec, judge=judge)
-    kept = _some(torch.arange(len(images)), plan.attacked, plan.seed)
-    curve = robustness(desk, images, kept) if bool((predicted == labels)[kept].any()) else None
-    fooling = fool(desk, tuple(images.pixels.shape[1:]))
+    desk, flags = _desk(replace(asked, gate=gate), carry)
+    repairs, curve, fooling = _searched(desk, asked, codec)
     flags += _flags_after(desk, repairs, curve)
-    return Audit(images, predicted, repairs, chosen, gate, source, curve, fooling, plan, tuple(notices), flags)
+    said = tuple(notices)
+    return Audit(images, asked.predicted, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags)
+
+
+def _write_inputs(store: Store, asked: Asked) -> None:
+    """Write inputs.csv, once: what two audits are compared by, image by image."""
+    images = asked.images
+    columns = images.ids, images.names, images.truth.tolist(), asked.predicted.tolist()
+    rows = [[i, *row] for i, row in enumerate(zip(*columns, strict=True))]
+    store.write_once(INPUTS, csv_text(["sample", "id", "name", "label", "prediction"], rows))
 
 
 def _flags_after(desk: Desk, repairs: dict[str, Repairs], curve: Robustness | None) -> tuple[Flag, ...]:
@@ -195,40 +277,6 @@ def _interruptible(tell: Progress, stop: Callable[[], bool]) -> Progress:
         tell(what, done, total)
 
     return told
-
-
-def _refuse_gradientless(classifier: Classifier) -> None:
-    if classifier.gives not in ("grad", "jacobian"):
-        raise ContractError(
-            "An audit searches along gradients, and this classifier has none to give.",
-            slug="audit-gradients",
-            seen=f"gives={classifier.gives!r}",
-            needed="a network that torch can differentiate",
-            why="an ONNX file, a model behind a service, or one that tells its label alone",
-            hint="Audit the network itself, or attack it by queries: amiss run square MODEL DATA --eps 8/255",
-        )
-
-
-def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> None:
-    """A judge must know the classifier's classes, or its word means nothing."""
-    judge.predict(images.images([0]))
-    own, other = len(classifier.labels or ()), len(judge.labels or ())
-    if own != other:
-        raise ModelError(
-            "The judge knows other classes than the classifier.",
-            slug="judge-classes",
-            seen=f"{other} classes against {own}",
-            needed=f"{own} classes, in the same order",
-            why="a judge that was trained on another data set",
-            hint="Give a judge trained on the same classes, or none.",
-        )
-
-
-def _some(rows: Tensor, most: int, seed: int) -> Tensor:
-    """At most `most` of the rows, drawn by the seed, in order."""
-    if len(rows) <= most:
-        return rows
-    return rows[torch.randperm(len(rows), generator=generator(seed, 1))[:most].sort().values]
 
 
 def _left_out(images: Images, most: int = 10) -> list[tuple[str, str, str]]:

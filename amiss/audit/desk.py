@@ -7,11 +7,21 @@ from pathlib import Path
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.probe import Probe
+from amiss.recipes import RECIPES
 from amiss.study import Held, Inputs, Study
 
-__all__ = ["STUDIES", "Desk"]
+__all__ = ["STUDIES", "Carry", "Desk", "search_here"]
 
 STUDIES = "studies"
+
+Told = Callable[[float, int, int], None]
+Carry = Callable[[Study, Told], object]
+"""Brings a study to its end; told (samples done, samples, successes)."""
+
+
+def search_here(study: Study, told: Told) -> object:
+    """Search for every sample that is not finished yet."""
+    return study.run(progress=told)
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Desk:
         out: Run folder.
         tell: Told what is being done.
         votes: How often a success is judged; more than once for a classifier that answers at random.
-        stop: Asked after each turn of a search whether to stop.
+        carry: What brings each study to its end, or finds it there.
     """
 
     classifier: Classifier
@@ -32,22 +42,28 @@ class Desk:
     out: Path
     tell: Progress
     votes: int = 1
-    stop: Callable[[], bool] = lambda: False
+    carry: Carry = search_here
 
-    def study(self, name: str, probe: Probe, inputs: Inputs, frames: int = 0) -> Study:
-        """One search of the audit; it lies in `studies/NAME`, a run folder like any other."""
-        about = {"recipe": name, "seed": self.plan.seed}
-        return Study(self.out / STUDIES / name, probe, self.classifier, inputs, frames, self.votes, about=about)
+    def search(self, name: str, recipe: str, what: str, probe: Probe, inputs: Inputs, frames: int = 0) -> Held:
+        """One search of the audit, for every sample; it lies in `studies/NAME`, a run folder like any other.
 
-    def search(self, name: str, what: str, probe: Probe, inputs: Inputs, frames: int = 0) -> Held:
-        """Search for every sample, or go on where it was stopped; `what` is told with how many are met.
+        Args:
+            name: Of its folder.
+            recipe: The recipe that made the probe.
+            what: What is told, with how many are met.
+            probe: What searches.
+            inputs: Its samples, one or more.
+            frames: Images to keep of each path.
 
         Raises:
-            Interrupted: `stop` said so.
+            Interrupted: Somebody asked to stop.
+            DataError: It is not finished, where nothing is searched any more.
         """
-        study = self.study(name, probe, inputs, frames)
-        study.run(stop=self.stop, progress=lambda done, n, met: self.tell(f"{what} ({met} so far)", int(done), n))
-        return study.read()
+        about = {"recipe": recipe, "seed": self.plan.seed, "references": list(RECIPES[recipe].cite)}
+        place = self.out / STUDIES / name
+        study = Study(place, probe, self.classifier, inputs, frames, self.votes, about=about)
+        self.carry(study, lambda done, n, met: self.tell(f"{what} ({met} so far)", int(done), n))
+        return study.read(range(len(inputs)))
 
     def paths(self, held: Held) -> tuple[str, ...]:
         """The files of a study, relative to the run folder."""

@@ -56,7 +56,7 @@ def fool(desk: Desk, shape: tuple[int, ...]) -> Fooling:
         nothing = probe.run(classifier, task)
         return Fooling((), nothing, probe, 0, nothing.met, torch.zeros(0), (), len(labels))
     inputs = Inputs.of_task(task, [labels[c] for c in chosen])
-    held = desk.search("fooling", "Fooling each class", probe, inputs)
+    held = desk.search("fooling", "fool_gradient", "Fooling each class", probe, inputs)
     confidence = _confidence(classifier, to_bytes(held.result.images), chosen, plan.batch)
     claimed, met = sum(entry.claimed for entry in held.entries), held.result.met
     return Fooling(tuple(chosen), held.result, probe, claimed, met, confidence, desk.paths(held), len(labels))

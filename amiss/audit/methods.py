@@ -66,7 +66,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             "Verification",
             "Every repair and every fooling image was written as an 8-bit PNG, read back from disk and judged again "
             "by the same objective, margin included; one that its file does not hold is not counted. Attacks are "
-            "judged after rounding to 8 bits, and leave no file.",
+            "judged after rounding to 8 bits.",
             {"judge": judge or "none given"},
             "Carlini et al. (2019), on evaluating adversarial robustness",
         )

@@ -100,7 +100,8 @@ def _kept(desk: Desk, name: str, probe: Probe, inputs: Inputs) -> Repairs:
         nothing = probe.run(desk.classifier, inputs.rows([]))
         return Repairs(nothing, probe, 0, nothing.met, ())
     slug = name.lower().replace(", ", "-").replace(" ", "-")
-    held = desk.search(slug, f"Repairing by {name}", probe, inputs, _FRAMES)
+    recipe = "pgd" if name == "Pixel PGD" else "lse"
+    held = desk.search(slug, recipe, f"Repairing by {name}", probe, inputs, _FRAMES)
     claimed = sum(entry.claimed for entry in held.entries)
     return Repairs(held.result, probe, claimed, held.result.met, desk.paths(held))
 

@@ -68,7 +68,7 @@ def robustness(desk: Desk, images: Images, chosen: Tensor) -> Robustness:
     for eps, probe in zip(plan.epsilons, probes, strict=True):
         if len(standing):
             name, inputs = f"attack-{eps * 255:.6g}-255", Inputs.of_images(images, standing)
-            result = desk.search(name, f"Attacking within {eps * 255:g}/255", probe, inputs).result
+            result = desk.search(name, "pgd", f"Attacking within {eps * 255:g}/255", probe, inputs).result
             # Of the attack itself that radius says most which is the first to break half of what stood.
             if telling is None or float(telling[1].met.double().mean()) < 0.5:
                 telling = probe, result

@@ -5,30 +5,23 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from amiss.classifier import Classifier
+from amiss.cli.auditing import AuditWork, account_of, open_audit, write_account
 from amiss.cli.command import data_name, model_name, shown, written
-from amiss.cli.config import RunConfig
+from amiss.cli.config import CONFIG, RunConfig
 from amiss.cli.device import usable
-from amiss.cli.flags import FLAGS, told_flags
-from amiss.cli.folder import MODELS, RECORD, beside, cleared
+from amiss.cli.flags import told_flags
+from amiss.cli.folder import beside, cleared
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.model import MODEL_HELP, Head, Weights, named
+from amiss.cli.model import MODEL_HELP, Head, Weights
 from amiss.cli.progress import showing
 from amiss.cli.stopping import stopping
-from amiss.data import Images, open_data
-from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
-from amiss.loading import check_fit, open_classifier, open_decoder
-from amiss.spaces.latent import Codec
 from amiss.study import refuse_foreign
-
-if TYPE_CHECKING:
-    from amiss.audit import Plan
 
 __all__ = ["audit", "audit_to_folder", "numbers"]
 
@@ -89,52 +82,39 @@ def audit(
         plan = replace(plan, epsilons=radii)
     gates = asked(require, known(plan, judge=judge is not None))
     device = None if device is None else usable(device)
-    judged_by = None if judge is None else open_classifier(judge, device=device)
     if data is None:
         _refuse(context, model)
-    out = out or Path("runs") / _slug("digits" if data is None else f"{model_name(model)}-{data_name(data)}")
+    given: dict[str, Any] = {"mean": numbers(mean), "std": numbers(std), "head": head}
+    given |= {"weights": weights and str(weights)}
+    given |= {"decoder": decoder, "judge": judge, "accuracy": accuracy}
+    sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
+    kind, network, data = ("digits", "", "") if data is None else ("audit", model, data)
+    config = RunConfig(
+        kind,
+        network,
+        data,
+        seed,
+        batch,
+        0,
+        asdict(plan),
+        {name: value for name, value in sight.items() if value is not None},
+        {name: value for name, value in given.items() if value is not None},
+    )
+    out = out or Path("runs") / _slug(f"{model_name(network)}-{data_name(data)}" if network else "digits")
     refuse_foreign(out)
-    if overwrite:
+    parent = ""
+    if fork and kind == "digits" and _another(out, config):
+        parent, out = out.name, beside(out)  # before its models are taken for those of another seed
+    if overwrite and kind == "digits":  # else its models of before would be taken
         cleared(out)
-    remark, settings = None, ""
-    if data is None:
-        from amiss.cli.digits import digits
-
-        classifier, codec, images, called, remark = digits(seed, quiet or as_json, limit, device, out / MODELS)
-        data = "digits"
-    else:
-        given = numbers(mean), numbers(std)
-        classifier = named(model, device=device, mean=given[0], std=given[1], head=head, weights=weights)
-        side = classifier.size if size is None else size
-        images = open_data(
-            data, split=split, size=side, channels=channels, limit=limit, seed=seed, label=label_column
-        )
-        check_fit(classifier, images)
-        codec, called = None if decoder is None else open_decoder(decoder), model_name(model)
-        sight = {"split": split, "size": side, "channels": channels, "limit": limit, "label": label_column}
-        network: dict[str, Any] = {
-            "mean": given[0],
-            "std": given[1],
-            "head": head,
-            "weights": weights and str(weights),
-        }
-        network |= {"decoder": decoder, "judge": judge, "accuracy": accuracy}
-        config = RunConfig("audit", model, data, seed, batch, 0, asdict(plan), sight, network)
-        settings = config.text(out)
+    work = open_audit(config, out, device=device, quiet=quiet or as_json)
+    if overwrite and kind == "audit":  # not before the new one is known to be possible
+        cleared(out)
     audit_to_folder(
-        classifier,
-        images,
+        work,
         out,
-        model=called,
-        data=data_name(data),
         command=written(context),
-        decoder=codec,
-        judge=judged_by,
-        judge_name="" if judge is None else model_name(judge),
-        plan=plan,
-        accuracy=accuracy,
-        settings=settings,
-        remark=remark,
+        parent=parent,
         gates=gates,
         junit=junit,
         where_other="fork" if fork else "refuse",
@@ -144,44 +124,34 @@ def audit(
 
 
 def audit_to_folder(
-    classifier: Classifier,
-    images: Images,
+    work: AuditWork,
     out: Path,
     *,
-    model: str,
-    data: str,
     command: str,
-    decoder: Codec | None = None,
-    judge: Classifier | None = None,
-    judge_name: str = "",
-    plan: "Plan | None" = None,
-    accuracy: float | None = None,
-    settings: str = "",
-    remark: tuple[str, str] | None = None,
+    parent: str = "",
     gates: tuple[Gate, ...] = (),
     junit: Path | None = None,
     where_other: Literal["refuse", "fork", "replace"] = "refuse",
     quiet: bool = False,
     as_json: bool = False,
-) -> Path:
+) -> None:
     """Run an audit, or go on with it, write its record and report, and say what was found and where it lies.
 
-    A remark (title, text) is what the caller knows and the audit cannot; it stands first among the notices.
     Where the folder holds a run of something else it is refused, begun beside it, or replaced. Where a gate is not
     met, it all ends with exit code 3, once everything is written and said.
     """
-    from amiss.audit import record, run_audit
+    from amiss.audit import run_audit
     from amiss.audit.figures import known
-    from amiss.report import build
 
-    for name, message in images.unreadable:
+    for name, message in work.images.unreadable:
         typer.echo(shown(f"Left out: {name}: {message}"), err=True)
-    about = {"model": model, "data": data, "command": command}
+    about = {"model": work.model, "data": work.data, "command": command}
+    about |= {"parent": parent} if parent else {}
     with showing(quiet) as tell, stopping() as stop:
-        given: dict[str, Any] = {"decoder": decoder, "judge": judge, "plan": plan, "accuracy": accuracy}
-        given |= {"settings": settings, "progress": tell, "stop": stop}
+        given: dict[str, Any] = {**work.given, "judge": work.judge, "progress": tell, "stop": stop}
+        given["settings"] = work.config.text(out)
         try:
-            found = run_audit(classifier, images, out, about=about, **given)
+            found = run_audit(work.classifier, work.images, out, about=about, **given)
         except DataError as error:
             if error.slug != "run-other" or where_other == "refuse":
                 raise
@@ -189,15 +159,12 @@ def audit_to_folder(
                 cleared(out)
             else:
                 out, about = beside(out), {**about, "parent": out.name}
-            found = run_audit(classifier, images, out, about=about, **given)
+                given["settings"] = work.config.text(out)
+            found = run_audit(work.classifier, work.images, out, about=about, **given)
         tell("Writing the report", 0, 1)
-        account = record(found, classifier, out, model=model, data=data, command=command, judge=judge_name)
-        if remark is not None:
-            account["notices"].insert(0, {"level": "info", "title": remark[0], "text": remark[1]})
-        verdicts = settled(gates, account, known(found.plan, judge=judge is not None))
-        page = build(account, out)
-        for name, what in ((RECORD, account), (FLAGS, account["flags"])):
-            Disk().write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
+        account = account_of(found, work, out, command)
+        verdicts = settled(gates, account, known(found.plan, judge=work.judge is not None))
+        page = write_account(account, out)
     if as_json:
         told = {"sentence": account["sentence"], "report": str(page), **account["figures"]}
         typer.echo(json.dumps({**told, "gates": account["gates"], "flags": account["flags"]}))
@@ -209,7 +176,6 @@ def audit_to_folder(
         typer.echo(account["sentence"])
         typer.echo(f"Report: {page}")
     conclude(verdicts, account, junit, quiet=as_json)
-    return page
 
 
 def numbers(
@@ -260,6 +226,12 @@ def _refuse(context: typer.Context, model: str) -> None:
             why="its classifier and its decoder are trained on the spot",
             hint="Leave it out, or audit a model of yours on it: amiss audit nets.py:build digits",
         )
+
+
+def _another(out: Path, config: RunConfig) -> bool:
+    """Whether a folder holds a run that was asked for something else."""
+    path = out / CONFIG
+    return path.is_file() and path.read_text(encoding="utf-8") != config.text(out)
 
 
 def _slug(text: str) -> str:

@@ -23,15 +23,15 @@ class RunConfig:
     """One run, resolved.
 
     Attributes:
-        recipe: Its name.
-        model: MODEL, as given; a path is relative to `base`.
-        data: DATA, as given.
+        recipe: Its name; "audit", "digits" or "demo" for an audit.
+        model: MODEL, as given; empty where the recipe brings its own.
+        data: DATA, likewise.
         seed: Of everything drawn.
         batch: Rows a pass.
         frames: Images to keep of each path.
-        settings: Of the recipe.
+        settings: Of the recipe, or of the audit's plan.
         images: How DATA is opened: split, size, channels, limit, label.
-        network: How MODEL is opened: mean, std, head, weights, decoder, accuracy.
+        network: How MODEL is opened: mean, std, head, weights, decoder, judge, accuracy.
     """
 
     recipe: str
@@ -48,13 +48,13 @@ class RunConfig:
         """The same run with its paths written from another folder."""
 
         def move(word: Any) -> Any:
-            if word is None or _WORDS.fullmatch(str(word)):
+            if not word or _WORDS.fullmatch(str(word)):
                 return word
             path, colon, name = str(word).rpartition(":") if ".py:" in str(word) else (str(word), "", "")
             place = os.path.relpath(base / Path(path).expanduser(), to)
             return f"{Path(place).as_posix()}{colon}{name}"
 
-        network = {k: move(v) if k in ("weights", "decoder") else v for k, v in self.network.items()}
+        network = {k: move(v) if k in ("weights", "decoder", "judge") else v for k, v in self.network.items()}
         return replace(self, model=move(self.model), data=move(self.data), network=network)
 
     def text(self, folder: Path) -> str:

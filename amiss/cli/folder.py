@@ -6,13 +6,11 @@ from pathlib import Path
 
 from amiss.errors import DataError
 from amiss.study import RUN, refuse_foreign
+from amiss.study.hold import MODELS
 
-__all__ = ["MODELS", "RECORD", "beside", "cleared"]
+__all__ = ["RECORD", "beside", "cleared"]
 
 RECORD = "audit.json"
-MODELS = "models"
-"""What was trained on the spot, before the run itself began."""
-
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", "report.html"),
     *("studies", "tensors", "images", "state", "report", "decoder", "decoder.safetensors", MODELS),

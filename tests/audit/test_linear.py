@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from amiss.audit import Plan
+from amiss.audit.desk import Desk
 from amiss.audit.robustness import Robustness, robustness
 from amiss.testing import LinearWorld
 from amiss.trust import wilson
@@ -96,7 +97,8 @@ def test_robustness_is_the_feasible_set(tmp_path):
     world = LinearWorld(n=80, dtype=torch.float32, crowd=0.1, seed=2)
     images = linear_images(world, wrong=0.25)
     task, epsilons = images.task(), tuple(k / 255 for k in (1, 2, 3, 5, 8, 13))
-    curve = robustness(world.classifier(), task, Plan(epsilons=epsilons), lambda *_: None)
+    desk = Desk(world.classifier(), Plan(epsilons=epsilons), tmp_path, lambda *_: None)
+    curve = robustness(desk, images, torch.arange(80))
     x, labels = task.image.double().flatten(1), task.label
     slope = (world.weight[labels] - world.weight[1 - labels]).double()
     ahead = (slope * (x - 0.5)).sum(1)
