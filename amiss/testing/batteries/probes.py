@@ -1,17 +1,14 @@
 """The laws of a probe: what it leaves alone, what it costs, and what its successes are worth."""
 
-import copy
-import gc
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from amiss.domain import Domain
 from amiss.order import better
@@ -19,18 +16,9 @@ from amiss.probe import Budget, Probe, Step
 from amiss.result import STATUSES, Result
 from amiss.task import ALL, State, Task
 from amiss.testing.batteries import defaults
-from amiss.testing.batteries.values import (
-    apart,
-    cloned,
-    parts_of,
-    refuse_strange,
-    same,
-    saved,
-    shaken,
-    tolerance,
-    traces,
-)
+from amiss.testing.batteries.values import apart, cloned, parts_of, refuse_strange, same, saved, shaken, tolerance
 from amiss.testing.batteries.verdicts import Law, Skipped, Verdict, judged, need
+from amiss.testing.batteries.watching import counting, living, newcomers, tripping, untraced
 
 __all__ = ["LAWS", "check_probe"]
 
@@ -47,11 +35,6 @@ class _Case:
     probe: Probe
     classifier: Any
     task: Task
-
-    @property
-    def model(self) -> Any:
-        """What the classifier is made of."""
-        return getattr(self.classifier, "network", self.classifier)
 
     @cached_property
     def result(self) -> Result:
@@ -110,11 +93,8 @@ def every_sample_has_an_outcome(case: _Case) -> None:
     strange = set(result.counts) - set(STATUSES)
     need(not strange, f"outcomes {sorted(strange)}", f"out of {', '.join(STATUSES)}")
     inside = bool(((result.images >= 0) & (result.images <= 1)).all())
-    need(
-        inside and len(result.images) == n,
-        f"images {tuple(result.images.shape)}, in [0, 1]: {inside}",
-        "one a sample",
-    )
+    shape = tuple(result.images.shape)
+    need(inside and len(result.images) == n, f"images {shape}, all in [0, 1]: {inside}", f"{n} of them, in [0, 1]")
 
 
 def samples_are_left_alone(case: _Case) -> None:
@@ -129,20 +109,24 @@ def samples_are_left_alone(case: _Case) -> None:
 
 def model_is_left_alone(case: _Case) -> None:
     """Parameters, buffers, training flags, gradients, hooks and random states are the same after a run."""
-    with _untraced(case):
+    with untraced(case.classifier, case.task):
         case.probe.run(case.classifier, case.task)
 
 
 def model_is_left_alone_after_an_error(case: _Case) -> None:
     """The model is left alone just so when the network raises in the middle of a run."""
     error = RuntimeError("the battery trips the network")
-    with _untraced(case), _tripping(case, error) as classifier, suppress(Exception):
+    with untraced(case.classifier, case.task), tripping(case.classifier, error) as classifier, suppress(Exception):
         case.probe.run(classifier, case.task)
 
 
 def model_is_left_alone_after_an_interrupt(case: _Case) -> None:
     """The model is left alone just so when Ctrl-C falls into a pass."""
-    with _untraced(case), _tripping(case, KeyboardInterrupt()) as classifier, suppress(KeyboardInterrupt):
+    with (
+        untraced(case.classifier, case.task),
+        tripping(case.classifier, KeyboardInterrupt()) as classifier,
+        suppress(KeyboardInterrupt),
+    ):
         case.probe.run(classifier, case.task)
 
 
@@ -206,13 +190,13 @@ def what_is_met_already_stays(case: _Case) -> None:
 def queries_stay_in_the_budget(case: _Case) -> None:
     """The network is shown as many images as was told, and none more than the budget allows."""
     competes, cost = case.probe.optimizer.competes, case.probe.objective.cost
-    with _counting(case) as (classifier, shown):
+    with counting(case.classifier) as (classifier, shown):
         next(case.probe.walk(classifier, case.task), None)
     if not shown:
         raise Skipped("the model is not called as a module")
     for allowed in (1, 7 * cost(0), 100):
         probe = replace(case.probe, until="budget", budget=Budget(case.probe.budget.steps, queries=allowed))
-        with _counting(case) as (classifier, shown):
+        with counting(case.classifier) as (classifier, shown):
             probe.prepare(classifier, case.task)
             own, shown[:] = sum(shown), []
             steps = list(islice(probe.walk(classifier, case.task), _TURNS))
@@ -288,10 +272,10 @@ def memory_stays_flat(case: _Case) -> None:
     """The tensors that are alive do not grow from turn to turn."""
     every = max(1, len(case.steps) // 6)
     held: list[int] = []
-    with _newcomers():
+    with newcomers():
         for step in islice(replace(case.probe, until="budget").walk(case.classifier, case.task), _TURNS):
             if step.turn >= 2 and step.turn % every == 0:  # the first turns set up what later ones use again
-                held.append(_living())
+                held.append(living())
     if len(held) < 4:
         raise Skipped(f"too few turns to see a trend: {len(case.steps)}")
     grown = sum(later > earlier for earlier, later in pairwise(held))
@@ -316,86 +300,6 @@ def _agree(found: Result, whole: Result, near: float, name: str, rows: list[int]
         need(here == there, f"sample {i} ends {here!r} in {name}", f"{there!r}")
     gap = apart(found.images, whole.images[torch.tensor(rows)])
     need(gap <= near, f"images {gap:.3g} off in {name}", f"at most {near:.3g}")
-
-
-@contextmanager
-def _newcomers() -> Iterator[None]:
-    """Within the block the collector looks at what is made there, which is quick, and leaves the rest alone."""
-    frozen = gc.get_freeze_count()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        if not frozen:
-            gc.unfreeze()
-
-
-def _living() -> int:
-    """Bytes of the tensors that are alive and known to the collector, each storage once."""
-    gc.collect()
-    found = {}
-    for thing in gc.get_objects():
-        if issubclass(type(thing), Tensor):
-            storage = thing.untyped_storage()
-            found[storage.data_ptr()] = storage.nbytes()
-    return sum(found.values())
-
-
-@contextmanager
-def _untraced(case: _Case) -> Iterator[None]:
-    """Refuse any trace on the model or the samples that the block leaves."""
-    before, samples = traces(case.model), cloned(parts_of(case.task))
-    yield
-    after = traces(case.model)
-    changed = [name for name in before if not same(before[name], after.get(name))]
-    need(not changed and before.keys() == after.keys(), f"other {', '.join(changed)}", "everything as it was")
-    need(same(parts_of(case.task), samples), "samples that changed", "samples as they were given")
-
-
-@contextmanager
-def _before_each_pass(case: _Case, act: Callable[[Tensor], None]) -> Iterator[Any]:
-    """A classifier that acts before each pass of the network."""
-    if isinstance(case.model, nn.Module):
-        handle = case.model.register_forward_pre_hook(lambda _, inputs: act(inputs[0]))
-        try:
-            yield case.classifier
-        finally:
-            handle.remove()
-    elif case.model is not case.classifier:
-        network, classifier = case.model, copy.copy(case.classifier)
-
-        def acting(x: Tensor) -> Any:
-            act(x)
-            return network(x)
-
-        classifier.network = acting
-        yield classifier
-    else:
-        raise Skipped("the model is no module and no classifier: its passes cannot be watched")
-
-
-@contextmanager
-def _tripping(case: _Case, error: BaseException) -> Iterator[Any]:
-    """A classifier whose second pass ends in the error."""
-    passes: Counter[str] = Counter()
-
-    def trip(_: Tensor) -> None:
-        passes["made"] += 1
-        if passes["made"] == 2:
-            raise error
-
-    with _before_each_pass(case, trip) as classifier:
-        yield classifier
-    if passes["made"] < 2:
-        raise Skipped("the probe makes no second pass through the module")
-
-
-@contextmanager
-def _counting(case: _Case) -> Iterator[tuple[Any, list[int]]]:
-    """A classifier and the number of images in each of its passes."""
-    shown: list[int] = []
-    with _before_each_pass(case, lambda x: shown.append(len(x))) as classifier:
-        yield classifier, shown
 
 
 LAWS: tuple[Law, ...] = (
