@@ -22,7 +22,7 @@ _SPLIT = ("split", "partition")
 _NUMBERED = {"0": "train", "1": "val", "2": "test"}
 _PREFERRED = ("labels.csv", "labels.tsv")
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0+)?")
-_LONGEST, _MANY, _SHOWN, _TRIED = 200, 1_000_000, 20, 1000
+_LONGEST, _MANY, _SHOWN, _TRIED, _DEEP = 200, 1_000_000, 20, 1000, 4
 
 
 def find_table(place: Place) -> str | None:
@@ -88,9 +88,7 @@ def list_table(place: Place, name: str, *, label: str | None = None, split: str 
     for found, rows in named.items():
         mine = [row for row in rows if chosen[row]]
         if len({values[row] for row in rows}) > 1:
-            strays += [
-                (found, f"{table.row(row)}: one of several rows that contradict each other") for row in mine[:1]
-            ]
+            strays += [(found, f"{table.row(row)}: it and other rows contradict each other") for row in mine[:1]]
         elif mine and not values[mine[0]]:
             strays.append((found, f"{table.row(mine[0])}: no label"))
         elif mine:
@@ -120,7 +118,7 @@ class _Finder:
                 parts = _normal(file.removeprefix(f"{base}/") if base else file).split("/")
                 if not ending:
                     parts[-1] = parts[-1].rpartition(".")[0]
-                for start in range(1 if whole else len(parts)):
+                for start in [0] if whole else range(max(0, len(parts) - _DEEP), len(parts)):
                     key = "/".join(parts[start:])
                     tier[key] = None if tier.get(key, file) != file else file
             loose = {**tier, **loose}
@@ -129,8 +127,10 @@ class _Finder:
     def find(self, given: str) -> str | None:
         """The file that a row names, or None."""
         name = f"{self.base}/{given}" if self.base else given
+        if name in self.exact:
+            return name
         inside = _inside(given)
-        return name if name in self.exact else self.loose.get(inside) if inside else None
+        return self.loose.get(inside) if inside else None
 
     def why_not(self, given: str) -> str:
         """Why `find` found nothing."""
