@@ -260,8 +260,9 @@ class Classifier:
                 hint="Give images [N, C, H, W] and labels [N].",
             )
         right, low, high = 0, float("inf"), -float("inf")
-        answers = []
-        for start in range(0, len(images), batch):
+        answers: list[Tensor] = []
+        start = 0
+        while start < len(images):
             if progress is not None:
                 progress(start, len(images))
             x = images[start : start + batch].to(self.device)
@@ -274,8 +275,14 @@ class Classifier:
                     why="images that were already normalized, or still in 0..255",
                     hint="Pass uint8, or divide by 255, and give mean and std to Classifier.",
                 )
-            with torch.no_grad():
-                logits = self.outputs(x)["answer"]
+            try:
+                with torch.no_grad():
+                    logits = self.outputs(x)["answer"]
+            except torch.OutOfMemoryError:
+                if len(x) == 1:
+                    raise
+                batch = len(x) // 2
+                continue
             y = labels[start : start + batch].to(self.device)
             if int(y.min()) < 0 or int(y.max()) >= logits.shape[1]:
                 raise DataError(
@@ -297,6 +304,7 @@ class Classifier:
             answers.append(logits.argmax(1).cpu())
             right += int((answers[-1] == y.cpu()).sum())
             low, high = min(low, float(logits.min())), max(high, float(logits.max()))
+            start += len(x)
         check = Check(len(images), right, low, high, torch.cat(answers))
         if accuracy is not None and abs(check.accuracy - accuracy) > tolerance:
             bare = self._mean is None and self._std is None

@@ -27,7 +27,7 @@ __all__ = [
 
 Bounds = tuple[Tensor, Tensor]
 
-_HAIR = 1e-3  # of a level
+_HAIR = 2e-4  # of a level: well above float32's rounding at 255, and less than 1e-6 of a pixel's range
 
 
 class Constraint:
@@ -176,6 +176,11 @@ class L1(_Ball):
         last = ((ordered * rank > excess) * rank).amax(1, keepdim=True).clamp_min(1)
         level = (excess.gather(1, last - 1) / last).clamp_min(0)
         shrunk = change.sign() * (change.abs() - level).clamp_min(0)
+        # The level is a difference of large numbers: where it lost digits, the sum is brought back by a factor.
+        total = shrunk.abs().sum(1, keepdim=True)
+        shrunk = torch.where(
+            total > self.eps, shrunk * (self.eps / total.clamp_min(torch.finfo(v.dtype).tiny)), shrunk
+        )
         return (image.flatten(1) + shrunk).view_as(v)
 
     def size(self, v: Tensor, task: Task) -> Tensor:

@@ -420,3 +420,19 @@ def test_a_check_keeps_the_answers_and_asks_once_an_image():
     assert torch.equal(checked.predicted, world.logits(world.task.image).argmax(1))
     assert classifier.counts.queries == 10
     assert told == [(0, 10), (4, 10), (8, 10)]
+
+
+def test_a_check_that_outgrows_the_memory_goes_on_with_fewer_images():
+    seen = []
+
+    def network(x):
+        seen.append(len(x))
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("too many")
+        return x.flatten(1)[:, :2]
+
+    images = torch.rand(10, 1, 2, 2)
+    labels = images.flatten(1)[:, :2].argmax(1)
+    check = Classifier(network).check(images, labels, batch=8)
+    assert check.accuracy == 1 and len(check.predicted) == 10
+    assert seen[:2] == [8, 4] and max(seen[2:]) <= 3

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.classifier import Classifier
-from amiss.errors import ContractError, ModelError, UsageError
+from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.objectives import EOT, Avoid, Become, Confidence, Objective, Says
 from amiss.objectives.objective import leaves
 from amiss.repro import fold, normal
@@ -284,3 +284,12 @@ def test_reading_twice_reads_the_same():
     noisy = replace(WORLD.task, image=WORLD.task.image + 0 * normal(WORLD.task.key, WORLD.shape))
     views = EOT(Avoid(), [Noise(0.1)], n=2)
     assert torch.equal(read(views, task=noisy, draw=5)[0], read(views, task=noisy, draw=5)[0])
+
+
+def test_a_label_that_the_classifier_does_not_have_is_refused_by_name():
+    world = LinearWorld(n=3)
+    beyond = replace(world.task, label=torch.tensor([0, 1, 7]), target=torch.tensor([0, 1, 7]))
+    for objective in (Avoid(), Become(), Confidence(0.9)):
+        y = objective.read(world.classifier(), beyond.image, beyond.key, None)
+        with pytest.raises(DataError, match="data-labels"):
+            objective.score(y, beyond)

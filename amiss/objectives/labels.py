@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
-from amiss.errors import ContractError, ModelError, UsageError
+from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.objectives.objective import Objective, View
 from amiss.task import Task
 
@@ -33,7 +33,7 @@ class _Labels(Objective):
 
     def gap(self, y: View, label: Tensor) -> Tensor:
         """Logit of the label minus the highest other logit: above 0 where the label is the answer."""
-        own = y["answer"].gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        own = _of(y["answer"], label)
         return own - torch.where(y["first"] == label, y["high"][..., 1], y["high"][..., 0])
 
 
@@ -134,8 +134,26 @@ class Confidence(_Labels):
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         """-log p of the target; met where p is at least the threshold."""
         assert task.target is not None  # noqa: S101 - prepare has seen to it
-        log_p = y["log_p"].gather(-1, task.target.unsqueeze(-1)).squeeze(-1)
+        log_p = _of(y["log_p"], task.target)
         return -log_p, log_p.exp() >= self.threshold
+
+
+def _of(values: Tensor, label: Tensor) -> Tensor:
+    """Each row's value [..., m] at its label, or a refusal where the classifier has no such class."""
+    try:
+        return values.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+    except (RuntimeError, IndexError) as error:
+        low, high, m = int(label.min()), int(label.max()), values.shape[-1]
+        if low >= 0 and high < m:
+            raise
+        raise DataError(
+            "Labels lie outside the classifier's classes.",
+            slug="data-labels",
+            seen=f"labels from {low} to {high}",
+            needed=f"0 to {m - 1}: it answers with {m} logits",
+            why="labels that start at 1, or a classifier for another data set",
+            hint="Number the classes from 0 in the order of the classifier's outputs.",
+        ) from error
 
 
 def with_target(task: Task, target: int | str | None, classifier: Classifier) -> Task:

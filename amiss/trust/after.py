@@ -151,8 +151,12 @@ def _standing(study: _Study, slug: str, other: Callable[[], Probe]) -> Flag:
     if not len(rows):
         return found(slug, False, 0.0, "no image was left standing")
     k = study.met(probe, rows)
-    fired = k / len(rows) > KINDS[slug].limit and k >= _FEWEST
-    return found(slug, fired, k / len(rows), f"{k} of {len(rows)} images that were left standing are broken")
+    outcomes = study.result.outcomes
+    stood = sum(o.status in _STOOD for o in outcomes)
+    # What counts is how far the figure of the study would move, not how many of a few last images fall.
+    moved = k / len(rows) * stood / sum(o.status != "already-met" for o in outcomes)
+    words = f"{k} of {len(rows)} images that were left standing are broken: {moved:.1%} of all that were attacked"
+    return found(slug, moved > KINDS[slug].limit and k >= _FEWEST, moved, words)
 
 
 def _huge(study: _Study) -> Flag:

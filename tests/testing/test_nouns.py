@@ -124,19 +124,11 @@ def test_constraints(constraint):
     check_constraint(constraint)
 
 
-# The levels of the soft threshold are lost in float32 once a change is a million times the radius.
-LOST = dict.fromkeys(
-    ("projecting-twice-is-projecting-once", "size-is-within-the-bound", "order-does-not-matter"),
-    "L1 shrinks by a difference of numbers of the change's own size",
-)
-
-
 @pytest.mark.parametrize("constraint", [c for c in CONSTRAINTS if c.binds == "images"], ids=named)
 def test_constraints_in_float32(constraint):
     samples = defaults.task()
     single = replace(samples, image=samples.image.float(), guide=None)
-    expected = LOST if isinstance(constraint, L1) and constraint.eps else None
-    check_constraint(constraint, task=single, expected_failures=expected)
+    check_constraint(constraint, task=single)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=named)
