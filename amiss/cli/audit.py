@@ -1,7 +1,7 @@
 """`amiss audit MODEL DATA`: the main job."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from amiss.cli.auditing import AuditWork, account_of, open_audit, write_account
+from amiss.cli.auditing import AuditWork, account_of, open_audit, settings_of_plan, write_account
 from amiss.cli.command import data_name, model_name, shown, written
 from amiss.cli.config import CONFIG, RunConfig
 from amiss.cli.device import usable
@@ -96,7 +96,7 @@ def audit(
         seed,
         batch,
         0,
-        asdict(plan),
+        settings_of_plan(plan),
         {name: value for name, value in sight.items() if value is not None},
         {name: value for name, value in given.items() if value is not None},
     )

@@ -1,7 +1,7 @@
 """An audit from its settings: its model, data, decoder and judge, however they are named."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from amiss.study.hold import MODELS
 if TYPE_CHECKING:
     from amiss.audit import Audit, Plan
 
-__all__ = ["AUDITS", "AuditWork", "account_of", "open_audit", "plan_of", "write_account"]
+__all__ = ["AUDITS", "AuditWork", "account_of", "open_audit", "plan_of", "settings_of_plan", "write_account"]
 
 AUDITS = ("audit", "digits", "demo")
 """What `config.toml` calls the audits, where it names a recipe for other runs."""
@@ -62,6 +62,11 @@ class AuditWork:
     def judge_name(self) -> str:
         """How the judge is called; empty without one."""
         return "" if self.judge is None else model_name(self.config.network["judge"])
+
+
+def settings_of_plan(plan: "Plan") -> dict[str, Any]:
+    """A plan as settings; batch and seed stand above them in every configuration."""
+    return {name: value for name, value in asdict(plan).items() if name not in ("batch", "seed")}
 
 
 def plan_of(config: RunConfig) -> "Plan":

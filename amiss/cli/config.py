@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amiss.errors import DataError
+from amiss.errors import DataError, UsageError
 from amiss.study.toml import to_toml
 
-__all__ = ["CONFIG", "RunConfig", "read_config"]
+__all__ = ["CONFIG", "RunConfig", "read_config", "trusted"]
 
 CONFIG = "config.toml"
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
@@ -90,3 +90,28 @@ def read_config(folder: Path) -> RunConfig:
             why="it was edited, or the disk is damaged",
             hint="Give the whole command once more; what is finished in the folder is kept.",
         ) from error
+
+
+def trusted(said: str, given: str | None, folder: Path, hint: str) -> str:
+    """A model that a run folder names; where that is Python code, only as the user names it.
+
+    Args:
+        said: What `config.toml` says.
+        given: What the user says.
+        folder: The run folder.
+        hint: The command that names it.
+
+    Raises:
+        UsageError: Code that was not named.
+    """
+    if given is not None:
+        return given
+    if ".py:" in said:
+        raise UsageError(
+            "The model of this run is Python code, and code is not run because a file says so.",
+            slug="run-code",
+            seen=f"{said!r} in {CONFIG} of {folder.name}",
+            needed="the model, named by you",
+            hint=hint,
+        )
+    return said

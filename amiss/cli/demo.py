@@ -1,13 +1,12 @@
 """`amiss demo`: no download, no arguments; audits a small face classifier with a planted shortcut."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from amiss.cli.audit import audit_to_folder
-from amiss.cli.auditing import open_audit
+from amiss.cli.auditing import open_audit, settings_of_plan
 from amiss.cli.config import RunConfig
 from amiss.cli.gates import Junit, Require, asked
 
@@ -29,7 +28,7 @@ def demo(
 
     plan = Plan(seed=seed)
     gates = asked(require, known(plan))
-    config = RunConfig("demo", "", "", seed, plan.batch, 0, asdict(plan), {"n": images})
+    config = RunConfig("demo", "", "", seed, plan.batch, 0, settings_of_plan(plan), {"n": images})
     audit_to_folder(
         open_audit(config, out),
         out,

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from amiss.cli.audit import numbers
+from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, model_name, shown, written
-from amiss.cli.config import RunConfig, read_config
+from amiss.cli.config import RunConfig, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.folder import beside
@@ -21,6 +22,7 @@ from amiss.cli.running import Tell, Work, derive, open_work
 from amiss.cli.settings import find_recipe, parse_settings
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
+from amiss.study import Store
 from amiss.study.figures import figures_known
 
 __all__ = ["run"]
@@ -150,17 +152,17 @@ def _resumed(context: typer.Context, folder: Path, model: str | None) -> RunConf
     if not folder.exists():
         find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
     config = read_config(folder)
-    if model is not None:
-        return replace(config, model=model)
-    if ".py:" in config.model:
+    if config.recipe in AUDITS:
+        command = (Store(folder).about or {}).get("command") or "the command that began it"
         raise UsageError(
-            "The model of this run is Python code, and code is not run because a file says so.",
-            slug="run-code",
-            seen=f"model = {config.model!r} in {folder.name}",
-            needed="the model, named by you",
-            hint=f"amiss run {folder} {config.model}",
+            "An audit goes on by its own command.",
+            slug="run-audit",
+            seen=f"an audit in {folder}",
+            needed="the folder of a run of one recipe",
+            hint=f"{command} --out {folder}",
         )
-    return config
+    named = trusted(config.model, model, folder, f"amiss run {folder} {config.model}")
+    return replace(config, model=named)
 
 
 def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
