@@ -117,10 +117,15 @@ def _searched(work: Work, fork: bool, tell: Tell) -> Work:
             raise
         return _searched(_forked(work), fork, tell)
     except Interrupted as error:
-        folder = work.study.store.folder
-        hint = f"amiss run {folder} goes on from here; so does the command that began it."
-        raise Interrupted(error.what, slug=error.slug, seen=error.seen, hint=hint) from error
+        hint = f"{_on(work)} goes on from here; so does the command that began it."
+        raise Interrupted(error.what, slug="interrupted", seen=error.seen, hint=hint) from error
     return work
+
+
+def _on(work: Work) -> str:
+    """The command that goes on with a run; it names the model where that is code."""
+    model = f" {work.config.model}" if ".py:" in work.config.model else ""
+    return f"amiss run {work.study.store.folder}{model}"
 
 
 def _forked(work: Work) -> Work:
