@@ -68,7 +68,7 @@ class Disk:
     def cut(self, path: Path, size: int) -> None:
         """Shorten a file to its first `size` bytes, and flush it."""
         try:
-            descriptor = os.open(path, os.O_WRONLY)
+            descriptor = self._open(path, 0)
             try:
                 self._truncate(descriptor, size)
                 self._sync(descriptor)

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from amiss.classifier import Classifier
 from amiss.errors import DataError
 from amiss.repro import digest
 
@@ -30,8 +31,9 @@ def likeness(value: Any) -> str:
     """Digest of everything that an object is made of: weights, tensors, numbers, and the names of code.
 
     Code itself is known by its qualified name alone, with what it is bound to and closes over: a function that was
-    rewritten under the same name passes. Of a network the words that construct it and its state are taken, and of a
-    dataclass its fields: what either remembers of its passes makes it no other one.
+    rewritten under the same name passes. Of a network the words that construct it and its state are taken, of a
+    classifier its fingerprint beside that, and of a dataclass its fields: what they remember of their passes makes
+    them no other ones.
     """
     return digest(*_parts(value, set()))
 
@@ -61,6 +63,9 @@ def _parts(value: Any, above: set[int]) -> list[bytes | str | Tensor]:
         bound = [getattr(value, "__self__", None), getattr(value, "__defaults__", None)]
         bound += [getattr(cell, "cell_contents", None) for cell in getattr(value, "__closure__", None) or ()]
         return [f"{getattr(value, '__module__', '')}.{value.__qualname__}", *_parts(bound, above)]
+    if isinstance(value, Classifier):
+        network = wording(value.network) if isinstance(value.network, nn.Module) else ""
+        return [kind, value.fingerprint, network, value.gives]
     if isinstance(value, nn.Module):
         return [kind, wording(value), *_parts(dict(value.state_dict()), above)]
     return [kind, *_parts(_made_of(value), above)]

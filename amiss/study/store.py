@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from amiss._version import __version__
-from amiss.data.files import encode_png, read_image, to_bytes
+from amiss.data.files import encode_png, to_bytes
 from amiss.disk import PART, Disk
 from amiss.errors import CheckpointError, DataError
 from amiss.repro import digest
@@ -233,10 +233,14 @@ class Store:
             return ""
 
     def _spoiled(self, shard: int, entries: Sequence[Entry]) -> list[Entry]:
-        """Whose image does not lie in its file any more; a file that was merely packed otherwise holds it still."""
-        odd = [e for e in entries if _name_of(self.image_path(e.id, e.sample)) != e.image]
+        """Whose file is neither what was judged nor what would be written of the same image now.
+
+        Another version of the library that packs PNGs may pack the same pixels in other bytes.
+        """
+        names = {e.sample: _name_of(self.image_path(e.id, e.sample)) for e in entries}
+        odd = [e for e in entries if names[e.sample] != e.image]
         images = to_bytes(_restored(self._held(shard)["images"])) if odd else torch.empty(0)
-        return [e for e in odd if not _shows(self.image_path(e.id, e.sample), images[e.offset])]
+        return [e for e in odd if names[e.sample] != digest(encode_png(images[e.offset]))]
 
     def _usable(self, path: Path, run: str) -> bool:
         """Whether a state is whole, and that of this shard, run and version."""
@@ -267,14 +271,6 @@ def _name_of(path: Path) -> str:
         return digest(path.read_bytes())
     except OSError:
         return ""
-
-
-def _shows(path: Path, image: Tensor) -> bool:
-    """Whether a file holds this image, uint8 [C, H, W]."""
-    try:
-        return torch.equal(read_image(path), image)
-    except DataError:
-        return False
 
 
 def _exact(images: Tensor) -> dict[str, Any]:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.disk import Disk
 from amiss.errors import DataError, Interrupted
 from amiss.probe import Probe
 from amiss.reading import Pace
-from amiss.repro import digest
 from amiss.result import Outcome, Recorder, Result
 from amiss.study.hold import held
 from amiss.study.identity import experiment, likeness, wording
@@ -95,12 +93,7 @@ class Study:
     @property
     def fingerprints(self) -> dict[str, str]:
         """What makes two runs the same, by name: taken anew each time, for networks and decoders can be changed."""
-        asked = self.classifier
-        if isinstance(asked, Classifier):
-            network = wording(asked.network) if isinstance(asked.network, nn.Module) else ""
-            model = digest(asked.fingerprint, network, asked.gives)
-        else:
-            model = likeness(asked)
+        model = likeness(self.classifier)
         settings = f"{wording(self.probe)}, frames={self.frames}, votes={self.votes}"
         return {"model": model, "data": self.inputs.fingerprint, "probe": settings, "parts": likeness(self.probe)}
 
