@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import amiss as am
@@ -53,25 +52,25 @@ class MobileNetV1(nn.Module):
         return self.classifier(self.blocks(x).mean((2, 3)))
 
 
-def load(name: str, width: float) -> am.Classifier:
+def wrapped(name: str, net: nn.Module) -> am.Classifier:
+    """The network with its weights, its preprocessing and the names of its classes."""
     data = Path(os.environ.get("AMISS_DATA") or "../shared/data")
     weights, index = data / "weights" / f"{name}-tf-qat.safetensors", data / "imagenet-200" / "class_index.json"
     for file in (weights, index):
         if not file.is_file():
             hint = "Set AMISS_DATA to the folder that holds weights/ and imagenet-200/."
             raise DataError(f"There is no {file.name}.", slug="example-weights", seen=str(file), hint=hint)
-    net = MobileNetV1(width).eval()
-    net.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in load_file(weights).items()})
+    net.load_state_dict(am.load_weights(weights))
     names = json.loads(index.read_text(encoding="utf-8"))
     labels = [names[str(i)][1] for i in range(len(names))]
-    return am.Classifier(net, mean=(0.5,) * 3, std=(0.5,) * 3, labels=labels)
+    return am.Classifier(net.eval(), mean=(0.5,) * 3, std=(0.5,) * 3, labels=labels)
 
 
 def mobilenetv1_025() -> am.Classifier:
     """A quarter of the channels: small and fast, for images of 128 pixels."""
-    return load("mobilenetv1_025", 0.25)
+    return wrapped("mobilenetv1_025", MobileNetV1(0.25))
 
 
 def mobilenetv1_050() -> am.Classifier:
     """Half of the channels, for images of 160 pixels."""
-    return load("mobilenetv1_050", 0.5)
+    return wrapped("mobilenetv1_050", MobileNetV1(0.5))

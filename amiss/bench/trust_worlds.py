@@ -22,8 +22,13 @@ from amiss.trust import survey
 __all__ = ["worlds"]
 
 _EPS = 8 / 255
-_EXAMPLE = Path("examples/mobilenet_v1.py")
-_PHOTOS = 48
+_EXAMPLES = Path("examples")
+_NETWORKS = (
+    ("mobilenet_v1.py", "mobilenetv1_025", 128, 48),
+    ("mobilenet_v1.py", "mobilenetv1_050", 160, 48),
+    ("mobilenet_v2.py", "mobilenet_v2", 224, 16),
+)
+"""File, function, side and number of photographs."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,11 @@ def _cases(run: Run) -> Iterator[_Case]:
 
 
 def _photographs(run: Run) -> Iterator[_Case]:
-    """The networks for photographs that the example loads; all photographs are drawn from, a few are attacked."""
-    if not _EXAMPLE.is_file():
+    """The networks for photographs that the examples load; all photographs are drawn from, a few are attacked."""
+    if not _EXAMPLES.is_dir():
         raise Skip("run it from the root of the project, where examples/ lies")
     folder = str(run.data("imagenet-200"))
-    for name, size in (("mobilenetv1_025", 128), ("mobilenetv1_050", 160)):
+    for file, name, size, count in _NETWORKS:
         photos = open_data(folder, size=size, channels=3)
-        some = torch.randperm(len(photos), generator=generator(run.seed))[:_PHOTOS]
-        yield _Case(name, open_classifier(f"{_EXAMPLE}:{name}"), photos.pick(some))
+        some = torch.randperm(len(photos), generator=generator(run.seed))[:count]
+        yield _Case(name, open_classifier(f"{_EXAMPLES / file}:{name}"), photos.pick(some))

@@ -1,4 +1,4 @@
-"""MobileNetV1 as a user would bring it: padding against a formula, names and answers against photographs."""
+"""MobileNets as a user would bring it: padding against a formula, names and answers against photographs."""
 
 import importlib.util
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from amiss.data import open_data
 from amiss.errors import DataError
+from amiss.loading import open_classifier
 from tests.realdata import amiss_data
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +59,11 @@ def test_it_names_photographs(example, monkeypatch, name, size, least):
     check = classifier.check(photos.pixels, photos.labels, batch=50)
     print(f"{name}: top-1 {check.accuracy:.3f} on 200 photographs of {size} pixels")
     assert check.accuracy >= least
+
+
+def test_the_larger_one_too(monkeypatch):
+    data(monkeypatch)
+    monkeypatch.chdir(ROOT)
+    classifier = open_classifier("examples/mobilenet_v2.py:mobilenet_v2")
+    photos = open_data(amiss_data("imagenet-200"), size=224, channels=3).pick(slice(0, 200, 8))
+    assert classifier.check(photos.pixels, photos.labels, batch=25).accuracy >= 0.7
