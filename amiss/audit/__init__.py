@@ -1,7 +1,7 @@
 """The main job: which probes, on which images, in which order."""
 
-from amiss.audit.audit import Audit, audit_studies, read_audit, run_audit
+from amiss.audit.audit import Audit, audit_studies, read_audit, run_audit, write_answers
 from amiss.audit.plan import Plan
 from amiss.audit.record import record
 
-__all__ = ["Audit", "Plan", "audit_studies", "read_audit", "record", "run_audit"]
+__all__ = ["Audit", "Plan", "audit_studies", "read_audit", "record", "run_audit", "write_answers"]

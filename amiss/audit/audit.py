@@ -24,7 +24,7 @@ from amiss.study import CONFIG, Store, Study, held
 from amiss.study.tables import INPUTS
 from amiss.trust import DecoderGate, Flag, after, before, combined
 
-__all__ = ["Audit", "audit_studies", "read_audit", "run_audit"]
+__all__ = ["Audit", "audit_studies", "read_audit", "run_audit", "write_answers"]
 
 _VOTES = 20  # for a classifier that answers at random
 
@@ -110,7 +110,7 @@ def run_audit(
     with held(store := Store(out), asked.fingerprints, said, classifier.device):
         if settings:
             store.write_once(CONFIG, settings)
-        _write_inputs(store, asked)
+        write_answers(store, images, asked.predicted)
         return _audited(asked, lambda study, told: study.run(stop=stop, progress=told))
 
 
@@ -177,6 +177,19 @@ def audit_studies(
     return tuple(found), True
 
 
+def write_answers(store: Store, images: Images, predicted: Tensor) -> None:
+    """Write inputs.csv of an audit, once: what two audits are compared by, image by image.
+
+    Args:
+        store: Of the run folder.
+        images: All of them.
+        predicted: The classifier's answers [n].
+    """
+    columns = images.ids, images.names, images.truth.tolist(), predicted.tolist()
+    rows = [[i, *row] for i, row in enumerate(zip(*columns, strict=True))]
+    store.write_once(INPUTS, csv_text(["sample", "id", "name", "label", "prediction"], rows))
+
+
 def _desk(asked: Asked, carry: Carry) -> tuple[Desk, tuple[Flag, ...]]:
     """Where the searches are done, and what was measured of the classifier before."""
     plan = asked.plan
@@ -239,14 +252,6 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     flags += _flags_after(desk, repairs, curve)
     said = tuple(notices)
     return Audit(images, asked.predicted, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags)
-
-
-def _write_inputs(store: Store, asked: Asked) -> None:
-    """Write inputs.csv, once: what two audits are compared by, image by image."""
-    images = asked.images
-    columns = images.ids, images.names, images.truth.tolist(), asked.predicted.tolist()
-    rows = [[i, *row] for i, row in enumerate(zip(*columns, strict=True))]
-    store.write_once(INPUTS, csv_text(["sample", "id", "name", "label", "prediction"], rows))
 
 
 def _flags_after(desk: Desk, repairs: dict[str, Repairs], curve: Robustness | None) -> tuple[Flag, ...]:

@@ -63,13 +63,14 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         work = open_work(config, folder, device=device, tell=tell)
         _mended(work.study)
         return derive(work, tell)
-    from amiss.audit import read_audit
+    from amiss.audit import read_audit, write_answers
 
     _refuse_untrained(config, folder)
     audit = open_audit(config, folder, device=device, quiet=True)
     store, given = Store(folder), {**audit.given, "judge": audit.judge}
     with locked(folder, store.disk):
         found = read_audit(audit.classifier, audit.images, folder, **given, progress=tell, visit=_mended)
+        write_answers(store, found.images, found.predicted)
         tell("Writing the report", 0, 1)
         account = account_of(found, audit, folder, str((store.about or {}).get("command", "")))
         settled(_gates(folder), account, account["figures"])

@@ -1,6 +1,7 @@
 """`amiss show DIR`: what a run is, how far it is, and whether its successes hold; its table, its papers, its page."""
 
 import json
+import sys
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,9 @@ def show(
             _conclude(seen, found, whole, as_json)
             return
     if as_csv:
-        typer.echo(_csv(seen), nl=False)
+        text = _csv(seen)
+        # A file gets the cells as they are; a terminal is commanded by none of them.
+        sys.stdout.write("\n".join([*map(shown, text.splitlines()), ""]) if sys.stdout.isatty() else text)
     elif papers:
         typer.echo(bibtex(*_references(seen)))
     elif open_page:
