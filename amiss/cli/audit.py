@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from amiss.cli.auditing import AuditWork, account_of, open_audit, settings_of_plan, write_account
-from amiss.cli.command import data_name, model_name, shown, written
+from amiss.cli.command import data_name, left_out, model_name, shown, written
 from amiss.cli.config import CONFIG, RunConfig
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
@@ -143,8 +143,7 @@ def audit_to_folder(
     from amiss.audit import run_audit
     from amiss.audit.figures import known
 
-    for name, message in work.images.unreadable:
-        typer.echo(shown(f"Left out: {name}: {message}"), err=True)
+    left_out(work.images)
     about = {"model": work.model, "data": work.data, "command": command}
     about |= {"parent": parent} if parent else {}
     with showing(quiet) as tell, stopping() as stop:

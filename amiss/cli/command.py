@@ -5,7 +5,9 @@ from pathlib import Path, PurePath
 
 import typer
 
-__all__ = ["data_name", "model_name", "shown", "written"]
+from amiss.data import Images
+
+__all__ = ["data_name", "left_out", "model_name", "shown", "written"]
 
 _ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit"}
 
@@ -23,6 +25,15 @@ def data_name(data: str) -> str:
 def shown(text: str) -> str:
     """Text for a terminal: what a file's or a class's name could command it to do is written out instead."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def left_out(images: Images, most: int = 10) -> None:
+    """Say on stderr which files could not be read: the first ones by name, the others by their number."""
+    lost = images.unreadable
+    for name, message in lost[:most]:
+        typer.echo(shown(f"Left out: {name}: {message}"), err=True)
+    if len(lost) > most:
+        typer.echo(f"Left out: {len(lost) - most:,} more, {len(lost):,} files in all.", err=True)
 
 
 def written(context: typer.Context) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from amiss.cli.audit import numbers
 from amiss.cli.auditing import AUDITS
-from amiss.cli.command import data_name, model_name, shown, written
+from amiss.cli.command import data_name, left_out, model_name, written
 from amiss.cli.config import RunConfig, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
@@ -89,8 +89,7 @@ def run(
         folder = out or Path("runs") / _named(config)
     with showing(quiet or as_json) as tell:
         work = open_work(config, folder, command=written(context), device=device, tell=tell)
-        for name, reason in work.images.unreadable:
-            typer.echo(shown(f"Left out: {name}: {reason}"), err=True)
+        left_out(work.images)
         work = _searched(work, fork, tell)
         record = derive(work, tell)
     verdicts = settled(gates, record, figures_known())

@@ -14,7 +14,8 @@ def test_it_counts_what_is_right(amiss):
     before = sorted(map(str, Path().rglob("*")))
     said = amiss("check", "nets.py:wrapped", "photos")
     assert said.code == 0, said.err
-    first, second = said.out.splitlines()
+    first, second, trust = said.out.splitlines()
+    assert trust == "Trust: 10 checks clear, 3 not measured."  # no accuracy was given, and no decoder
     assert first == "nets.py:wrapped on photos: 75.0% of 8 images right"
     assert second.startswith("logits from ")
     after = [name for name in sorted(map(str, Path().rglob("*"))) if "__pycache__" not in name]
@@ -85,3 +86,24 @@ def test_help_and_version(amiss):
         said = amiss(verb, "--help")
         assert said.code == 0
         assert verb in said.out
+
+
+def test_what_cannot_be_believed_is_said_with_what_to_do(amiss):
+    Path("soft.py").write_text(
+        "import amiss\nimport nets\n"
+        "def build():\n    net = nets.Brightness()\n    return amiss.Classifier(lambda x: net(x).softmax(1))\n"
+    )
+    said = amiss("check", "soft.py:build", "photos")
+    assert said.code == 0 and "Trust: probabilities: 8 of 8 answers look like probabilities" in said.out
+    flags = json.loads(amiss("check", "soft.py:build", "photos", "--json").out)["flags"]
+    assert "probabilities" in {flag["slug"] for flag in flags if flag["state"] == "fired"}
+    gated = amiss("check", "soft.py:build", "photos", "--require", "flags_fired==0", "--require", "accuracy>=0.7")
+    assert gated.code == 3 and "not met" in gated.out
+
+
+def test_of_many_files_that_cannot_be_read_the_first_are_named(amiss):
+    for i in range(14):
+        next(Path("photos").iterdir()).joinpath(f"broken-{i:02d}.png").write_bytes(b"nothing")
+    said = amiss("check", "nets.py:wrapped", "photos")
+    lines = [line for line in said.err.splitlines() if line.startswith("Left out")]
+    assert len(lines) == 11 and lines[-1] == "Left out: 4 more, 14 files in all."
