@@ -70,6 +70,10 @@ class KilledDisk(CountingDisk):
         super().__init__()
         self.at, self.over = at, False
 
+    def revive(self, at: int = 0) -> None:
+        """Work again, until the k-th call from now."""
+        self.calls, self.at, self.over = 0, at, False
+
     def _write(self, descriptor: int, data: bytes) -> None:
         if self.over:
             raise Stopped
@@ -98,9 +102,9 @@ class PowerDisk(KilledDisk):
         self._made = 0
 
     def blackout(self, root: Path) -> None:
-        """Leave of a folder what the disk holds once the power is back; from then on everything works again."""
+        """Leave of a folder what the disk holds once the power is back."""
         shutil.rmtree(root, ignore_errors=True)
-        self.at, self.over, self._files = 0, False, {}
+        self._files = {}
         if root.name in self._names.get(root.parent, {}):
             self._restore(root)
 
