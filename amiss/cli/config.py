@@ -4,11 +4,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from amiss.cli.settings import refuse_misfit
 from amiss.errors import DataError, UsageError
+from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
 __all__ = ["CONFIG", "RunConfig", "read_config", "trusted"]
@@ -59,7 +61,10 @@ class RunConfig:
 
     def text(self, folder: Path) -> str:
         """The file for a run folder, its paths relative to that."""
-        return to_toml(asdict(self.moved(Path(), folder)))
+        moved = self.moved(Path(), folder)
+        # TOML has no word for None, and leaving it out would give the default back.
+        settings = {name: "none" if value is None else value for name, value in self.settings.items()}
+        return to_toml(asdict(replace(moved, settings=settings)))
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -71,7 +76,7 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / CONFIG
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
-        return RunConfig(**said).moved(folder, Path())
+        return _checked(RunConfig(**said)).moved(folder, Path())
     except FileNotFoundError as error:
         raise DataError(
             f"No run of a recipe lies in {str(folder)!r}.",
@@ -90,6 +95,25 @@ def read_config(folder: Path) -> RunConfig:
             why="it was edited, or the disk is damaged",
             hint="Give the whole command once more; what is finished in the folder is kept.",
         ) from error
+
+
+def _checked(config: RunConfig) -> RunConfig:
+    """The same, once it is known to be of the kinds that `RunConfig` says, and to set what there is to set.
+
+    Raises:
+        ValueError: It is not.
+    """
+    for part in fields(config):
+        kind = str if part.type is str else int if part.type is int else Mapping
+        if not isinstance(value := getattr(config, part.name), kind):
+            raise ValueError(f"{part.name} = {value!r}")
+    settings = {name: None if value == "none" else value for name, value in config.settings.items()}
+    if config.recipe in RECIPES:
+        refuse_misfit(RECIPES[config.recipe], settings)
+    known = ("split", "size", "channels", "limit", "label", "n")
+    if strange := sorted(set(config.images) - set(known)):
+        raise ValueError(f"an unknown setting of images, {strange[0]!r}")
+    return replace(config, settings=settings)
 
 
 def trusted(said: str, given: str | None, folder: Path, hint: str) -> str:

@@ -19,7 +19,7 @@ from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.model import MODEL_HELP, Head, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
-from amiss.cli.settings import find_recipe, parse_settings
+from amiss.cli.settings import find_recipe, parse_settings, sorted_words
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.study import Store
@@ -64,9 +64,15 @@ def run(
     """
     gates = asked(require, figures_known())
     device = None if device is None else usable(device)
-    if data is None:
-        config, folder = _resumed(context, Path(recipe), model), Path(recipe)
+    # An option that only the recipe knows may have stood before an argument, and been taken for one.
+    given_words = [word for word in (recipe, model, data) if word is not None]
+    arguments, options = sorted_words([*given_words, *context.args])
+    recipe = arguments[0] if arguments else recipe  # an option alone: said to be no recipe
+    if len(arguments) < 3:
+        folder = Path(recipe)
+        config = _resumed(context, folder, arguments[1] if len(arguments) > 1 else None, options)
     else:
+        _, model, data, *surplus = arguments
         given: dict[str, Any] = {
             "mean": numbers(mean),
             "std": numbers(std),
@@ -77,12 +83,12 @@ def run(
         sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
         config = RunConfig(
             recipe,
-            str(model),
+            model,
             data,
             seed,
             batch,
             frames,
-            parse_settings(recipe, context.args),
+            parse_settings(recipe, [*options, *surplus]),
             {name: value for name, value in sight.items() if value is not None},
             {name: value for name, value in given.items() if value is not None},
         )
@@ -134,27 +140,27 @@ def _forked(work: Work) -> Work:
     return replace(work, study=study)
 
 
-def _resumed(context: typer.Context, folder: Path, model: str | None) -> RunConfig:
+def _resumed(context: typer.Context, folder: Path, model: str | None, options: list[str]) -> RunConfig:
     """The settings of the run in a folder; its code only where the user names it once more.
 
     Raises:
         UsageError: An option that a run that goes on does not heed, or code that was not named.
         DataError: No run lies there.
     """
-    heeded = {"recipe", "model", "device", "require", "junit", "quiet", "as_json"}
+    if not folder.exists():
+        find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
+    heeded = {"recipe", "model", "data", "device", "require", "junit", "quiet", "as_json"}
     defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
     idle = [f"--{name}" for name, default in defaults.items() if name and context.params[name] != default]
-    if idle or context.args:
+    if idle or options:
         raise UsageError(
             "A run that goes on has its settings already.",
             slug="run-settings",
-            seen=" ".join([*idle, *context.args]),
+            seen=" ".join([*idle, *options]),
             needed="amiss run DIR alone",
             why="DATA is missing, if this should be a new run",
             hint="Leave the options out, or begin a new run: amiss run RECIPE MODEL DATA --out DIR",
         )
-    if not folder.exists():
-        find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
     config = read_config(folder)
     if config.recipe in AUDITS:
         command = (Store(folder).about or {}).get("command") or "the command that began it"

@@ -61,6 +61,7 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
         ModelError: The model cannot be opened, or does not take such images.
         DataError: The images cannot be read, or are no match for the model.
         ParityError: The model does not score what its owner says.
+        ContractError: The recipe wants more than the model gives, or labels that the images do not have.
     """
     recipe, network = find_recipe(config.recipe), dict(config.network)
     accuracy, decoder_path = network.pop("accuracy", None), network.pop("decoder", None)
@@ -88,6 +89,8 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
     inputs = _inputs(recipe.over, classifier, images, config, tell)
     votes, text = _VOTES if random else 1, config.text(out)
     study = Study(out, probe, classifier, inputs, config.frames, votes, about=about, settings=text)
+    if len(inputs):
+        probe.search(classifier, inputs.rows([0]))  # what does not fit together is refused before anything is written
     return Work(config, study, classifier, images, flags)
 
 
@@ -122,8 +125,9 @@ def derive(work: Work, tell: Tell) -> dict[str, Any]:
         "held": len([entry for entry in claims if entry.outcome.met]),
         "references": [_reference(key) for key in find_recipe(work.config.recipe).cite],
     }
-    record: dict[str, Any] = {"figures": found, "flags": said, "sentence": "No sample is finished."}
-    if ordered:
+    unfinished = {"outcomes": {work.config.recipe: about["counts"]}, "sentence": "No sample is finished."}
+    record: dict[str, Any] = {"figures": found, "flags": said, **unfinished}
+    if ordered or not len(study.inputs):
         tell("Writing the report", 0, 1)
         shown = study.read(shown_samples(ordered))
         record = study_record(about, shown, work.classifier, store.folder, figures=found)
@@ -140,6 +144,7 @@ def _probe(config: RunConfig, images: Images, decoder: Any) -> Probe:
             raise UsageError(
                 f"The recipe {config.recipe} searches along a decoder, and none was given.",
                 slug="run-decoder",
+                seen="no --decoder",
                 needed="--decoder with a decoder of such images",
                 hint="amiss train vae DATA --out decoder/, then --decoder decoder/model.safetensors",
             )

@@ -32,7 +32,11 @@ def study_record(
     with_images = held.result.task.image is not None
     n = len(held.entries)
     met, finished = int(figures["met"]), int(figures["finished"])
-    sentence = f"The objective of {about['recipe']} is met for {met:,} of {finished:,} samples, judged from files."
+    sentence = f"There was no sample for {about['recipe']} to search for."
+    if finished:
+        sentence = (
+            f"The objective of {about['recipe']} is met for {met:,} of {finished:,} samples, judged from files."
+        )
     cases = [_filed(page.case(i), held, i, folder) for i in range(n)] if with_images else []
     cells = [] if with_images else [{**page.cell(i), "image": _place(held.paths[i], folder)} for i in range(n)]
     return {
