@@ -1,7 +1,7 @@
 """An audit from its settings: its model, data, decoder and judge, however they are named."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from amiss.cli.folder import RECORD
 from amiss.cli.model import named
 from amiss.data import Images, open_data
 from amiss.disk import Disk
+from amiss.errors import UsageError
 from amiss.loading import check_fit, open_classifier, open_decoder
 from amiss.spaces.latent import Codec
 from amiss.study.hold import MODELS
@@ -73,10 +74,19 @@ def plan_of(config: RunConfig) -> "Plan":
     """How thorough the audit is that a configuration asks for.
 
     Raises:
-        UsageError: Radii that do not ascend, or counts that are too low.
+        UsageError: A setting that there is none of, radii that do not ascend, or counts that are too low.
     """
     from amiss.audit import Plan
 
+    if strange := sorted(set(config.settings) - {part.name for part in fields(Plan)}):
+        raise UsageError(
+            "An audit has no such setting.",
+            slug="run-plan",
+            seen=strange[0],
+            needed="the settings that amiss wrote into config.toml",
+            why="the file was edited",
+            hint="Give the whole command once more; what is finished in the folder is kept.",
+        )
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.settings.items()}
     return Plan(**{**settings, "batch": config.batch, "seed": config.seed})
 

@@ -34,6 +34,7 @@ class RunConfig:
         settings: Of the recipe, or of the audit's plan.
         images: How DATA is opened: split, size, channels, limit, label.
         network: How MODEL is opened: mean, std, head, weights, decoder, judge, accuracy.
+        budget: Limits beside the recipe's own: steps, queries, seconds.
     """
 
     recipe: str
@@ -45,6 +46,7 @@ class RunConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
 
     def moved(self, base: Path, to: Path) -> "RunConfig":
         """The same run with its paths written from another folder."""

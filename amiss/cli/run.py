@@ -19,7 +19,7 @@ from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.model import MODEL_HELP, Head, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
-from amiss.cli.settings import find_recipe, parse_settings, sorted_words
+from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.study import Store
@@ -52,6 +52,9 @@ def run(
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass, and samples a shard")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="limits beside the recipe's: steps=40,queries=500 a sample,seconds=60 a shard")
+    ] = None,
     require: Require = None,
     junit: Junit = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
@@ -91,6 +94,7 @@ def run(
             parse_settings(recipe, [*options, *surplus]),
             {name: value for name, value in sight.items() if value is not None},
             {name: value for name, value in given.items() if value is not None},
+            parse_budget(budget),
         )
         folder = out or Path("runs") / _named(config)
     with showing(quiet or as_json) as tell:

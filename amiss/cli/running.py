@@ -151,7 +151,9 @@ def _probe(config: RunConfig, images: Images, decoder: Any) -> Probe:
         given["decoder"] = decoder
     if "shape" in needs:
         given["shape"] = tuple(images.pixels.shape[1:])
-    return replace(recipe.make(**given), seed=config.seed, batch=config.batch)
+    probe = recipe.make(**given)
+    budget = replace(probe.budget, **config.budget)
+    return replace(probe, budget=budget, seed=config.seed, batch=config.batch)
 
 
 def _inputs(over: str, classifier: Classifier, images: Images, config: RunConfig, tell: Tell) -> Inputs:

@@ -10,7 +10,7 @@ from typing import Any
 from amiss.errors import UsageError
 from amiss.recipes import RECIPES, Recipe
 
-__all__ = ["find_recipe", "parse_settings", "refuse_misfit", "settings_of", "sorted_words"]
+__all__ = ["find_recipe", "parse_budget", "parse_settings", "refuse_misfit", "settings_of", "sorted_words"]
 
 _OURS = ("decoder", "shape", "seed", "batch")
 """What the command line gives a recipe itself."""
@@ -121,6 +121,31 @@ def refuse_misfit(recipe: Recipe, settings: Mapping[str, Any]) -> None:
         fits = [isinstance(value, of) for word, of in kinds.items() if word in kind]
         if not any(fits) or (isinstance(value, bool) and "bool" not in kind):
             raise ValueError(f"{name} = {value!r}")
+
+
+def parse_budget(text: str | None) -> dict[str, Any]:
+    """The limits of `--budget steps=40,queries=1000,seconds=60`; none where nothing was given.
+
+    Raises:
+        UsageError: A limit is unknown, or no number.
+    """
+    found: dict[str, Any] = {}
+    for part in (text or "").split(",") if text is not None else ():
+        name, _, value = part.strip().partition("=")
+        whole = name in ("steps", "queries")
+        try:
+            found[name] = {"steps": int, "queries": int, "seconds": float}[name](value)
+        except (KeyError, ValueError) as error:
+            raise UsageError(
+                "The budget cannot be read.",
+                slug="run-budget",
+                seen=repr(part.strip()),
+                needed="a whole number after the ="
+                if whole
+                else "steps=N, queries=N or seconds=N, with commas between",
+                hint="--budget queries=1000,seconds=60",
+            ) from error
+    return found
 
 
 def _value(name: str, option: str, text: str, parameter: inspect.Parameter) -> Any:
