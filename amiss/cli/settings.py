@@ -140,9 +140,7 @@ def parse_budget(text: str | None) -> dict[str, Any]:
                 "The budget cannot be read.",
                 slug="run-budget",
                 seen=repr(part.strip()),
-                needed="a whole number after the ="
-                if whole
-                else "steps=N, queries=N or seconds=N, with commas between",
+                needed="a whole number after the =" if whole else "steps=N, queries=N or seconds=N, comma between",
                 hint="--budget queries=1000,seconds=60",
             ) from error
     return found
