@@ -31,7 +31,7 @@ def likeness(value: Any) -> str:
     """Digest of everything that an object is made of: weights, tensors, numbers, and the names of code.
 
     Code itself is known by its qualified name alone, with what it is bound to and closes over: a function that was
-    rewritten under the same name passes. Of a network the words that construct it and its state are taken, of a
+    rewritten under the same name passes. Of a network its state is taken and what it was constructed with, of a
     classifier its fingerprint beside that, and of a dataclass its fields: what they remember of their passes makes
     them no other ones.
     """
@@ -64,11 +64,19 @@ def _parts(value: Any, above: set[int]) -> list[bytes | str | Tensor]:
         bound += [getattr(cell, "cell_contents", None) for cell in getattr(value, "__closure__", None) or ()]
         return [f"{getattr(value, '__module__', '')}.{value.__qualname__}", *_parts(bound, above)]
     if isinstance(value, Classifier):
-        network = wording(value.network) if isinstance(value.network, nn.Module) else ""
-        return [kind, value.fingerprint, network, value.gives]
+        network = _parts(value.network, above) if isinstance(value.network, nn.Module) else []
+        return [kind, value.fingerprint, value.gives, *network]
     if isinstance(value, nn.Module):
-        return [kind, wording(value), *_parts(dict(value.state_dict()), above)]
+        given = [_given(part) for part in value.modules()]
+        return [kind, wording(value), *_parts([dict(value.state_dict()), given], above)]
     return [kind, *_parts(_made_of(value), above)]
+
+
+def _given(module: nn.Module) -> dict[str, Any]:
+    """The values that a module was constructed with and keeps by name; the rest may be memories of its passes."""
+    held = vars(module)
+    names = [name for name in inspect.signature(type(module).__init__).parameters if name in held]
+    return {name: held[name] for name in names if not callable(held[name])}
 
 
 def _made_of(value: Any) -> Any:

@@ -34,6 +34,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, except that a lone surrogate has no place in TOML, nor DEL outside an escape.
-        return json.dumps(value.encode("utf-8", "replace").decode()).replace("\x7f", "\\u007f")
+        # JSON's escapes are TOML's, except that surrogates have no place in TOML, nor DEL outside an escape.
+        text = json.dumps(value.encode("utf-8", "replace").decode(), ensure_ascii=False)
+        return text.replace("\x7f", "\\u007f")
     return json.dumps(value) if not isinstance(value, float) else repr(float(value))

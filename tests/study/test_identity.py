@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from amiss.classifier import Classifier
 from amiss.constraints import Linf, Mask
 from amiss.errors import DataError
 from amiss.objectives import Become, Says
@@ -78,6 +79,18 @@ def net(act=nn.ReLU, weight=0.5, slope=0.1):
     return layers
 
 
+class Shifted(nn.Module):
+    """Keeps a number and a tensor that no state holds, and notes what it saw."""
+
+    def __init__(self, by, mean):
+        super().__init__()
+        self.by, self.mean, self.seen = by, mean, None
+
+    def forward(self, x):
+        self.seen = x - self.mean + self.by
+        return self.seen
+
+
 def itself():
     ring = [1]
     ring.append(ring)
@@ -130,6 +143,13 @@ OTHER = [
     (net(), net(weight=0.6)),
     (net(), net(act=nn.Tanh)),
     (net(), net(slope=0.2)),
+    (Shifted(1, torch.zeros(1)), Shifted(2, torch.zeros(1))),
+    (Shifted(1, torch.zeros(1)), Shifted(1, torch.ones(1))),
+    (nn.Sequential(Shifted(1, torch.zeros(1))), nn.Sequential(Shifted(1, torch.ones(1)))),
+    (Classifier(net()), Classifier(net(weight=0.6))),
+    (Classifier(net()), Classifier(net(act=nn.Tanh))),
+    (Classifier(net()), Classifier(net(), labels=["a", "b"])),
+    (Classifier(net()), Classifier(net(), gives="loss")),
     (scaled(2), scaled(3)),
     (scaled(2), scaled(2, 3)),
     (functools.partial(scaled, 2), functools.partial(scaled, 3)),
@@ -165,11 +185,13 @@ def test_what_is_remembered_makes_no_other_object():
         before = likeness(thing)
         _ = thing.codec if isinstance(thing, LinearWorld) else thing.drawn
         assert likeness(thing) == before
-    network = net()
-    before = likeness(network)
-    network.seen = 12
+    network = nn.Sequential(Shifted(1, torch.zeros(2)), net())
+    asked = Classifier(network)
+    before = likeness(network), likeness(asked)
+    asked.outputs(torch.rand(3, 2))
     network.eval()
-    assert likeness(network) == before
+    assert network[0].seen is not None
+    assert (likeness(network), likeness(asked)) == before
 
 
 @pytest.mark.parametrize("make", [catalog.pgd, catalog.deepfool, catalog.map_elites, catalog.says])
