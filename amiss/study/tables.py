@@ -41,7 +41,7 @@ def result_rows(store: Store, inputs: Inputs, entries: Mapping[int, Entry]) -> t
         said = [i, inputs.ids[i], inputs.names[i], *(column[i] for column in known)]
         entry = entries.get(i)
         if entry is None:
-            rows.append([*said, "interrupted", *[""] * 10, "Not finished yet."])
+            rows.append([*said, "interrupted", *[""] * 11, "Not finished yet."])
             continue
         o, image = entry.outcome, store.image_path(entry.id, i).relative_to(store.folder).as_posix()
         numbers = [o.size, entry.l2, entry.linf, o.loss, o.first, o.steps, o.queries]
