@@ -4,9 +4,11 @@ import itertools
 import shutil
 from pathlib import Path
 
+from amiss.disk import PART
 from amiss.errors import DataError
 from amiss.study import RUN, refuse_foreign
 from amiss.study.hold import MODELS
+from amiss.study.lock import LOCK, OWNER
 
 __all__ = ["RECORD", "beside", "cleared"]
 
@@ -19,14 +21,24 @@ _OURS = (
 
 
 def cleared(out: Path) -> None:
-    """Remove the run in a folder, and nothing else.
+    """Remove the run in a folder, so that another can begin there; what is no file of a run keeps it as it is.
 
     Raises:
-        DataError: The folder holds something that is no run of ours, or cannot be written.
+        DataError: The folder holds something beside the run, or something that is no run, or cannot be written.
     """
     refuse_foreign(out)
     if not (out / RUN).is_file():
         return
+    strange = sorted(path.name for path in out.iterdir() if path.name not in (*_OURS, LOCK, OWNER))
+    if strange := [name for name in strange if not name.endswith(PART)]:
+        raise DataError(
+            f"The folder {str(out)!r} holds something beside the run.",
+            slug="out-not-empty",
+            seen=f"{', '.join(strange[:4])}; nothing was removed",
+            needed="a folder with the run alone",
+            why="a file of yours that was put there",
+            hint="Move it away, or choose another folder: --out runs/new",
+        )
     try:
         for name in _OURS:
             path = out / name

@@ -2,13 +2,17 @@
 
 import json
 import shlex
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 
 from amiss.cli.command import data_name
+from amiss.study import Store
+from amiss.study.sameness import run_digest
 from tests.audit.conftest import from_disk, strict
 from tests.cli.conftest import draw
 
@@ -31,10 +35,12 @@ def test_an_audit_leaves_its_record_its_report_and_its_pictures(amiss):
     assert account["counts"] == {"images": 8, "right": 6, "wrong": 2, "unreadable": 0}
     assert (account["model"], account["data"]) == ("nets.py:wrapped", "photos")
     assert account["command"] == "amiss audit nets.py:wrapped photos --attacked 4 --seed 0"
-    *_, sentence, report = said.out.splitlines()
+    *_, trust, sentence, report = said.out.splitlines()
+    assert trust.startswith("Trust: ")
     assert sentence == account["sentence"]
     assert report == f"Report: {run / 'report.html'}"
-    assert {name for name in files(run) if "/" not in name} == {"audit.json", "report.html"}
+    said = {"audit.json", "report.html", "run.json", "config.toml", "inputs.csv", "flags.json"}
+    assert {name for name in files(run) if "/" not in name} - {"run.lock"} == said
     named = {entry["image"] for entry in account["fooled"]}
     for case in account["cases"]:
         named |= {
@@ -42,7 +48,11 @@ def test_an_audit_leaves_its_record_its_report_and_its_pictures(amiss):
             *(r["image"] for r in case["repairs"]),
             *(f for r in case["repairs"] for f in r["frames"]),
         }
-    assert named == {name for name in files(run) if name.endswith(".png")}
+    assert named <= {name for name in files(run) if name.endswith(".png")}
+    assert {name.split("/")[1] for name in files(run) if name.startswith("studies/")} == {
+        *("pixel-pgd", "fooling"),
+        *(f"attack-{2**k}-255" for k in range(7)),
+    }
     for case in account["cases"]:  # judged by hand: the logits are 0 and 40 x mean - 20
         x, repair = from_disk(run / case["repairs"][0]["image"]), case["repairs"][0]
         ahead = (40 * x.mean() - 20) * (1 if case["true"] == "bright" else -1)
@@ -88,10 +98,16 @@ def test_json_is_one_object_and_nothing_else(amiss):
     (line,) = said.out.splitlines()
     told = strict(line)
     account = record("runs/nets-py-wrapped-photos")
-    rest = {"report": told["report"], "gates": [], "flags": []}
+    rest = {
+        "report": told["report"],
+        "gates": [],
+        "flags": strict(Path(told["report"]).with_name("flags.json").read_text()),
+    }
     assert told == {"sentence": account["sentence"], **account["figures"], **rest}
     assert Path(told["report"]).is_file()
     assert told["accuracy"] == 0.75
+    assert len(told["flags"]) > 10
+    assert told["flags"] == account["flags"]
 
 
 def test_quiet_says_what_was_found_alone(amiss):
@@ -100,19 +116,67 @@ def test_quiet_says_what_was_found_alone(amiss):
     assert said.out.splitlines()[-1].startswith("Report: ")
 
 
-def test_an_audit_is_replaced_only_at_ones_word(amiss):
+def without(account, *names):
+    return {key: value for key, value in account.items() if key not in ("created", *names)}
+
+
+def ledgers(folder):
+    return {path.parent.name: path.read_bytes() for path in Path(folder).glob("studies/*/ledger.jsonl")}
+
+
+def test_a_finished_audit_is_told_again_and_not_searched_again(amiss):
     assert amiss("audit", "nets.py:wrapped", "photos", "--out", "run", *FAST).code == 0
+    one, searched = record("run"), ledgers("run")
+    assert amiss("audit", "nets.py:wrapped", "photos", "--out", "run", *FAST).code == 0
+    assert without(record("run")) == without(one)
+    assert ledgers("run") == searched
+
+
+def test_an_audit_of_something_else_is_refused_begun_beside_or_replaced_at_ones_word(amiss):
+    words = ("audit", "nets.py:wrapped", "photos", "--out", "run")
+    assert amiss(*words, *FAST).code == 0
     before = files("run")
     Path("run/notes.txt").write_text("mine")
-    amiss("audit", "nets.py:wrapped", "photos", "--out", "run", *FAST).refused("out-exists", "--overwrite")
+    amiss(*words, "--attacked", "5").refused("run-other", "another plan", "attacked=4 before, attacked=5 now")
+    assert amiss(*words, "--attacked", "5", "--fork", "--quiet").code == 0
+    assert json.loads(Path("run-2/run.json").read_text())["parent"] == "run"
     for path in list(Path("photos/dark").iterdir())[1:]:
         path.unlink()
-    said = amiss("audit", "nets.py:wrapped", "photos", "--out", "run", "--overwrite", *FAST)
+    amiss(*words, *FAST).refused("run-other", "another data")
+    amiss("audit", "nets.py:gone", "photos", "--out", "run", "--overwrite").refused("model-function")
+    assert files("run") == sorted([*before, "notes.txt"])  # what cannot begin replaces nothing
+    amiss(*words, "--overwrite", *FAST).refused("out-not-empty", "notes.txt; nothing was removed")
+    assert files("run") == sorted([*before, "notes.txt"])
+    Path("run/notes.txt").unlink()
+    said = amiss(*words, "--overwrite", *FAST)
     assert said.code == 0, said.err
     assert record("run")["counts"]["images"] == 5
-    after = files("run")
-    assert "notes.txt" in after
-    assert len([name for name in after if name.endswith(".png")]) < len([n for n in before if n.endswith(".png")])
+    after = [name for name in files("run") if name.endswith(".png")]
+    assert len(after) < len([name for name in before if name.endswith(".png")])
+
+
+@pytest.mark.parametrize("calls", [8, 30, 45])
+def test_a_stopped_audit_goes_on_by_the_same_command_to_the_same_record(amiss, monkeypatch, calls):
+    words = ("audit", "nets.py:wrapped", "photos", "--eps", "8/255,.1", "--steps", "3", "--quiet", *FAST)
+    assert amiss(*words, "--out", "whole").code == 0
+
+    @contextmanager
+    def soon():
+        asked = count(1)
+        yield lambda: next(asked) >= calls
+
+    with monkeypatch.context() as patch:
+        patch.setattr("amiss.cli.audit.stopping", soon)
+        said = amiss(*words, "--out", "run")
+    assert (said.code, said.out) == (130, "")
+    assert "Interrupted [interrupted]" in said.err
+    assert "audit.json" not in files("run")
+    said = amiss(*words, "--out", "run")
+    assert said.code == 0, said.err
+    assert without(record("run")) == without(record("whole"))
+    for name in ledgers("whole"):
+        one, two = (Store(Path(folder, "studies", name)) for folder in ("run", "whole"))
+        assert run_digest(one) == run_digest(two), name
 
 
 def test_an_audit_that_was_cut_short_does_not_stand_in_the_way(amiss, monkeypatch):
@@ -124,10 +188,11 @@ def test_an_audit_that_was_cut_short_does_not_stand_in_the_way(amiss, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(audit, "fool", cut)
         assert amiss("audit", "nets.py:wrapped", "photos", "--out", "run", *FAST).code == 130
-    assert "audit.begun" in files("run")
+    assert "run.json" in files("run")
     assert "audit.json" not in files("run")
+    assert "Not finished. It goes on by: amiss audit nets.py:wrapped photos" in amiss("show", "run").out
     assert amiss("audit", "nets.py:wrapped", "photos", "--out", "run", *FAST).code == 0
-    assert "audit.begun" not in files("run")
+    assert "audit.json" in files("run")
 
 
 def test_a_report_that_cannot_be_written_leaves_no_audit_that_looks_whole(amiss, monkeypatch):
@@ -186,7 +251,7 @@ def test_no_error_of_numbers_is_written_as_json(amiss):
 
 
 @pytest.mark.parametrize("seconds", [0.01, None])
-def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, seconds):
+def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, tmp_path, seconds):
     """`amiss audit digits` trains on the spot: only what the clock left alone can be had again."""
     from amiss import training
     from amiss.cli.digits import digits
@@ -199,9 +264,13 @@ def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, seconds):
 
     monkeypatch.setattr(training, "classifier_for", lambda images, seed: classifier(images, seed=seed, epochs=1))
     monkeypatch.setattr(training, "decoder_for", clocked)
-    *_, remark = digits(0, quiet=True, limit=5)
+    first = digits(0, quiet=True, limit=5, device=None, place=tmp_path)
+    remark = first[-1]
     assert (remark is None) == (seconds is None)
     assert remark is None or "The clock ended" in remark[1]
+    again = digits(0, quiet=True, limit=5, device=None, place=tmp_path)  # taken from where they lie
+    assert again[-1] == remark
+    assert again[0].fingerprint == first[0].fingerprint
 
 
 def test_the_plan_can_be_said_on_the_command_line(amiss):

@@ -1,5 +1,6 @@
 """`amiss demo`: no argument, no download; finds the shortcut that was planted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def test_the_demo_finds_its_shortcut_and_can_be_run_again(amiss):
     assert account["notices"][0]["title"] == "What was planted"
     assert not [n for n in account["notices"] if n["level"] == "warning"]
     assert Path(told["report"]).stat().st_size > 100_000
+    said = amiss("show", "runs/demo", "--verify", "--json")  # its models are its own: none needs to be named
+    assert said.code == 0, said.err
+    judged = strict(said.out)
+    assert judged["whole"] is True
+    assert judged["successes"] >= account["verified"]["held"]
+    keys = set(re.findall(r"@\w+\{(\w+),", amiss("show", "runs/demo", "--bibtex").out))
+    assert keys == {"zoetmulder2018", "lee2015", "madry2018", "nguyen2015"}
 
 
 def test_the_demo_asks_for_enough_faces(amiss):
