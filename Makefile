@@ -15,7 +15,7 @@ demo: .venv/ready
 	$(RUN) amiss demo --out runs/demo
 
 test: .venv/ready
-	$(RUN) pytest -n 2
+	$(RUN) pytest -n 2 --cov --cov-fail-under=100
 
 check: .venv/ready
 	$(RUN) ruff format --check .

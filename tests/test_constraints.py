@@ -223,6 +223,14 @@ def test_unconstrained_binds_and_measures_nothing():
     assert Unconstrained().size(v, task).tolist() == [0.0, 0.0]
 
 
+@BALLS
+def test_a_ball_without_a_radius_measures_and_does_not_bind(ball):
+    v, task = torch.rand(2, 1, 2, 2), Task(torch.arange(2), torch.rand(2, 1, 2, 2))
+    assert ball().project(v, task) is v
+    assert ball().bounds(task) is None
+    assert (ball().size(v, task) > 0).all()
+
+
 def test_refusals(refuses):
     for make in (lambda: Linf(-0.1), lambda: L2(float("nan")), lambda: L1(-1e-9)):
         with refuses(UsageError, "eps-negative"):

@@ -269,6 +269,15 @@ def test_votes_that_decide_nothing_are_refused(tmp_path, refuses):
         study(tmp_path, votes=2).run()
 
 
+def test_what_is_no_run_is_not_written_into(tmp_path, refuses):
+    (tmp_path / "file").write_text("mine")
+    with refuses(DataError, "out-not-folder"):
+        study(tmp_path / "file").run()
+    with refuses(DataError, "out-not-empty"):
+        study(tmp_path).run()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 # Faults of the model
 
 
