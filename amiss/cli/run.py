@@ -151,11 +151,12 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
         UsageError: An option that a run that goes on does not heed, or code that was not named.
         DataError: No run lies there.
     """
-    if not folder.exists():
+    if not folder.is_dir():
         find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
     heeded = {"recipe", "model", "data", "device", "require", "junit", "quiet", "as_json"}
     defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
-    idle = [f"--{name}" for name, default in defaults.items() if name and context.params[name] != default]
+    given = [name for name, default in defaults.items() if name and context.params[name] != default]
+    idle = [f"--{name.replace('_', '-')}" for name in given]
     if idle or options:
         raise UsageError(
             "A run that goes on has its settings already.",
