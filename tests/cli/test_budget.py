@@ -21,9 +21,9 @@ def test_no_sample_costs_more_than_its_budget(amiss):
 
 @pytest.mark.parametrize("text", ["minutes=3", "queries", "queries=many", "queries=1.5", "", "steps=3,,"])
 def test_what_is_no_budget_is_refused(amiss, text):
-    amiss(*RUN, "--budget", text).refused("run-budget", "seconds=60")
+    amiss(*RUN, "--budget", text).refused("run-budget", "seconds=60", code=2)
     assert not Path("run").exists()
 
 
 def test_a_budget_of_nothing_is_refused(amiss):
-    amiss(*RUN, "--budget", "queries=0").refused("budget-zero")
+    amiss(*RUN, "--budget", "queries=0").refused("budget-zero", code=2)
