@@ -11,7 +11,7 @@ import typer
 
 from amiss.cli.auditing import AuditWork, account_of, open_audit, settings_of_plan, write_account
 from amiss.cli.command import data_name, left_out, model_name, shown, written
-from amiss.cli.config import CONFIG, RunConfig
+from amiss.cli.config import CONFIG, RunConfig, read_config
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.folder import beside, cleared
@@ -137,7 +137,8 @@ def audit_to_folder(
 ) -> None:
     """Run an audit, or go on with it, write its record and report, and say what was found and where it lies.
 
-    Where the folder holds a run of something else it is refused, begun beside it, or replaced. Where a gate is not
+    Where the folder holds a run of something else it is refused, begun beside it, or, where it is of the same kind,
+    replaced. Where a gate is not
     met, it all ends with exit code 3, once everything is written and said.
     """
     from amiss.audit import run_audit
@@ -153,6 +154,8 @@ def audit_to_folder(
             found = run_audit(work.classifier, work.images, out, about=about, **given)
         except DataError as error:
             if error.slug != "run-other" or where_other == "refuse":
+                raise
+            if where_other == "replace" and _kind(out) != work.config.recipe:  # nobody asked to lose another's run
                 raise
             if where_other == "replace":
                 cleared(out)
@@ -231,6 +234,14 @@ def _another(out: Path, config: RunConfig) -> bool:
     """Whether a folder holds a run that was asked for something else."""
     path = out / CONFIG
     return path.is_file() and path.read_text(encoding="utf-8") != config.text(out)
+
+
+def _kind(out: Path) -> str:
+    """What a folder's run calls itself; nothing where it does not say."""
+    try:
+        return read_config(out).recipe
+    except DataError:
+        return ""
 
 
 def _slug(text: str) -> str:

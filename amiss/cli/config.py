@@ -112,9 +112,15 @@ def _checked(config: RunConfig) -> RunConfig:
     settings = {name: None if value == "none" else value for name, value in config.settings.items()}
     if config.recipe in RECIPES:
         refuse_misfit(RECIPES[config.recipe], settings)
-    known = ("split", "size", "channels", "limit", "label", "n")
-    if strange := sorted(set(config.images) - set(known)):
-        raise ValueError(f"an unknown setting of images, {strange[0]!r}")
+    known = {
+        "images": ("split", "size", "channels", "limit", "label", "n"),
+        "budget": ("steps", "queries", "seconds"),
+    }
+    for table, names in known.items():
+        if strange := sorted(set(getattr(config, table)) - set(names)):
+            raise ValueError(f"an unknown setting of {table}, {strange[0]!r}")
+    if not all(isinstance(value, int | float) for value in config.budget.values()):
+        raise ValueError(f"budget = {dict(config.budget)}")
     return replace(config, settings=settings)
 
 

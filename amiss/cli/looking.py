@@ -190,6 +190,15 @@ def look(folder: Path) -> Look:
             why="a typing mistake" if not folder.is_dir() else "the folder above it, or one that holds other things",
             hint=_near(folder),
         )
+    if not _sound(about):
+        raise DataError(
+            f"{RUN} in {str(folder)!r} is damaged.",
+            slug="run-damaged",
+            seen="samples, sessions or names of another kind than amiss writes",
+            needed="what amiss wrote there",
+            why="it was edited",
+            hint="Restore it from a copy; the images and tensors are untouched.",
+        )
     places = folder.glob(f"{STUDIES}/*/{RUN}") if about.get("kind") == "audit" else ()
     studies = {place.name: look(place) for place in sorted((path.parent for path in places), key=_numbered)}
     return Look(store, about, store.recover(), studies)
@@ -198,6 +207,13 @@ def look(folder: Path) -> Look:
 def _unread(_rows: Tensor) -> Task:
     """A table of names has no images: whoever looks at them must open the data."""
     raise NotImplementedError
+
+
+def _sound(about: dict[str, Any]) -> bool:
+    """Whether what is counted and listed here is of the kinds that were written."""
+    n, lost, sessions = about.get("n", 0), about.get("unreadable", []), about.get("sessions", [])
+    lists = isinstance(lost, list) and isinstance(sessions, list)
+    return lists and isinstance(n, int) and n >= 0 and all(isinstance(x, list) and len(x) == 2 for x in lost)
 
 
 def _numbered(place: Path) -> list[int | str]:

@@ -121,6 +121,10 @@ def refuse_misfit(recipe: Recipe, settings: Mapping[str, Any]) -> None:
         fits = [isinstance(value, of) for word, of in kinds.items() if word in kind]
         if not any(fits) or (isinstance(value, bool) and "bool" not in kind):
             raise ValueError(f"{name} = {value!r}")
+    if missing := [
+        name for name, p in known.items() if p.default is inspect.Parameter.empty and name not in settings
+    ]:
+        raise ValueError(f"{missing[0]} is missing")
 
 
 def parse_budget(text: str | None) -> dict[str, Any]:

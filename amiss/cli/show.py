@@ -65,7 +65,9 @@ def show(
     elif papers:
         typer.echo(bibtex(*_references(seen)))
     elif open_page:
-        webbrowser.open(_page(seen).resolve().as_uri())
+        page = _page(seen)
+        opened = webbrowser.open(page.resolve().as_uri())
+        typer.echo(f"Report: {page}" if opened else f"No browser was found here. Report: {page}")
     elif as_json:
         typer.echo(json.dumps(seen.to_json()))
     else:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from amiss.cli.command import data_name
-from amiss.study import Store
+from amiss.errors import DataError
+from amiss.study import Store, refuse_foreign
 from amiss.study.sameness import run_digest
 from tests.audit.conftest import from_disk, strict
 from tests.cli.conftest import draw
@@ -271,6 +272,16 @@ def test_a_decoder_that_the_clock_ended_is_told_of(monkeypatch, tmp_path, second
     again = digits(0, quiet=True, limit=5, device=None, place=tmp_path)  # taken from where they lie
     assert again[-1] == remark
     assert again[0].fingerprint == first[0].fingerprint
+
+
+def test_digits_that_were_stopped_while_they_trained_stand_in_no_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refuse_foreign(Path("run"))
+    Path("run/run.models").mkdir(parents=True)
+    refuse_foreign(Path("run"))
+    Path("run/mine").touch()
+    with pytest.raises(DataError):
+        refuse_foreign(Path("run"))
 
 
 def test_the_plan_can_be_said_on_the_command_line(amiss):

@@ -36,6 +36,14 @@ def test_the_demo_finds_its_shortcut_and_can_be_run_again(amiss):
     assert keys == {"zoetmulder2018", "lee2015", "madry2018", "nguyen2015"}
 
 
+def test_the_demo_replaces_demos_alone(amiss):
+    words = ("audit", "nets.py:wrapped", "photos", "--attacked", "0", "--fooled", "0", "--mistakes", "0", "--quiet")
+    assert amiss(*words, "--out", "run").code == 0
+    before = Path("run/audit.json").read_bytes()
+    amiss("demo", "--images", 60, "--out", "run", "--quiet").refused("run-other", "another model")
+    assert Path("run/audit.json").read_bytes() == before
+
+
 def test_the_demo_asks_for_enough_faces(amiss):
     said = amiss("demo", "--images", 10)
     assert said.code == 2

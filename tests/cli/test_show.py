@@ -13,7 +13,7 @@ from PIL import Image
 from tests.audit.conftest import strict
 from tests.cli.conftest import draw
 
-PGD = ("run", "pgd", "nets.py:wrapped", "photos", "--eps", "64/255", "--quiet")
+PGD = ("run", "pgd", "nets.py:wrapped", "photos", "--eps", "64/255", "--steps", "9", "--quiet")
 AUDIT = ("audit", "nets.py:wrapped", "photos", "--eps", "8/255,64/255", "--attacked", "4", "--steps", "5", "--quiet")
 BY = ("--model", "nets.py:wrapped")
 
@@ -69,7 +69,7 @@ def test_a_run_is_told_without_its_model_and_without_a_change(run):
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0] == "pgd on nets.py:wrapped, photos"
-    assert lines[1] == "amiss run pgd nets.py:wrapped photos --seed 0 --eps 64/255"
+    assert lines[1] == "amiss run pgd nets.py:wrapped photos --seed 0 --eps 64/255 --steps 9"
     assert re.fullmatch(r"8 of 8 samples finished: (\d [a-z-]+(, )?)+", lines[2])
     assert sum(map(int, re.findall(r"(\d) [a-z]", lines[2].partition(": ")[2]))) == 8
     assert any(line.startswith("Trust: ") for line in lines)
@@ -143,8 +143,8 @@ def test_the_papers_are_those_of_the_recipes_used(run):
 
 def test_the_page_is_opened_and_missed(run, monkeypatch):
     opened = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
-    assert run("show", "run", "--open").code == 0
+    monkeypatch.setattr("webbrowser.open", opened.append)  # as if there were no browser
+    assert run("show", "run", "--open").out == f"No browser was found here. Report: {Path('run/report.html')}\n"
     assert opened == [Path("run/report.html").resolve().as_uri()]
     Path("run/report.html").unlink()
     lines = run("show", "run", "--open").refused("run-no-report")
@@ -218,8 +218,16 @@ def test_options_that_do_not_go_together(run):
 def test_folders_that_are_no_run(run):
     assert "run" in run("show", ".").refused("run-missing")["Try"]
     run("show", "nowhere").refused("run-missing", "no such folder")
-    Path("run/run.json").write_text("{")
-    run("show", "run").refused("run-damaged")
+    text = Path("run/run.json").read_text()
+    for broken in (
+        "{",
+        "[]",
+        text.replace('"n": 8', '"n": "8"'),
+        text.replace('"unreadable": []', '"unreadable": [1]'),
+    ):
+        assert broken != text
+        Path("run/run.json").write_text(broken)
+        run("show", "run").refused("run-damaged")
 
 
 def test_a_study_of_python_is_shown_and_says_who_can_judge_it(amiss):
