@@ -164,7 +164,10 @@ def _lines(
     words += [f"{name}: {a:.1%} and {b:.1%}" for name, (a, b) in curves.items()]
     others = ", ".join(differing["fingerprints"])
     words.append(f"They differ in: {others}" if others else "Both were made with the same model, data and settings.")
-    return words + [f"  {name}: {a} and {b}" for name, (a, b) in differing["settings"].items()]
+    for name, pair in differing["settings"].items():
+        a, b = ("none" if value is None else value for value in pair)
+        words.append(f"  {name}: {a} and {b}")
+    return words
 
 
 def _kind(seen: Look) -> str:

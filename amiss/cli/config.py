@@ -78,7 +78,8 @@ def read_config(folder: Path) -> RunConfig:
     path = folder / CONFIG
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _checked(RunConfig(**said)).moved(folder, Path())
+        # Paths were written as seen from where the folder lies, and not from a link to it.
+        return _checked(RunConfig(**said)).moved(folder.resolve() if folder.is_symlink() else folder, Path())
     except FileNotFoundError as error:
         raise DataError(
             f"No run of a recipe lies in {str(folder)!r}.",

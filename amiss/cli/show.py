@@ -138,8 +138,9 @@ def _conclude(seen: Look, found: Checked, whole: bool, as_json: bool) -> None:
     entries = [entry for part in parts for entry in (*part.entries, *part.found.spoiled)]
     n = sum(entry.outcome.met for entry in entries)
     if as_json:
-        typer.echo(json.dumps({"successes": n, "whole": whole, "failing": lost}))
+        typer.echo(json.dumps({"successes": n, "whole": whole, "failing": lost, "damage": seen.damage}))
     else:
+        typer.echo("".join(shown(f"Damaged, and not believed: {text}") + "\n" for text in seen.damage), nl=False)
         for row in lost:
             typer.echo(shown(f"{row['study']}: {row['name']} (sample {row['sample']}): {row['why']}"))
         if not whole:

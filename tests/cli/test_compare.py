@@ -81,6 +81,9 @@ def test_sizes_are_compared_where_both_were_changed(amiss):
     assert shared
     wanted = median(float(two[name]["l2"]) / float(one[name]["l2"]) for name in shared)
     assert told(amiss, "a", "b")["l2_ratio"] == pytest.approx(wanted)
+    lines = amiss("compare", "a", "b").out.splitlines()
+    assert "  settings.norm: none and l2" in lines
+    assert f"  settings.eps: {80 / 255} and none" in lines
 
 
 def test_images_of_one_run_alone_are_counted_and_the_others_paired(pair):

@@ -225,6 +225,8 @@ def test_an_audit_is_told_to_go_on_by_its_own_command(amiss):
 def test_paths_are_seen_from_the_run_folder(amiss, stopped, monkeypatch):
     model = linear()
     assert stopped(3, "run", "pgd", model, "photos", "--eps", "32/255", "--batch", "3", "--out", "a/run").code == 130
+    Path("link").symlink_to(Path("a/run"))
+    assert amiss("run", "link", "--quiet").code == 0
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     assert amiss("run", "../a/run", "--quiet").code == 0

@@ -117,6 +117,11 @@ def test_what_is_damaged_is_said_and_not_counted(run):
     assert account["counts"] == {"interrupted": 8}
     assert account["damage"] == ["tensors/00000.safetensors (8 samples)"]
     assert "Damaged, and not believed: tensors/00000.safetensors (8 samples)" in run("show", "run").out
+    said = run("show", "run", "--verify", *BY)  # what is not believed is no success that could hold
+    assert said.out.splitlines() == [
+        "Damaged, and not believed: tensors/00000.safetensors (8 samples)",
+        "All 0 successes hold: each was read from its file and judged again.",
+    ]
 
 
 def test_names_are_no_formulas_and_command_no_terminal(amiss):
