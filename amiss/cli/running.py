@@ -130,7 +130,8 @@ def derive(work: Work, tell: Tell) -> dict[str, Any]:
     if ordered or not len(study.inputs):
         tell("Writing the report", 0, 1)
         shown = study.read(shown_samples(ordered))
-        record = study_record(about, shown, work.classifier, store.folder, figures=found)
+        names = study.inputs.names
+        record = study_record(about, shown, work.classifier, store.folder, figures=found, names=names)
         write_study_report(record, store.folder)
     return record
 

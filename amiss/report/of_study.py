@@ -17,7 +17,13 @@ _CASES = 24
 
 
 def study_record(
-    about: Mapping[str, Any], held: Held, classifier: Classifier, folder: Path, *, figures: Mapping[str, float]
+    about: Mapping[str, Any],
+    held: Held,
+    classifier: Classifier,
+    folder: Path,
+    *,
+    figures: Mapping[str, float],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """A study as JSON values; pictures that are shown and not there yet are written under `folder`.
 
@@ -27,6 +33,7 @@ def study_record(
         classifier: Who names originals and frames.
         folder: The run folder.
         figures: Of the whole run.
+        names: What each sample of the run is called.
     """
     page = Page(held.result, folder, classifier, None, "report")
     with_images = held.result.task.image is not None
@@ -34,10 +41,10 @@ def study_record(
     met, finished = int(figures["met"]), int(figures["finished"])
     sentence = f"There was no sample for {about['recipe']} to search for."
     if finished:
-        sentence = (
-            f"The objective of {about['recipe']} is met for {met:,} of {finished:,} samples, judged from files."
-        )
-    cases = [_filed(page.case(i), held, i, folder) for i in range(n)] if with_images else []
+        already = about["counts"].get("already-met", 0)
+        before = f", {already:,} of them before anything was changed" if already else ""
+        sentence = f"The objective of {about['recipe']} is met for {met:,} of {finished:,} samples{before}."
+    cases = [_filed(page.case(i), held, i, folder, names) for i in range(n)] if with_images else []
     cells = [] if with_images else [{**page.cell(i), "image": _place(held.paths[i], folder)} for i in range(n)]
     return {
         "title": f"{about['recipe']} on {about['model']}",
@@ -57,6 +64,7 @@ def study_record(
         "verified": {"claimed": about["claimed"], "held": about["held"]},
         "flags": list(about["flags"]),
         "cases": cases,
+        **_worded(held),
         "fooled": cells,
         "fooled_bar": None,
         "methods": [
@@ -87,12 +95,21 @@ def shown_samples(entries: Sequence[Entry], most: int = _CASES) -> list[int]:
     return sorted(chosen[:most])
 
 
-def _filed(case: dict[str, Any], held: Held, i: int, folder: Path) -> dict[str, Any]:
+def _worded(held: Held) -> dict[str, str]:
+    """How the page speaks of the cases: as repairs only where the true label was wanted."""
+    task = held.result.task
+    if task.label is not None and task.target is not None and bool((task.label == task.target).all()):
+        return {}
+    return {"cases_title": "What was found", "cases_note": "Each row: the original, the change, and the result."}
+
+
+def _filed(case: dict[str, Any], held: Held, i: int, folder: Path, names: Sequence[str]) -> dict[str, Any]:
     """A case whose result is the very file that was judged."""
     entry = held.entries[i]
     (repair,) = case["repairs"]
     repair = {**repair, "image": _place(held.paths[i], folder), "verified": entry.outcome.met}
-    return {**case, "id": f"{entry.id[:16]}-{entry.sample}", "verified": entry.outcome.met, "repairs": [repair]}
+    known = {"id": f"{entry.id[:16]}-{entry.sample}", "name": names[entry.sample]}
+    return {**case, **known, "verified": entry.outcome.met, "repairs": [repair]}
 
 
 def _place(path: Path, folder: Path) -> str:

@@ -2,6 +2,8 @@
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+// What a row of pictures shows: repairs as a rule, and of other searches what the record says.
+const ROW = DATA.cases_note ?? "Each row: the original, the change, and the repaired image.";
 const SECTIONS = [
   ["overview", "Overview", () => null],
   ["cases", "Cases", () => (DATA.cases.length ? null : "no case was recorded")],
@@ -96,9 +98,9 @@ function overview() {
     (DATA.notices || []).length ? el("div", { class: "notices" }, DATA.notices.map((notice) => el("div", { class: "notice " + (notice.level === "warning" ? "warning" : "info") },
       el("p", { class: "level" }, notice.level === "warning" ? "Warning" : "Note"), el("h3", {}, named(notice.title)), el("p", {}, named(notice.text))))) : null,
     DATA.cases.length ? [
-      el("h2", {}, some.length ? "What would have made them right" : "What was tried"),
-      some.length ? null : el("p", { class: "soft" }, "No repair shown here held when read back from disk."),
-      el("div", { class: "spread" }, el("p", { class: "soft small" }, "Each row: the original, the change, and the repaired image."), legend()),
+      el("h2", {}, some.length ? named(DATA.cases_title ?? "What would have made them right") : "What was tried"),
+      some.length ? null : el("p", { class: "soft" }, "No success shown here held when read back from disk."),
+      el("div", { class: "spread" }, el("p", { class: "soft small" }, ROW), legend()),
       el("ul", { class: "gallery" }, (some.length ? some : DATA.cases.slice(0, 6)).map((item) => card(item))),
       el("p", { class: "lead" }, el("a", { href: "#/cases" }, `See all ${count(DATA.cases.length)} cases`)),
     ] : null,
@@ -156,7 +158,7 @@ function cases() {
   const kinds = values((item) => [item.outcome, ...item.repairs.map((repair) => repair.outcome)]);
   return [
     el("h1", { tabindex: "-1" }, "Cases"),
-    el("p", { class: "lead" }, "Each row: the original, the change, and the repaired image. Open one to walk its search step by step."),
+    el("p", { class: "lead" }, `${ROW} Open one to walk its search step by step.`),
     el("div", { class: "tools", role: "search", "aria-label": "Filter cases" },
       select("true", "True class", any(values((item) => [item.true]))),
       select("predicted", "Predicted class", any(values((item) => [item.predicted]))),
