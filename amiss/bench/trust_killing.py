@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -14,7 +15,6 @@ import torch
 
 from amiss.bench.trust_studies import KINDS, lost, same
 from amiss.errors import DataError
-from amiss.repro import fold, uniform
 from amiss.study import Store, Study
 from amiss.study.lock import OWNER
 from amiss.study.sameness import run_digest
@@ -29,11 +29,11 @@ def kill_at_random(kind: str, seed: int, points: int, place: Path) -> dict[str, 
         "kills"; "runs" (each killed until it was done), "same" (those whose digest is that of a run that was left
         in peace) and "lost" (samples missing at the end, or finished once and not after a later kill).
     """
-    make, began = KINDS[kind], time.monotonic()
-    whole = make(place / f"{kind}-whole", seed)
-    _ended(_forked(whole.run))
+    make, luck = KINDS[kind], random.Random(f"{kind} {seed}")  # noqa: S311
+    for name in ("first", "whole"):  # the second finds warm caches, as those to be killed do
+        whole, began = make(place / f"{kind}-{name}", seed), time.monotonic()
+        _ended(_forked(whole.run))
     length, reference = time.monotonic() - began, run_digest(whole.store)
-    luck = uniform(fold(torch.tensor([seed]), points), (points,))[0].tolist()
     told = {"kills": 0, "runs": 0, "same": 0, "lost": 0}
     while told["kills"] < points:
         study = make(place / f"{kind}-{told['runs']}", seed)
@@ -42,7 +42,7 @@ def kill_at_random(kind: str, seed: int, points: int, place: Path) -> dict[str, 
         while killed:
             pid = _forked(study.run)
             if told["kills"] < points:
-                time.sleep(length * luck[told["kills"]])
+                time.sleep(luck.uniform(0, length))
                 os.kill(pid, signal.SIGKILL)
             killed = _ended(pid)
             told["kills"] += killed

@@ -15,7 +15,7 @@ __all__ = ["Entry", "Reading", "lines", "read_ledger"]
 _NUMBERS = ("size", "loss", "l2", "linf", "seconds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """How one sample ended, and where its tensors lie.
 
