@@ -11,6 +11,7 @@ from amiss.bench.trust_disks import CountingDisk, FullDisk, KilledDisk, PowerDis
 from amiss.bench.trust_studies import lost, same
 from amiss.errors import DataError, Interrupted
 from amiss.study import Saving
+from amiss.study.lock import OWNER
 from amiss.study.sameness import run_digest
 from tests.study.studies import entries, study
 
@@ -78,6 +79,41 @@ def test_a_search_whose_rows_compete_has_a_line_a_task_and_one_shard(tmp_path):
     made.run()
     assert {entry.shard for entry in entries(made).values()} == {0}
     assert len((tmp_path / "ledger.jsonl").read_text().splitlines()) == len(made.inputs) == 2
+
+
+@pytest.mark.parametrize("kind", ["pgd", "lse"])
+def test_interrupted_outright_it_is_not_locked_and_goes_on(tmp_path, kind, peace):
+    digest, turns, _ = peace[kind]
+    for k in range(1, turns + 3, 3):
+        left = iter(range(k))
+
+        def press(*_, left=left):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            study(tmp_path / str(k), kind).run(progress=press)
+        assert not (tmp_path / str(k) / OWNER).exists()
+        made = study(tmp_path / str(k), kind)
+        made.run()
+        sound(made, digest)
+
+
+def test_a_reader_sees_whole_shards_and_disturbs_nobody(tmp_path, peace):
+    made, seen = study(tmp_path, "lse"), []
+
+    def look(*_):
+        other = study(tmp_path, "lse")
+        found = other.store.recover()
+        assert not found.damage
+        seen.append(len(found.entries))
+        if found.entries:
+            assert len(other.result()) == len(found.entries)
+
+    made.run(progress=look)
+    assert seen == sorted(seen)
+    assert set(seen) == {0, 2, 4}
+    sound(made, peace["lse"][0])
 
 
 @pytest.mark.parametrize(("kind", "every"), [("pgd", 1), ("lse", 4), ("elites", 2)])
