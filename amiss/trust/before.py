@@ -8,20 +8,22 @@ from torch import Tensor, nn
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.reading import Pace
+from amiss.repro import uniform
 from amiss.spaces.latent import Codec
 from amiss.trust.decoder import DecoderGate, decoder_gate
 from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.gradients import SLUGS as GRADIENTS
 from amiss.trust.gradients import gradients
 from amiss.trust.kinds import KINDS
-from amiss.trust.measuring import SAMPLE, Progress, asked, attempt, sample, seeded
+from amiss.trust.measuring import SAMPLE, Progress, asked, attempt, grain, sample, seeded
 from amiss.trust.steadiness import SLUGS as STEADY
 from amiss.trust.steadiness import steadiness
 
 __all__ = ["before"]
 
 _DRAWN = 128  # images that a decoder is measured on
-_DROPS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+_RATES = ("dropout", "drop_prob")  # what modules call the share that they drop; "p" is the name of other things too
 
 
 def before(
@@ -36,7 +38,7 @@ def before(
 ) -> tuple[Flag, ...]:
     """Measure what could make every later figure untrue. No bad model makes this raise; its flags say so.
 
-    It costs at most 13 passes of up to 32 images, 8 of one image and one backward pass; with a decoder 8 passes of
+    It costs at most 14 passes of up to 32 images, 8 of one image and one backward pass; with a decoder 8 passes of
     32 images more, and with an accuracy one look at every image.
 
     Args:
@@ -67,7 +69,7 @@ def before(
     with seeded(classifier.device, seed):
         measured(STEADY, lambda: steadiness(classifier, x, pace))
         unsteady = [flag.slug for flag in flags if flag.fired]
-        measured(["probabilities"], lambda: [_probabilities(asked(classifier, x, pace))])
+        measured(["probabilities"], lambda: [_probabilities(classifier, x, pace, seed)])
         measured(GRADIENTS, lambda: gradients(classifier, x, pace, unsteady))
         measured(["train-mode"], lambda: [_training(classifier)])
         measured(["input-range"], lambda: [_range(classifier, x)])
@@ -79,11 +81,19 @@ def before(
     return tuple(sorted(flags, key=lambda flag: list(KINDS).index(flag.slug)))
 
 
-def _probabilities(logits: Tensor) -> Flag:
-    slack = KINDS["probabilities"].limit
-    inside = ((logits >= -slack) & (logits <= 1 + slack)).all(1)
+def _probabilities(classifier: Classifier, x: Tensor, pace: Pace, seed: int) -> Flag:
+    logits = asked(classifier, x, pace)
     lone = logits.shape[1] == 2 and not bool(logits[:, 0].any())  # one output, read as log-odds
-    sums = inside if lone else inside & ((logits.sum(1) - 1).abs() <= slack)
+    if lone:  # those of a few images may lie in [0, 1] by chance; those of all images do not
+        noise = uniform(torch.tensor([seed]), (SAMPLE // 2, *x.shape[1:]))[0].round().to(x.dtype)
+        logits = torch.cat([logits, asked(classifier, torch.cat([1 - x[: SAMPLE // 2], noise]), pace)])
+    logits = logits[~logits.isnan().any(1)]  # another flag speaks of the rest
+    if not len(logits):
+        return unmeasured("probabilities", "No answer is a row of numbers.")
+    # Half precision rounds a probability near 1 by as much as it can tell from 1.
+    slack = max(KINDS["probabilities"].limit, 2 * grain(classifier, x))
+    inside = ((logits >= -slack) & (logits <= 1 + slack)).all(1)
+    sums = inside if lone else inside & ((logits.double().sum(1) - 1).abs() <= slack)
     share = float(sums.double().mean())
     words = f"{int(sums.sum())} of {len(logits)} answers look like probabilities"
     return found("probabilities", bool(sums.all()), share, words)
@@ -92,10 +102,19 @@ def _probabilities(logits: Tensor) -> Flag:
 def _training(classifier: Classifier) -> Flag:
     if not isinstance(classifier.network, nn.Module):
         return unmeasured("train-mode", "The classifier is a function: it has no modes.")
-    there = [m for m in classifier.network.modules() if isinstance(m, _DROPS)]
-    left = [m for m in there if m.training and getattr(m, "p", 1) > 0]
-    words = f"{len(left)} of {len(there)} dropout and batch norm modules in training mode"
+    there = [m for m in classifier.network.modules() if _moody(m)]
+    left = [m for m in there if m.training]
+    words = f"{len(left)} of {len(there)} modules that drop something or keep statistics are in training mode"
     return found("train-mode", bool(left), len(left), words)
+
+
+def _moody(module: nn.Module) -> bool:
+    """Whether a module answers otherwise in training mode, as far as its type and its settings tell."""
+    if isinstance(module, _NORMS):
+        return bool(module.track_running_stats)
+    drops = any(word in type(module).__name__.lower() for word in ("drop", "depth"))
+    rates = [getattr(module, name, 0) for name in (*_RATES, *["p"] * drops)]
+    return isinstance(module, nn.RReLU) or any(isinstance(rate, int | float) and rate > 0 for rate in rates)
 
 
 def _range(classifier: Classifier, x: Tensor) -> Flag:
@@ -104,7 +123,11 @@ def _range(classifier: Classifier, x: Tensor) -> Flag:
     words = (
         f"what the network is shown of {len(x)} images spans {span:.3g}, from {shown.min():.3g} to {shown.max():.3g}"
     )
-    return found("input-range", span < KINDS["input-range"].limit, span, words)
+    blank = torch.stack([torch.zeros_like(x[0]), torch.ones_like(x[0])])
+    black, white = classifier.shown(blank.to(classifier.device)).float().flatten(1)
+    # On one side of 0, and farther from it than from each other: a mean in other units than the images.
+    far = bool(((black * white > 0) & (torch.minimum(black.abs(), white.abs()) > (white - black).abs())).any())
+    return found("input-range", span < KINDS["input-range"].limit or far, span, words)
 
 
 def _classes(classifier: Classifier, images: Images) -> Flag:

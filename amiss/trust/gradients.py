@@ -12,7 +12,7 @@ from amiss.foreign import gradient
 from amiss.reading import Pace
 from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.kinds import KINDS
-from amiss.trust.measuring import asked, grain
+from amiss.trust.measuring import asked, grain, near
 
 __all__ = ["SLUGS", "gradients"]
 
@@ -33,8 +33,8 @@ class _Slopes:
     Attributes:
         pair: The two classes [n, 2].
         margin: The difference of their logits [n].
-        spread: Highest less lowest logit [n].
-        size: Largest absolute logit [n].
+        spread: Highest less lowest logit [n], of those that are not hopelessly far behind.
+        size: The larger of the two logits, absolute [n].
         slope: The margin's gradient [n, C, H, W].
     """
 
@@ -87,7 +87,7 @@ def _read(classifier: Classifier, x: Tensor, pace: Pace) -> _Slopes:
             pair = logits.topk(2).indices
             margin = _margin(logits, pair)
             slope = gradient(margin, part)
-        spread, size = logits.amax(1) - logits.amin(1), logits.abs().amax(1)
+        spread, size = logits.amax(1) - near(logits).amin(1), logits.gather(1, pair).abs().amax(1)
         return tuple(value.detach().cpu() for value in (pair, margin, spread, size, slope))
 
     parts = pace.over(torch.arange(len(x)), look)

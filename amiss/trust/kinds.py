@@ -57,7 +57,8 @@ _BEFORE = (
         "The classifier gives probabilities where logits are expected",
         "before",
         1e-3,
-        "every row lies in [0, 1] and sums to 1 within {limit:g}, or a lone output never leaves [0, 1]",
+        "every row lies in [0, 1] and sums to 1 within {limit:g} (more in half precision), or a lone output never "
+        "leaves [0, 1]",
         "Margins are counted in logits: in probabilities they mean something else, and where the softmax saturates "
         "the gradient vanishes and attacks fail.",
         "Return what goes into the last softmax or sigmoid.",
@@ -80,7 +81,8 @@ _BEFORE = (
         "The network was left in training mode",
         "before",
         0,
-        "more than {limit} dropout or batch norm modules in training mode",
+        "more than {limit} modules that drop something or keep statistics, such as dropout and batch norm, in "
+        "training mode",
         "It is asked in evaluation mode here: figures that were measured in training mode will not agree.",
         "Call `net.eval()` where the model is made.",
         f"{_CARLINI}: attack the model as it is deployed",
@@ -100,7 +102,8 @@ _BEFORE = (
         "The network is shown almost no contrast",
         "before",
         0.25,
-        "the widest channel of what the network is shown spans less than {limit:g}",
+        "the widest channel of what the network is shown spans less than {limit:g}, or black and white are farther "
+        "from 0 than from each other",
         "The network sees nearly the same gray image whatever it is given: its answers mean nothing.",
         "Give mean and std for images in [0, 1]; divide by 255 once, not twice.",
         f"{_CARLINI}: verify the preprocessing",

@@ -13,10 +13,12 @@ from amiss.reading import Pace
 from amiss.repro import generator
 from amiss.trust.flags import Flag, unmeasured
 
-__all__ = ["SAMPLE", "Progress", "asked", "attempt", "grain", "sample", "seeded"]
+__all__ = ["SAMPLE", "Progress", "asked", "attempt", "grain", "near", "sample", "seeded"]
 
 SAMPLE = 32
 """Images that a measurement looks at, at most."""
+
+_FAR = 100.0  # behind the highest logit: a probability of exp(-100), which no one can tell from none
 
 Progress = Callable[[str, int, int], None]
 """Told what is being measured, how many measurements are done, and of how many."""
@@ -70,6 +72,14 @@ def asked(classifier: Classifier, x: Tensor, pace: Pace) -> Tensor:
             torch.arange(len(x)), lambda rows: classifier.outputs(_there(classifier, x[rows]))["answer"]
         )
         return torch.cat([part.cpu() for part in parts])
+
+
+def near(logits: Tensor) -> Tensor:
+    """Logits [N, m] with those that lie hopelessly far behind the highest brought nearer.
+
+    Owners switch classes off by a logit of -1e4 or minus infinity: measured against that, all else is nothing.
+    """
+    return torch.maximum(logits, logits.amax(1, keepdim=True) - _FAR)
 
 
 def grain(classifier: Classifier, x: Tensor) -> float:

@@ -7,7 +7,7 @@ from amiss.classifier import Classifier
 from amiss.reading import Pace
 from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.kinds import KINDS
-from amiss.trust.measuring import SAMPLE, asked, grain
+from amiss.trust.measuring import SAMPLE, asked, grain, near
 
 __all__ = ["SLUGS", "steadiness"]
 
@@ -41,7 +41,8 @@ def _again(classifier: Classifier, x: Tensor, pace: Pace) -> Flag:
     apart = max(_apart(first, other) for other in again)
     changed = int(torch.stack([other.argmax(1) != first.argmax(1) for other in again]).any(0).sum())
     words = f"{apart:.2g} of the logits' spread between 3 passes over {len(x)} images; {changed} answers change"
-    return found("randomness", apart > max(KINDS["randomness"].limit, _AGAIN * grain(classifier, x)), apart, words)
+    limit = max(KINDS["randomness"].limit, _AGAIN * _rounding(classifier, x, first))
+    return found("randomness", apart > limit, apart, words)
 
 
 def _elsewhere(classifier: Classifier, x: Tensor, pace: Pace) -> Flag:
@@ -53,16 +54,27 @@ def _elsewhere(classifier: Classifier, x: Tensor, pace: Pace) -> Flag:
         return unmeasured("batch-dependence", "Only one image fits into a pass.")
     apart = max(_apart(alone, crowd), _apart(alone, other))
     words = f"{apart:.2g} of the logits' spread between {len(few)} images alone, in a batch and among other images"
-    limit = max(KINDS["batch-dependence"].limit, _ELSEWHERE * grain(classifier, x))
+    limit = max(KINDS["batch-dependence"].limit, _ELSEWHERE * _rounding(classifier, x, crowd))
     return found("batch-dependence", apart > limit, apart, words)
 
 
 def _apart(a: Tensor, b: Tensor) -> float:
     """The largest difference of two answers [N, m] to the same images, in units of their logits' spread."""
-    # A label alone comes as log-probabilities 0 and -inf: as probabilities they can be told apart.
-    a, b = (t.softmax(1) if bool((t == -torch.inf).any()) else t for t in (a, b))
+    a, b = near(a), near(b)  # a label alone comes as log-probabilities 0 and -inf
     rows = a.isfinite().all(1) & b.isfinite().all(1)  # another flag speaks of the rest
     if not bool(rows.any()):
         return 0.0
-    spread = (a[rows].amax(1) - a[rows].amin(1)).median()
-    return float((a - b)[rows].abs().max() / spread.clamp_min(torch.finfo(a.dtype).tiny))
+    return float((a - b)[rows].abs().max() / _spread(a[rows]))
+
+
+def _spread(logits: Tensor) -> Tensor:
+    """The median distance between the highest and the lowest logit of an image."""
+    return (logits.amax(1) - logits.amin(1)).median().clamp_min(torch.finfo(logits.dtype).tiny)
+
+
+def _rounding(classifier: Classifier, x: Tensor, logits: Tensor) -> float:
+    """The relative precision of the network's numbers, in units of the spread where the logits are larger than it."""
+    high = near(logits)
+    high = high[high.isfinite().all(1)]
+    share = float(high.amax(1).abs().median() / _spread(high)) if len(high) else 1.0
+    return grain(classifier, x) * max(1.0, share)

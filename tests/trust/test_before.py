@@ -63,6 +63,56 @@ def test_probabilities_are_rows_that_sum_to_one(end, state):
     assert states(Classifier(Honest(end=end)), "probabilities") == state
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_probabilities_are_known_in_every_precision(dtype, classes):
+    sure = Honest(end=lambda y: y.softmax(1), classes=classes).to(dtype)
+    assert states(Classifier(sure), "probabilities") == "fired"
+    assert states(Classifier(Honest(classes=classes).to(dtype)), "probabilities") == "clear"
+
+
+def test_one_answer_that_is_no_number_hides_no_probabilities():
+    images = noise(32)
+    high = Classifier(Honest()).outputs(images.images())["answer"].amax(1).max()
+    torn = Honest(end=lambda y: y.softmax(1).masked_fill(y.amax(1, keepdim=True) >= high, torch.nan))
+    assert states(Classifier(torn), "probabilities", images) == "fired"
+    lost = Classifier(Honest(end=lambda y: y * torch.nan))
+    assert states(lost, "probabilities", images) == "not measured"
+
+
+def test_a_few_log_odds_between_0_and_1_are_no_probabilities():
+    odds, many = Honest(end=lambda y: y[:, 0]), noise(400)
+    answers = Classifier(odds).outputs(many.images())["answer"][:, 1]
+    few = many.pick(((answers > 0) & (answers < 1)).nonzero().flatten()[:2])
+    assert len(few) == 2
+    assert states(Classifier(odds), "probabilities", few) == "clear"
+    assert states(Classifier(Honest(end=lambda y: y[:, 0].sigmoid())), "probabilities", few) == "fired"
+
+
+@pytest.mark.parametrize("off", [-1e4, -1e9, -torch.inf])
+def test_classes_that_were_switched_off_change_no_flag(off):
+    def wide(end):
+        return Classifier(Honest(end=lambda y: torch.cat([end(y), torch.full((len(y), 5), off)], 1)))
+
+    assert [flag.slug for flag in flags(wide(lambda y: y)).values() if flag.fired] == []
+    noisy = flags(wide(lambda y: y + 0.1 * torch.randn_like(y)))
+    assert [flag.slug for flag in noisy.values() if flag.fired] == ["randomness"]
+    leaning = flags(wide(lambda y: y - 0.5 * y.mean(0, keepdim=True)))
+    assert [flag.slug for flag in leaning.values() if flag.fired] == ["batch-dependence"]
+    still = flags(wide(lambda y: y.detach() + 0 * y))
+    assert [flag.slug for flag in still.values() if flag.fired] == ["gradient-zero"]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e7])
+def test_the_size_of_the_logits_is_no_matter(scale):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 3, bias=False))
+    with torch.no_grad():
+        network[-1].weight *= scale
+    assert [flag.slug for flag in flags(Classifier(network.eval())).values() if flag.fired] == []
+
+
 def test_randomness_is_measured_in_units_of_the_spread():
     turns = count()
     shift = torch.tensor([1.0, 0.0, 0.0])
@@ -91,9 +141,45 @@ def test_labels_that_change_are_randomness_too():
     assert states(moody, "randomness") == "fired"
 
 
+class Plain(nn.Module):
+    """Passes on what it is given."""
+
+    def __init__(self, **settings):
+        super().__init__()
+        vars(self).update(settings)
+
+    def forward(self, x):
+        return x
+
+
+class StochasticDepth(Plain):
+    """As torchvision calls its share."""
+
+
+class DropPath(Plain):
+    """As timm calls its share."""
+
+
+class PowerMean(Plain):
+    """Its p is no share."""
+
+
 @pytest.mark.parametrize(
     ("part", "state"),
-    [(nn.Dropout(0.5), "fired"), (nn.BatchNorm2d(1), "fired"), (nn.Dropout(0.0), "clear"), (nn.ReLU(), "clear")],
+    [
+        (nn.Dropout(0.5), "fired"),
+        (nn.Dropout(0.0), "clear"),
+        (nn.BatchNorm2d(1), "fired"),
+        (nn.BatchNorm2d(1, track_running_stats=False), "clear"),
+        (nn.InstanceNorm2d(1, track_running_stats=True), "fired"),
+        (nn.InstanceNorm2d(1), "clear"),
+        (nn.RReLU(), "fired"),
+        (nn.ReLU(), "clear"),
+        (StochasticDepth(p=0.1), "fired"),
+        (DropPath(drop_prob=0.1), "fired"),
+        (DropPath(drop_prob=0.0), "clear"),
+        (PowerMean(p=3.0), "clear"),
+    ],
 )
 def test_training_mode_counts_where_it_changes_answers(part, state):
     network = nn.Sequential(part, Honest()).train()
@@ -127,6 +213,10 @@ def test_a_batch_norm_without_running_statistics_depends_on_the_batch():
         ({"mean": (0.48, 0.46, 0.4), "std": (0.23, 0.22, 0.23)}, "clear"),
         ({"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "fired"),  # the means alone lie far apart
         ({"std": (255.0,)}, "fired"),
+        ({"mean": (123.7, 116.3, 103.5)}, "fired"),  # wide enough, and nowhere near what the network knows
+        ({"mean": (123.7, 116.3, 103.5), "std": (0.229, 0.224, 0.225)}, "fired"),
+        ({"mean": (0.5,), "std": (1 / 255,)}, "clear"),  # for a network that was trained on 0..255
+        ({"mean": (-1.0,)}, "clear"),
         ({"std": (4.1,)}, "fired"),
         ({"std": (3.9,)}, "clear"),
     ],
