@@ -55,11 +55,12 @@ def doubled(probe: Probe) -> Probe:
     return replace(probe, budget=twice)
 
 
-def huge(probe: Probe) -> Probe:
+def huge(probe: Probe, length: float = 1.0) -> Probe:
     """The same attack with eps = 1, its steps longer by as much as its ball is wider.
 
     Args:
         probe: An attack of fixed steps in pixels, inside a ball of L_inf and nothing narrower.
+        length: Share of these longer steps that is taken.
 
     Raises:
         Unfit: It is another probe.
@@ -70,7 +71,7 @@ def huge(probe: Probe) -> Probe:
     if probe.budget.steps < _STEPS:
         raise Unfit(f"An attack of fewer than {_STEPS} steps need not reach every image.")
     parts: list[Constraint] = [Linf(1.0) if isinstance(part, Linf) else part for part in probe.constraint.parts]
-    return replace(probe, constraint=Both(*parts), optimizer=_wider(probe.optimizer, 1 / eps), until="met")
+    return replace(probe, constraint=Both(*parts), optimizer=_wider(probe.optimizer, length / eps), until="met")
 
 
 def shuffled(change: Tensor, bounds: Bounds | None, key: Tensor) -> Tensor:

@@ -240,7 +240,8 @@ _AFTER = (
         "The attack fails even where everything is allowed",
         "after",
         1.0,
-        "the attack with eps = 1 meets its objective on less than {limit:.0%} of the images",
+        "the attack with eps = 1 meets its objective on less than {limit:.0%} of the images, with steps of three "
+        "lengths",
         "With every image within reach a failure is the attack's own: its accuracies at smaller radii are too high.",
         "Look at the gradient flags; use an attack that suits the model.",
         f"{_ATHALYE}, section 3.1, on unbounded attacks; {_PINTOR}: unconstrained attack failure",

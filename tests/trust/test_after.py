@@ -223,6 +223,27 @@ def test_with_everything_allowed_every_image_falls(world):
     assert study(attack(), stuck, task)["eps-huge"].value == 0  # nothing can ever be class 1
 
 
+def test_steps_that_cross_the_whole_box_are_no_failure_of_the_attack(world):
+    # Class 1 is a narrow band of brightness, which long steps jump over: only shorter ones come to stand in it.
+    def band(x):
+        bright = x.flatten(1).mean(1)
+        return torch.stack([torch.zeros_like(bright), 2.0 - 100 * (bright - 0.7).abs()], 1)
+
+    task = Task(torch.arange(6), torch.full((6, 1, 8, 8), 0.5), target=torch.ones(6).long())
+    probe = pgd(0.01, 10, target="task", margin=MARGIN)
+    assert not huge(probe).run(Classifier(band), task).met.any()
+    assert study(probe, Classifier(band), task)["eps-huge"].state == "clear"
+
+
+def test_random_changes_are_drawn_a_batch_at_a_time(world):
+    probe = attack()
+    result = probe.run(world.classifier(), world.task)
+    objective = Recorded()
+    small = replace(probe, objective=objective, batch=4)
+    flags(small, world.classifier(), result)
+    assert max(map(len, objective.seen)) == 4
+
+
 def test_controls_are_the_same_search_but_for_one_thing(world):
     probe = attack(seed=5, batch=7)
     assert doubled(probe) == replace(probe, budget=Budget(80))
