@@ -29,14 +29,16 @@ class Wander(am.Optimizer):
         return {"p": domain.project(best + self.step * signs, domain.everyone), "turn": turn}
 
 
+PROBE = am.Probe(am.Pixels(), am.Become(), am.Linf(0.3), Wander(0.1), budget=am.Budget(steps=500))
+
+
 def main() -> tuple[am.Result, tuple[Verdict, ...]]:
-    probe = am.Probe(am.Pixels(), am.Become(), am.Linf(0.3), Wander(0.1), budget=am.Budget(steps=500))
-    verdicts = check_optimizer(probe.optimizer) + check_probe(probe)  # raises where a law breaks, and lists them all
+    verdicts = check_optimizer(PROBE.optimizer) + check_probe(PROBE)  # raises where a law breaks, and lists them all
     for verdict in verdicts:
         print("holds  " if verdict.passed else "skipped", verdict.id, verdict.detail)
 
     world = LinearWorld(crowd=0.15)
-    result = probe.run(world.classifier(), world.task)
+    result = PROBE.run(world.classifier(), world.task)
     print(f"{result.met.sum()} of {len(result)} images became their target within 0.3, {result.counts}")
     return result, verdicts
 

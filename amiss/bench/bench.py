@@ -17,7 +17,7 @@ from amiss.repro import versions
 
 __all__ = ["BENCHES", "Bar", "Bench", "Part", "Run", "Skip", "load_bench", "merge", "run_bench"]
 
-BENCHES = {"spine": "amiss.bench.spine"}
+BENCHES = {"spine": "amiss.bench.spine", "trust": "amiss.bench.trust"}
 """Benches by name, and the module that holds each as BENCH."""
 
 

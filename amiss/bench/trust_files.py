@@ -43,7 +43,7 @@ def files(run: Run) -> Figures:
     A failure is an error that is not ours, more than ten seconds, more than 2 GB, code that ran, a healthy neighbor
     that was lost, or anything that was read outside of the source.
     """
-    place = run.place / "hostile"
+    place = run.place.resolve() / "hostile"
     shutil.rmtree(place, ignore_errors=True)
     make = Maker.at(place)
     cases = [make_all(make, run.quick) for make_all in (image_cases, zip_cases, csv_cases, array_cases)]
