@@ -136,8 +136,8 @@ def test_wherever_the_world_ends_nothing_is_lost(tmp_path, kind, every, end, pea
 def test_the_world_may_end_again_while_a_run_picks_up_the_pieces(tmp_path, end, peace):
     digest, _, calls = peace["pgd"]
     twice = 0
-    for k in range(calls // 2, calls, 9):
-        for again in range(1, 40, 3):
+    for k in range(calls // 2, calls, 13):
+        for again in range(1, 40, 5):
             folder, disk = tmp_path / f"{k}-{again}", end(k)
             for at in (again, 0):
                 with suppress(Stopped):
@@ -149,7 +149,7 @@ def test_the_world_may_end_again_while_a_run_picks_up_the_pieces(tmp_path, end, 
             made = study(folder, disk=disk)
             made.run()
             sound(made, digest)
-    assert twice > 20
+    assert twice > 8
 
 
 def test_a_disk_without_room_is_told_and_costs_nothing(tmp_path, peace):
