@@ -19,10 +19,12 @@ from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.data.cells import csv_text
 from amiss.errors import DataError, Interrupted
+from amiss.probe import Probe
+from amiss.result import Result
 from amiss.spaces.latent import Codec
 from amiss.study import CONFIG, Store, Study, held
 from amiss.study.tables import INPUTS
-from amiss.trust import DecoderGate, Flag, after, before, combined
+from amiss.trust import KINDS, DecoderGate, Flag, after, before, combined, tallied
 
 __all__ = ["Audit", "audit_studies", "read_audit", "run_audit", "write_answers"]
 
@@ -46,6 +48,7 @@ class Audit:
         plan: How thorough it was.
         notices: What the reader must know: (level, title, text).
         flags: What was measured of the trust in it, before and after.
+        votes: How often a success was judged: more than once for a classifier that answers at random.
     """
 
     images: Images
@@ -59,6 +62,7 @@ class Audit:
     plan: Plan
     notices: tuple[tuple[str, str, str], ...] = field(default=())
     flags: tuple[Flag, ...] = ()
+    votes: int = 1
 
     @property
     def right(self) -> Tensor:
@@ -249,23 +253,35 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
     desk, flags = _desk(replace(asked, gate=gate), carry)
     repairs, curve, fooling = _searched(desk, asked, codec)
-    flags += _flags_after(desk, repairs, curve)
-    said = tuple(notices)
-    return Audit(images, asked.predicted, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags)
+    flags += _flags_after(desk, repairs, curve, fooling)
+    said, plan = tuple(notices), asked.plan
+    return Audit(
+        images, asked.predicted, repairs, chosen, gate, source, curve, fooling, plan, said, flags, desk.votes
+    )
 
 
-def _flags_after(desk: Desk, repairs: dict[str, Repairs], curve: Robustness | None) -> tuple[Flag, ...]:
-    """What the main repairs and the attack say of themselves."""
+def _flags_after(
+    desk: Desk, repairs: dict[str, Repairs], curve: Robustness | None, fooling: Fooling
+) -> tuple[Flag, ...]:
+    """What every search says of itself, and what more searches say of the main repairs and the attack."""
     desk.tell("Asking whether the results can be believed", 0, 1)
-    seed, said = desk.plan.seed, {}
-    name, part = next(iter(repairs.items()))
-    if len(part.result):
-        claimed, verified = part.claimed, part.verified
-        said[name] = after(part.probe, desk.classifier, part.result, claimed=claimed, verified=verified, seed=seed)
+    parts: dict[str, Repairs | Fooling] = {**repairs, "Fooling": fooling}
+    said = {name: tallied(part.result.outcomes, part.claimed) for name, part in parts.items() if len(part.result)}
+    asked: dict[str, tuple[Probe, Result]] = {}
+    name, main = next(iter(repairs.items()))
+    if len(main.result):
+        asked[name] = main.probe, main.result
     if curve is not None and curve.attack is not None:
-        probe, result = curve.attack
-        said["Robustness"] = after(probe, desk.classifier, result, seed=seed)
-    return combined(said)
+        probe, held = curve.attack
+        asked["Robustness"] = probe, held.result
+        said["Robustness"] = tallied(curve.outcomes, curve.claimed)
+    if desk.votes > 1:  # a success that is not voted for need not have been lost on the way to its file
+        said = {name: tuple(flag for flag in flags if flag.slug != "eight-bit") for name, flags in said.items()}
+    for name, (probe, result) in asked.items():
+        more = after(probe, desk.classifier, result, seed=desk.plan.seed)
+        own = [flag.slug for flag in said[name]]
+        said[name] = (*said[name], *(flag for flag in more if flag.slug not in own))
+    return tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
 
 
 def _interruptible(tell: Progress, stop: Callable[[], bool]) -> Progress:

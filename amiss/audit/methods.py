@@ -11,7 +11,7 @@ __all__ = ["methods"]
 def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
     """One entry a method: name, text, settings, reference."""
     plan, found = audit.plan, []
-    if "LSE" in audit.repairs:
+    if "LSE" in audit.repairs and len(audit.mistakes):
         found.append(
             _method(
                 "LSE",
@@ -31,42 +31,50 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
                 "Zoetmulder et al. (2018), latent sympathetic examples",
             )
         )
-    found.append(
-        _method(
-            "Pixel PGD",
-            "The contrast: steps along the gradient in the pixels themselves. Its changes are smaller as a rule, "
-            "and they need not mean anything.",
-            {"probe": audit.repairs["Pixel PGD"].result.probe},
-            "Madry et al. (2018), towards deep learning models resistant to adversarial attacks, eq. 2.2",
+    if len(audit.mistakes):
+        found.append(
+            _method(
+                "Pixel PGD",
+                "The contrast: steps along the gradient in the pixels themselves. Its changes are smaller as a rule, "
+                "and they need not mean anything.",
+                {"probe": audit.repairs["Pixel PGD"].result.probe},
+                "Madry et al. (2018), towards deep learning models resistant to adversarial attacks, eq. 2.2",
+            )
         )
-    )
     if audit.robustness is not None:
+        which = "a sample of the images" if audit.robustness.n < len(audit.images) else "all images"
+        votes = f", in so many of {audit.votes} votes that their interval lies above one half" * (audit.votes > 1)
         settings = {"radii": [radius(eps) for eps in audit.robustness.epsilons], "images": audit.robustness.n}
         found.append(
             _method(
                 "Robustness",
-                "Projected gradient steps in L_inf on a sample of all images, each radius in turn; what a smaller "
+                f"Projected gradient steps in L_inf on {which}, each radius in turn; what a smaller "
                 "radius broke stays broken. An image is broken once the classifier names its attacked version, "
-                "rounded to 8 bits, otherwise. A gradient attack bounds the true robustness from above only. "
+                f"rounded to 8 bits, otherwise{votes}. A gradient attack bounds the true robustness from above only. "
                 "Intervals are Wilson's, 95 %.",
                 {**settings, "probe at the largest radius": audit.robustness.probe},
                 "Madry et al. (2018), eq. 2.2; Wilson (1927), probable inference",
             )
         )
-    found.append(
-        _method(
-            "Fooling by gradient",
-            "From an even grey, sign steps up the gradient of a class until the classifier is certain of it.",
-            {"probe": audit.fooling.result.probe},
-            "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (gradient ascent)",
+    if audit.fooling.classes:
+        found.append(
+            _method(
+                "Fooling by gradient",
+                "From an even grey, sign steps up the gradient of a class until the classifier is certain of it.",
+                {"probe": audit.fooling.result.probe},
+                "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (gradient ascent)",
+            )
         )
-    )
+    how = "in a batch and alone"
+    if audit.votes > 1:
+        how = f"{audit.votes} times, for the classifier answers at random: it holds where the interval of its votes "
+        how += "lies above one half"
     found.append(
         _method(
             "Verification",
             "Every repair and every fooling image was written as an 8-bit PNG, read back from disk and judged again "
-            "by the same objective, margin included; one that its file does not hold is not counted. Attacks are "
-            "judged after rounding to 8 bits.",
+            f"by the same objective, margin included, {how}; one that its file does not hold is not counted. Attacks "
+            "are judged after rounding to 8 bits, by the answer alone.",
             {"judge": judge or "none given"},
             "Carlini et al. (2019), on evaluating adversarial robustness",
         )

@@ -61,6 +61,7 @@ def record(
         "counts": counts,
         "outcomes": {name: part.result.counts for name, part in audit.repairs.items()},
         "verified": {"claimed": claimed, "held": held},
+        "claims": "repairs and fooling images",
         "flags": [flag.to_json() for flag in audit.flags],
         **_table(audit),
         "cases": _cases(audit, classifier, names, out),

@@ -91,7 +91,7 @@ function overview() {
     el("h1", { tabindex: "-1" }, named(DATA.sentence)),
     el("p", { class: "lead" }, DATA.model ? [named(DATA.model), " on ", named(DATA.data), ". "] : null,
       counts.right === undefined ? null : `${count(counts.images)} images: ${count(counts.right)} right, ${count(counts.wrong)} wrong, ${count(counts.unreadable)} unreadable.`,
-      DATA.verified ? ` Of ${count(DATA.verified.claimed)} successes that the searches claimed, ${count(DATA.verified.held)} held when judged again from the bytes on disk; no other is counted.` : null),
+      DATA.verified ? ` Of ${count(DATA.verified.claimed)} ${DATA.claims ?? "successes"} that the searches claimed, ${count(DATA.verified.held)} held when judged again from the bytes on disk; no other is counted.` : null),
     el("dl", { class: "tiles" }, (DATA.tiles || []).map((tile) => el("div", { class: "tile" },
       el("dt", {}, named(tile.label)), el("dd", { class: "value" }, named(tile.value)), el("dd", { class: "note" }, named(tile.note ?? ""))))),
     trust(),

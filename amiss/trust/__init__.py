@@ -1,6 +1,6 @@
 """What must hold before a figure is believed: files that hold successes, decoders that fit, and the trust flags."""
 
-from amiss.trust.after import after
+from amiss.trust.after import after, tallied
 from amiss.trust.before import before
 from amiss.trust.decoder import DecoderGate, decoder_gate
 from amiss.trust.flags import Flag, combined
@@ -23,6 +23,7 @@ __all__ = [
     "decoder_gate",
     "refuse_other_order",
     "survey",
+    "tallied",
     "verify",
     "wilson",
 ]

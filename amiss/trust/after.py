@@ -1,6 +1,6 @@
 """The trust flags of a study: what its result, and a few searches more, say about its figures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from amiss.classifier import Classifier
 from amiss.probe import Probe
 from amiss.reading import Pace
 from amiss.repro import fold
-from amiss.result import Result, Status
+from amiss.result import Outcome, Result, Status
 from amiss.trust.controls import Unfit, doubled, huge, rival, shuffled
 from amiss.trust.flags import Flag, found, unmeasured
 from amiss.trust.kinds import KINDS
@@ -19,7 +19,7 @@ from amiss.trust.steadiness import SLUGS as STEADY
 from amiss.trust.steadiness import steadiness
 from amiss.trust.verify import Verified
 
-__all__ = ["after"]
+__all__ = ["after", "tallied"]
 
 _DRAWS = 5  # random changes of an image
 _LENGTHS = (1, 1 / 4, 1 / 16)  # of the steps with eps = 1: those that cross the whole box may step over a class
@@ -85,7 +85,7 @@ def after(
     study = _Study(probe, classifier, result, seed)
     measures: dict[str, Callable[[], list[Flag]]] = {
         "eight-bit": lambda: [_eight_bit(result, claimed, verified)],
-        "not-finite": lambda: [_not_finite(result)],
+        "not-finite": lambda: [_not_finite(result.outcomes)],
         "random-direction": lambda: [_random(study)],
         "black-box-better": lambda: [_standing(study, "black-box-better", lambda: rival(probe, seed))],
         "not-converged": lambda: [_standing(study, "not-converged", lambda: doubled(probe))],
@@ -103,6 +103,18 @@ def after(
     return tuple(flags)
 
 
+def tallied(outcomes: Sequence[Outcome], claimed: int) -> tuple[Flag, ...]:
+    """The flags `eight-bit` and `not-finite` of a study whose files were read; nothing is asked of the classifier.
+
+    Args:
+        outcomes: How its samples ended; a success that its file does not hold is none.
+        claimed: Successes before their files were read.
+    """
+    k = sum(o.met for o in outcomes)
+    kept = _kept(k, claimed) if claimed else unmeasured("eight-bit", "There is no success to save.")
+    return kept, _not_finite(outcomes)
+
+
 def _eight_bit(result: Result, claimed: int | None, verified: Tensor | Verified | None) -> Flag:
     if verified is None:
         return unmeasured("eight-bit", "No file was written.")
@@ -110,13 +122,16 @@ def _eight_bit(result: Result, claimed: int | None, verified: Tensor | Verified 
     if not n:
         return unmeasured("eight-bit", "There is no success to save.")
     held = verified.held & result.met if isinstance(verified, Verified) else verified
-    k = int(held.sum())
+    return _kept(int(held.sum()), n)
+
+
+def _kept(k: int, n: int) -> Flag:
     return found("eight-bit", k < n, k / n, f"{k:,} of {n:,} claimed successes hold in their files")
 
 
-def _not_finite(result: Result) -> Flag:
-    k = sum(o.status == "not-finite" for o in result.outcomes)
-    return found("not-finite", k > 0, k, f"{k:,} of {len(result):,} images")
+def _not_finite(outcomes: Sequence[Outcome]) -> Flag:
+    k = sum(o.status == "not-finite" for o in outcomes)
+    return found("not-finite", k > 0, k, f"{k:,} of {len(outcomes):,} searches")
 
 
 def _random(study: _Study) -> Flag:

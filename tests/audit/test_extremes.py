@@ -86,6 +86,8 @@ def test_a_network_that_answers_nan_off_its_images_is_audited_to_the_end(small, 
     assert [(cell["confidence"], cell["steps"], cell["verified"]) for cell in done.account["fooled"]] == [
         (None, None, False)
     ] * 2
+    (lost,) = [flag for flag in done.account["flags"] if flag["slug"] == "not-finite"]
+    assert (lost["state"], lost["measured"]) == ("fired", "Fooling: 2 of 2 searches")
 
 
 def test_parts_that_are_not_wanted_are_left_out(world, tmp_path, refuses):
