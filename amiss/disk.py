@@ -17,7 +17,7 @@ PART = ".part"
 
 
 class Disk:
-    """Atomic and durable writes; errors of the system become errors of ours."""
+    """Atomic and durable writes, never through a link; errors of the system become errors of ours."""
 
     def folder(self, path: Path) -> None:
         """Make a folder, and those above it that are missing, so that they outlive a power cut.
@@ -105,7 +105,8 @@ class Disk:
         folder.mkdir(exist_ok=True)
 
     def _open(self, path: Path, flags: int) -> int:
-        return os.open(path, os.O_WRONLY | flags, 0o644)
+        # A folder may come from anyone: a link in it must not have its target appended to or cut.
+        return os.open(path, os.O_WRONLY | flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
 
     def _write(self, descriptor: int, data: bytes) -> None:
         view = memoryview(data)

@@ -148,6 +148,25 @@ def test_errors_of_the_system_become_errors_of_ours(tmp_path, refuses):
             refused()
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="a system whose files are not told from links")
+def test_nothing_is_written_through_a_link(tmp_path, refuses):
+    mine, link = tmp_path / "mine", tmp_path / "link"
+    mine.write_bytes(OLD)
+    link.symlink_to(mine)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "new")
+    for refused in (
+        lambda: Disk().append(link, NEW),
+        lambda: Disk().cut(link, 0),
+        lambda: Disk().append(tmp_path / "nowhere", NEW),
+    ):
+        with refuses(DataError, "data-write"):
+            refused()
+    Disk().write(link, NEW)  # takes the place of the link
+    assert (mine.read_bytes(), link.read_bytes()) == (OLD, NEW)
+    assert not link.is_symlink()
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX alone")
 def test_file_systems_that_cannot_flush_folders_are_borne_with_and_failures_are_not(tmp_path, monkeypatch, refuses):
     sync = os.fsync

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amiss.data.guards import readable
 from amiss.errors import ModelError, UsageError
 from amiss.loading.bare import Bare, package
 from amiss.loading.wire import external_files, is_onnx
@@ -24,7 +25,9 @@ _TYPES = {
     "tensor(uint8)": np.uint8,
 }
 _NAMES = ("labels", "classes", "class_names", "names")  # where exporters write them; there is no standard
-_LONGEST = 200  # characters of a name
+_LONGEST, _TEXT = 200, 2**20  # characters of a name, and of all names
+_ROWS = 4096
+"""A fixed batch is filled up before it is shown; a larger one would fill the memory."""
 
 
 class OnnxNetwork:
@@ -151,7 +154,8 @@ def _beside(path: Path, data: bytes) -> list[Path]:
     for name in wanted:
         try:
             file = (folder / name).resolve()
-            inside, there = file.is_relative_to(folder), file.is_file()
+            # With stars around it a name is onnxruntime's own word for an address in memory, which it would read.
+            inside, there = file.is_relative_to(folder) and "*" not in name, file.is_file()
         except (OSError, ValueError):  # a name that no file can have
             inside, there = True, False
         if not inside or not there:
@@ -198,13 +202,14 @@ def _image_input(session: Any) -> tuple[str, list[int | None], type]:
         (one,) = inputs
         if one.type in _TYPES and len(one.shape) == 4:
             shape = [_fixed(side) for side in one.shape]
-            if shape[1] in (None, 1, 3) or shape[3] in (1, 3):
+            if (shape[1] in (None, 1, 3) or shape[3] in (1, 3)) and (shape[0] or 1) <= _ROWS:
                 return one.name, shape, _TYPES[one.type]
     raise ModelError(
         "The model has no single input for images.",
         slug="onnx-input",
         seen=shown[:300] or "no input at all",
-        needed="one input [N, C, H, W] or [N, H, W, C] of 1 or 3 channels, of floats or bytes",
+        needed="one input [N, C, H, W] or [N, H, W, C] of 1 or 3 channels, of floats or bytes, "
+        f"a fixed N at most {_ROWS:,}",
         why="a model of another kind, or one that wants more than an image",
         hint="Export the classifier alone, or wrap it in a function: Classifier(f, gives='loss').",
     )
@@ -232,6 +237,8 @@ def _labels(metadata: dict[str, str], count: int | None) -> tuple[str, ...] | No
     """Names of the outputs, where the exporter wrote one for each."""
     for key in _NAMES:
         text = metadata.get(key, "")
+        if len(text) > _TEXT:
+            continue
         for reader in (json.loads, ast.literal_eval):  # a list or a dictionary, of JSON or of Python's literals
             try:
                 names = reader(text)
@@ -241,7 +248,7 @@ def _labels(metadata: dict[str, str], count: int | None) -> tuple[str, ...] | No
                 names = [names.get(i, names.get(str(i))) for i in range(len(names))]
             plain = isinstance(names, list) and names and all(isinstance(n, str) and n for n in names)
             if plain and count in (None, len(names)) and max(map(len, names)) <= _LONGEST:
-                return tuple(names)
+                return tuple(map(readable, names))
     return None
 
 

@@ -69,6 +69,30 @@ def test_weights_that_are_not_there(refuses, location):
         am.open_classifier("m.onnx")
 
 
+@pytest.mark.parametrize("mark", ["*/_ORT_MEM_ADDR_/*", "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*"])
+def test_an_address_in_memory_is_no_file_even_where_a_file_is_called_so(refuses, mark):
+    external("m.onnx", mark)
+    with refuses(ModelError, "onnx-external") as caught:
+        am.open_classifier("m.onnx")
+    assert "not its own" in caught.value.what
+
+
+def test_names_are_text_that_can_be_written_and_a_book_of_them_is_not_read():
+    write(out=("n", 2), metadata={"labels": '["\\ud800", "b"]'}, weight=np.zeros((3 * SIDE * SIDE, 2), np.float32))
+    labels = am.open_classifier("m.onnx").labels
+    assert labels is not None
+    assert "".join(labels).encode()
+    text = '["a", "b"' + " " * 2**20 + "]"
+    write(out=("n", 2), metadata={"labels": text}, weight=np.zeros((3 * SIDE * SIDE, 2), np.float32))
+    assert am.open_classifier("m.onnx").labels is None
+
+
+def test_a_fixed_batch_that_would_fill_the_memory(refuses):
+    write(shape=(10**9, 3, SIDE, SIDE))
+    with refuses(ModelError, "onnx-input"):
+        am.open_classifier("m.onnx")
+
+
 def test_weights_are_found_wherever_a_tensor_can_hide():
     def tensor(name):
         held = numpy_helper.from_array(np.ones(2, np.float32), name)
