@@ -130,6 +130,8 @@ def _kept(k: int, n: int) -> Flag:
 
 
 def _not_finite(outcomes: Sequence[Outcome]) -> Flag:
+    if not outcomes:
+        return unmeasured("not-finite", "There was nothing to search for.")
     k = sum(o.status == "not-finite" for o in outcomes)
     return found("not-finite", k > 0, k, f"{k:,} of {len(outcomes):,} searches")
 
@@ -170,14 +172,17 @@ def _standing(study: _Study, slug: str, other: Callable[[], Probe]) -> Flag:
         probe = other()
     except Unfit as why:
         return unmeasured(slug, str(why))
-    rows = study.rows(_STOOD.__contains__)
-    if not len(rows):
+    ends = [o.status for o in study.result.outcomes]
+    stood = sum(status in _STOOD for status in ends)
+    attacked = stood + ends.count("met")  # the others count neither as broken nor as robust
+    if not attacked:
+        return unmeasured(slug, "No attack came to an end.")
+    if not stood:
         return found(slug, False, 0.0, "no image was left standing")
+    rows = study.rows(_STOOD.__contains__)
     k = int(study.met(probe, rows).sum())
-    outcomes = study.result.outcomes
-    stood = sum(o.status in _STOOD for o in outcomes)
     # What counts is how far the figure of the study would move, not how many of a few last images fall.
-    moved = k / len(rows) * stood / sum(o.status != "already-met" for o in outcomes)
+    moved = k / len(rows) * stood / attacked
     words = f"{k} of {len(rows)} images that were left standing are broken: {moved:.1%} of all that were attacked"
     return found(slug, moved > KINDS[slug].limit and k >= _FEWEST, moved, words)
 

@@ -90,6 +90,28 @@ def test_searches_that_end_in_no_number_are_counted(world, k):
     assert (flag.fired, flag.value) == (k > 0, k)
 
 
+@pytest.mark.parametrize("status", ["not-finite", "out-of-memory", "already-met"])
+def test_where_no_attack_came_to_an_end_nothing_is_said_to_have_fallen(world, status):
+    found = flags(attack(steps=1), world.classifier(), plain_result(world, [status] * 5))
+    assert found["black-box-better"].state == found["not-converged"].state == "not measured"
+    nothing = attack().run(world.classifier(), world.task.rows(torch.arange(0)))
+    assert {flag.state for flag in flags(attack(), world.classifier(), nothing).values()} == {"not measured"}
+
+
+def test_images_that_were_lost_on_the_way_do_not_hide_those_that_fall(world):
+    probe = replace(attack(0.04), optimizer=Sign(0.04 / 20), budget=Budget(5))
+    result = probe.run(world.classifier(), world.task)
+    plain = flags(probe, world.classifier(), result)["not-converged"]
+    lost = tuple(Outcome("out-of-memory", 0.0, 0.0, 1, 1, -1, "") for _ in range(30))
+    more = Result(
+        Task.join([world.task, world.task]),
+        torch.cat([result.images] * 2),
+        torch.cat([result.p] * 2),
+        (*result.outcomes, *lost),
+    )
+    assert flags(probe, world.classifier(), more)["not-converged"].value == plain.value > 0.1
+
+
 class Recorded(Become):
     """Notes every image that is shown."""
 
