@@ -53,7 +53,7 @@ class Gate:
 
     def holds(self, value: float) -> bool:
         """Whether a finite value keeps the bound; numbers that differ by less than one part in 1e9 are equal."""
-        if isclose(value, self.bound, rel_tol=1e-9, abs_tol=1e-9):
+        if isclose(value, self.bound, rel_tol=1e-9):
             return "=" in self.sign
         return (">" if value > self.bound else "<") in self.sign
 

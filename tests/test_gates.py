@@ -48,11 +48,19 @@ def test_what_is_written_is_what_is_read(name, radius, sign, number, lead, blank
 def test_a_sign_means_what_it_says(sign, value, bound):
     by_hand = {">=": value >= bound, "<=": value <= bound, ">": value > bound, "<": value < bound}
     gate = Gate("x", None, sign, bound, "")
-    near = math.isclose(value, bound, rel_tol=1e-8, abs_tol=1e-8)
+    near = math.isclose(value, bound, rel_tol=1e-8)
     if value == bound:
         assert gate.holds(value) == (sign in (">=", "<=", "=="))
     elif not near:
         assert gate.holds(value) == by_hand.get(sign, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "met"),
+    [("p<=1e-10", 5e-10, False), ("p<1e-9", 1e-12, True), ("p==0", 1e-12, False), ("p>0", 1e-300, True)],
+)
+def test_small_numbers_are_not_all_one(text, value, met):
+    assert judge([parse(text)], {"p": value})[0].met is met
 
 
 @pytest.mark.parametrize("n", range(1, 60))

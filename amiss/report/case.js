@@ -57,13 +57,13 @@ function viewer(item, repair) {
   const map = changeMap(before(), image(), Boolean(filters.stretch));
   const right = framed(after());
   right.id = "frame";
-  const caption = () => (here === end ? (repair.outcome === "met" ? "Repaired" : "Best attempt") : `Step ${count(repair.frame_steps[place()])}`);
+  const caption = () => (here === end ? (repair.outcome === "met" ? DONE : "Best attempt") : `Step ${count(repair.frame_steps[place()])}`);
   if (look.mode === "side") stage.append(panel("Original", framed(original(item))), panel("Change", framed(map)), panel(caption(), right, "caption"));
   if (look.mode === "swipe") {
     const edge = el("div", { class: "edge" });
     const slide = (value) => { right.style.clipPath = `inset(0 0 0 ${value}%)`; edge.style.left = value + "%"; };
     slide(50);
-    stage.append(el("figure", {}, el("figcaption", {}, "Original on the left of the line, repaired on the right"), el("div", { class: "swipe" }, framed(original(item)), right, edge),
+    stage.append(el("figure", {}, el("figcaption", {}, `Original on the left of the line, ${DONE.toLowerCase()} on the right`), el("div", { class: "swipe" }, framed(original(item)), right, edge),
       el("label", { class: "field" }, "Move the line", el("input", { type: "range", id: "swipe", min: 0, max: 100, value: 50, oninput: (event) => slide(event.target.value) }))));
   }
   if (look.mode === "blink") {

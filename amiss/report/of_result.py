@@ -17,7 +17,7 @@ from amiss.repro import digest, versions
 from amiss.result import Result
 from amiss.trust.flags import Flag
 
-__all__ = ["Page", "write_report"]
+__all__ = ["Page", "worded", "write_report"]
 
 
 def write_report(
@@ -63,6 +63,7 @@ def write_report(
         "outcomes": {"this probe": result.counts} if n else {},
         "flags": [flag.to_json() for flag in flags],
         "cases": [page.case(i) for i in range(n)] if with_images else [],
+        **worded(result),
         "fooled": [] if with_images else [page.cell(i) for i in range(n)],
         "fooled_bar": None,
         "methods": [{"name": "Probe", "text": "As constructed.", "settings": {"probe": result.probe}}],
@@ -70,6 +71,19 @@ def write_report(
     if classifier is not None:
         record["fingerprints"]["model"] = classifier.fingerprint
     return build(record, folder, path)
+
+
+def worded(result: Result) -> dict[str, str]:
+    """How a page speaks of its cases: as repairs only where the true label was wanted.
+
+    Args:
+        result: Whose samples they are.
+    """
+    task = result.task
+    if task.label is not None and task.target is not None and torch.equal(task.label, task.target):
+        return {}
+    note = "Each row: the original, the change, and the result."
+    return {"cases_title": "What was found", "cases_note": note, "cases_word": "Result"}
 
 
 def _refuse_few(labels: Sequence[str] | None, result: Result) -> None:

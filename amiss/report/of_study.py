@@ -6,7 +6,7 @@ from typing import Any
 
 from amiss.classifier import Classifier
 from amiss.report.build import build
-from amiss.report.of_result import Page
+from amiss.report.of_result import Page, worded
 from amiss.repro import versions
 from amiss.study import Held
 from amiss.study.ledger import Entry
@@ -64,7 +64,7 @@ def study_record(
         "verified": {"claimed": about["claimed"], "held": about["held"]},
         "flags": list(about["flags"]),
         "cases": cases,
-        **_worded(held),
+        **worded(held.result),
         "fooled": cells,
         "fooled_bar": None,
         "methods": [
@@ -93,14 +93,6 @@ def shown_samples(entries: Sequence[Entry], most: int = _CASES) -> list[int]:
     while len(chosen) < most and any(queues):
         chosen += [queue.pop(0) for queue in queues if queue]
     return sorted(chosen[:most])
-
-
-def _worded(held: Held) -> dict[str, str]:
-    """How the page speaks of the cases: as repairs only where the true label was wanted."""
-    task = held.result.task
-    if task.label is not None and task.target is not None and bool((task.label == task.target).all()):
-        return {}
-    return {"cases_title": "What was found", "cases_note": "Each row: the original, the change, and the result."}
 
 
 def _filed(case: dict[str, Any], held: Held, i: int, folder: Path, names: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 // What a row of pictures shows: repairs as a rule, and of other searches what the record says.
 const ROW = DATA.cases_note ?? "Each row: the original, the change, and the repaired image.";
+const DONE = DATA.cases_word ?? "Repaired";
 const SECTIONS = [
   ["overview", "Overview", () => null],
   ["cases", "Cases", () => (DATA.cases.length ? null : "no case was recorded")],
@@ -99,7 +100,7 @@ function overview() {
       el("p", { class: "level" }, notice.level === "warning" ? "Warning" : "Note"), el("h3", {}, named(notice.title)), el("p", {}, named(notice.text))))) : null,
     DATA.cases.length ? [
       el("h2", {}, some.length ? named(DATA.cases_title ?? "What would have made them right") : "What was tried"),
-      some.length ? null : el("p", { class: "soft" }, "No success shown here held when read back from disk."),
+      some.length ? null : el("p", { class: "soft" }, DATA.verified ? "No success shown here held when read back from disk." : "Nothing shown here was read back from disk."),
       el("div", { class: "spread" }, el("p", { class: "soft small" }, ROW), legend()),
       el("ul", { class: "gallery" }, (some.length ? some : DATA.cases.slice(0, 6)).map((item) => card(item))),
       el("p", { class: "lead" }, el("a", { href: "#/cases" }, `See all ${count(DATA.cases.length)} cases`)),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,6 +46,16 @@ def test_a_result_with_paths_and_its_classifier(world, probe, tmp_path):
         shown = from_disk(tmp_path / "new" / "r" / "images" / f"{i:05d}-result.png")
         assert torch.equal((torch.from_numpy(shown) * 255).round(), (result.images[i].double() * 255).round())
         assert repair["l2"] == pytest.approx(float(result.l2[i]))
+
+
+def test_only_repairs_are_called_repairs(world, probe, tmp_path):
+    result = probe.run(world.classifier(), world.task)
+    assert not {"cases_title", "cases_note", "cases_word"} & set(data_of(write_report(result, tmp_path / "r.html")))
+    for task in (replace(world.task, target=None), replace(world.task, target=(world.task.label + 1) % 3)):
+        wanted = probe if task.target is not None else pgd(0.1)
+        data = data_of(write_report(wanted.run(world.classifier(), task), tmp_path / "a.html"))
+        words = " ".join((data["cases_title"], data["cases_note"], data["cases_word"])).lower()
+        assert "repair" not in words and "right" not in words
 
 
 def test_without_a_classifier_nothing_is_made_up(world, probe, tmp_path):

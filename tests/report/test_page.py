@@ -421,6 +421,32 @@ def test_without_scripts_the_sentence_is_still_there(record, report, visit):
     assert record["sentence"] in page.locator("main").inner_text()
 
 
+def test_other_searches_are_not_called_repairs(run, visit):
+    record, folder = run
+    words = {"cases_title": "What was found", "cases_note": "Each row: one thing.", "cases_word": "Result"}
+    page = visit(build({**record, **words}, folder))
+    section = page.locator("#overview").inner_text()
+    assert "What was found" in section and "Each row: one thing." in section
+    assert "made them right" not in section and "repaired image" not in section
+    turn(page, "case/0")
+    assert page.locator("#caption").inner_text() == "Result"
+    page.locator("#mode-swipe").click()
+    assert "result on the right" in page.locator("#stage").inner_text()
+
+
+def test_a_page_that_read_nothing_back_says_so(run, visit):
+    record, folder = run
+    for case in record["cases"]:
+        case["verified"] = None
+        for repair in case["repairs"]:
+            repair["verified"] = None
+    read = visit(build(record, folder)).locator("#overview")
+    assert "No success shown here held when read back from disk." in read.inner_text()
+    del record["verified"]
+    unread = visit(build(record, folder, folder / "unread.html")).locator("#overview")
+    assert "Nothing shown here was read back from disk." in unread.inner_text()
+
+
 def test_thinned_searches_keep_their_whole_chart(tmp_path, run, visit):
     record, folder = run
     page = visit(build(record, folder, limit=330_000), "case/0")
