@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from amiss.bench.trust_disks import KilledDisk, Stopped
 from amiss.constraints import LatentNorm
 from amiss.data import read_image, to_bytes, write_png
 from amiss.data.files import encode_png
@@ -109,6 +110,20 @@ def test_damage_is_told_and_done_again_and_the_rest_is_kept(copy, whole, harm):
     assert (said in damage(copy)) if said else damage(copy) == []
     copy.run()
     assert damage(copy) == []  # said once, and mended
+
+
+@pytest.mark.parametrize("harm", ["line damaged", "image deleted", "ledger torn"])
+def test_damage_is_told_even_if_the_world_ends_while_it_is_mended(copy, harm):
+    do, said, _ = HARM[harm]
+    do(copy)
+    for k in range(1, 15):
+        folder = copy.folder.parent / str(k)
+        shutil.copytree(copy.folder, folder)
+        with pytest.raises(Stopped):
+            study(folder, "lse", disk=KilledDisk(k)).run()
+        made = study(folder, "lse")
+        made.run()
+        assert said in [text for session in made.store.about["sessions"] for text in session["damage"]]
 
 
 @pytest.mark.parametrize("what", ["shard", LEDGER])

@@ -364,6 +364,17 @@ def test_a_budget_in_seconds_is_spent_over_all_sessions(tmp_path, monkeypatch):
     assert 10 < made.result().outcomes[0].steps < turns + 12  # a session more does not begin its seconds anew
 
 
+def test_seconds_are_summed_over_sessions(tmp_path, monkeypatch):
+    made = study(tmp_path)
+    with monkeypatch.context() as patch:
+        clock = count(0)
+        patch.setattr(amiss.study.study.time, "monotonic", lambda: 1000.0 * next(clock))
+        stopped(made, 3)
+    made.run()
+    spent = [entry.seconds for entry in entries(made).values()]
+    assert spent[0] == spent[1] > 1000 > 100 * spent[2]
+
+
 def test_two_studies_in_one_process_are_told_apart(tmp_path, refuses):
     made, seen = study(tmp_path), []
 
