@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class Classifier:
             images to if nobody says otherwise. It is heeded nowhere else.
 
     Raises:
-        ModelError: A std of 0 or less, no names where labels are all it tells, or a head that is not there.
+        ModelError: A std that is not above 0, no names where labels are all it tells, or a head that is not there.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Classifier:
                 seen=f"gives='met', head={head!r}",
                 hint="Return the logits [N, m] and leave gives out, or tell the labels of one attribute.",
             )
-        if std is not None and min(std) <= 0:
+        if std is not None and not all(0 < part < inf for part in std):
             raise ModelError(
                 "The standard deviation of a channel must be above 0.",
                 slug="model-std",
@@ -111,9 +112,9 @@ class Classifier:
                 hint="Give the divisor that your training used, for images in [0, 1].",
             )
         self.network, self.gives, self.size = network, gives, size
-        self._named: tuple[str, ...] | None = tuple(labels) if labels is not None else None
+        self._named = None if labels is None else tuple(map(str, labels))
         self._head = None if head is None else column(head, self._named)
-        self.labels = self._named
+        self.labels: tuple[str, ...] | None = self._named
         if self._named is not None and self._head is not None:
             self.labels = (f"not {self._named[self._head]}", self._named[self._head])
         self.counts = Counts()
@@ -140,7 +141,10 @@ class Classifier:
         Of a callable that is no module its own `fingerprint` stands for the weights, where it has one.
         """
         if isinstance(self.network, nn.Module):
-            parts = [part for name, value in self.network.state_dict().items() for part in (name, value)]
+            held = self.network.state_dict().items()
+            parts = [
+                part for name, value in held for part in (name, value if isinstance(value, Tensor) else repr(value))
+            ]
         else:
             parts = [str(getattr(self.network, "fingerprint", ""))]
         stats = [None if stat is None else stat.flatten().tolist() for stat in (self._mean, self._std)]
@@ -306,7 +310,7 @@ class Classifier:
             low, high = min(low, float(logits.min())), max(high, float(logits.max()))
             start += len(x)
         check = Check(len(images), right, low, high, torch.cat(answers))
-        if accuracy is not None and abs(check.accuracy - accuracy) > tolerance:
+        if accuracy is not None and not abs(check.accuracy - accuracy) <= tolerance:  # nor is it, if it is no number
             bare = self._mean is None and self._std is None
             raise ParityError(
                 f"The wrapped model scores {check.accuracy:.1%} on {check.n} images; you said {accuracy:.1%}.",

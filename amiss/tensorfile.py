@@ -1,6 +1,7 @@
 """Tensors and plain values in one file: safetensors with JSON in the header, written whole or not at all."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -119,7 +120,7 @@ def _opened(path: Path) -> Any:
     """A context that reads the file lazily; whatever goes wrong inside becomes a CheckpointError."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CheckpointError(
             "There is no such checkpoint.",
             slug="checkpoint-missing",
@@ -149,7 +150,7 @@ def _about(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         raise _corrupt(path, "the plain values are not those that the header's digest names")
     try:
         about = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _corrupt(path, f"the header is not JSON: {error}") from error
     if not isinstance(about, dict):
         raise _corrupt(path, "the header is not a dictionary")

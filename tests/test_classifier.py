@@ -374,9 +374,23 @@ def test_bytes_are_refused_and_not_taken_for_images(busy, refuses):
 def test_constructions_that_cannot_mean_anything(busy, refuses):
     with refuses(ModelError, "model-labels"):
         Classifier(busy, gives="met")
-    for std in ([0.0], [0.2, -0.1, 0.2]):
+    for std in ([0.0], [0.2, -0.1, 0.2], [math.nan], [math.inf]):
         with refuses(ModelError, "model-std"):
             Classifier(busy, std=std)
+
+
+def test_what_a_module_keeps_beside_its_tensors_is_part_of_its_fingerprint():
+    class Noted(nn.Linear):
+        note = 1
+
+        def get_extra_state(self):
+            return {"note": self.note}
+
+    net = Noted(2, 2)
+    before = Classifier(net).fingerprint
+    assert before == Classifier(net).fingerprint
+    net.note = 2
+    assert before != Classifier(net).fingerprint
 
 
 def test_check_refuses(busy, images, refuses):
@@ -407,6 +421,8 @@ def test_parity():
         c.check(world.task.image, world.task.label, accuracy=0.97)
     assert caught.value.slug == "parity-accuracy"
     assert "100.0%" not in str(caught.value) and "97.0%" in str(caught.value)
+    with pytest.raises(ParityError):
+        c.check(world.task.image, right, accuracy=math.nan)  # no score lies near it
     with pytest.raises(ParityError, match="another normalization"):
         world.classifier(mean=[0.5]).check(world.task.image, 1 - right, accuracy=0.9, tolerance=0.01)
 

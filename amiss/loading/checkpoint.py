@@ -6,10 +6,13 @@ from typing import Any
 import torch
 
 from amiss.classifier import Classifier
-from amiss.errors import ModelError
+from amiss.data.guards import readable
+from amiss.errors import CheckpointError, ModelError
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder"]
+
+_FACTS = {"mean": int | float, "std": int | float, "classes": str}
 
 
 def open_checkpoint(path: Path | str) -> Classifier:
@@ -17,11 +20,23 @@ def open_checkpoint(path: Path | str) -> Classifier:
 
     Raises:
         ModelError: The checkpoint holds another kind of model.
-        CheckpointError: The file is missing, foreign or damaged.
+        CheckpointError: The file is missing, foreign or damaged, or says what no classifier has.
     """
     module, facts = load_model(path)
     _expect(path, facts, "classifier", "a classifier", "Give it as --decoder, and the classifier as MODEL.")
-    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=facts["classes"])
+    for name, kind in _FACTS.items():
+        value = facts.get(name, "(nothing)")
+        if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
+            raise CheckpointError(
+                f"{Path(path).name} says what no classifier has.",
+                slug="checkpoint-facts",
+                seen=f"{name}: {value!r}"[:200],
+                needed="a list of numbers for mean and std and one of text for the classes, or null",
+                why="the file was changed, or written by something else",
+                hint="Train the model again, or write it with amiss.training.save_model.",
+            )
+    names = facts["classes"] and [readable(name) for name in facts["classes"]]
+    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names)
 
 
 def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def open_onnx(path: Path, output: str | None = None, device: torch.device | str 
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():
+    if not os.path.isfile(path):
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.onnx")], n=3)
         raise ModelError(
             f"There is no file {str(path)!r}.",

@@ -1,7 +1,9 @@
 """`file.py:function`: a function of the user's, called at the user's own word."""
 
+import contextlib
 import difflib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def call(path: Path, name: str) -> Any:
     Raises:
         ModelError: The file or the function is missing, or raises.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=3)
         raise ModelError(
             f"There is no file {str(path)!r}.",
@@ -73,7 +75,8 @@ def call(path: Path, name: str) -> Any:
             hint=f"Run it by itself: python -c 'import {path.stem}; {path.stem}.{name}()'; --debug shows all.",
         ) from error
     finally:
-        sys.path.remove(str(path.parent))
+        with contextlib.suppress(ValueError):  # the file may have changed the path itself
+            sys.path.remove(str(path.parent))
     if isinstance(made, nn.Module):
         made.eval()
     return made

@@ -1,6 +1,7 @@
 """Weights from other people's files: tensors by name, and never a pickle that could run code."""
 
 import difflib
+import os
 import pickle
 import warnings
 import zipfile
@@ -38,7 +39,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         CheckpointError: The file is missing, cannot be read, names what is forbidden, or holds no weights.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=3)
         raise CheckpointError(
             f"There is no file {str(path)!r}.",
@@ -47,7 +48,9 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
             needed="a file of weights: .safetensors, .pt, .pth, .bin or .ckpt",
             hint=f"Close names: {', '.join(near)}" if near else "Check the path.",
         )
-    return _bare(path, _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path))
+    weights = _bare(path, _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path))
+    _refuse_claims(path, weights)
+    return weights
 
 
 def put_weights(network: nn.Module, path: Path | str) -> None:
@@ -55,7 +58,7 @@ def put_weights(network: nn.Module, path: Path | str) -> None:
 
     Raises:
         CheckpointError: As `load_weights`.
-        ModelError: They do not fit the network, or are not finite.
+        ModelError: They do not fit the network, or are NaN.
     """
     weights = load_weights(path)
     try:
@@ -151,6 +154,22 @@ def _bare(path: Path, value: Any) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     return weights
+
+
+def _refuse_claims(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a tensor without memory of its own, or that claims more than its file brings."""
+    size = path.stat().st_size
+    for name, tensor in weights.items():
+        claim = tensor.numel() * tensor.element_size()
+        if tensor.device.type != "cpu" or tensor.layout != torch.strided or claim > size:
+            raise CheckpointError(
+                f"{path.name} claims more than it holds.",
+                slug="weights-claim",
+                seen=f"{name[:80]} of shape {tuple(tensor.shape)}: {claim:,} bytes, in a file of {size:,}",
+                needed="tensors whose every number stands in the file",
+                why="an expanded, sparse or meta tensor, or a file that is built to fill the memory",
+                hint="Save plain tensors, where you trust their source: {k: v.to_dense().clone() for k, v in ...}",
+            )
 
 
 def _unreadable(path: Path, seen: str, why: str) -> CheckpointError:

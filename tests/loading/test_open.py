@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 import amiss as am
 from amiss.data import Images
-from amiss.errors import ModelError, UsageError
+from amiss.errors import CheckpointError, ModelError, UsageError
 from amiss.loading import check_fit, open_classifier, open_decoder
 from amiss.models import build
 from amiss.training import classifier_for, decoder_for, save_model
@@ -111,6 +112,10 @@ def test_checkpoints_of_ours(digits, refuses):
     c = open_classifier("classifier.safetensors")
     assert c.labels == ("a", "b", "c")
     assert c.outputs(digits.images())["answer"].shape == (4, 3)
+    preset = classifier_for(digits)
+    said = {**facts, "kind": "classifier", "classes": ["\ud800", "b", "c"]}
+    save_model("x.safetensors", build(preset.model, seed=0), preset.model, said)
+    assert "".join(open_classifier("x.safetensors").labels).encode()
     assert open_decoder("decoder.safetensors").decode
     with refuses(ModelError, "model-kind"):
         open_classifier("decoder.safetensors")
@@ -119,6 +124,47 @@ def test_checkpoints_of_ours(digits, refuses):
     for option in ({"mean": (0.5,)}, {"weights": "x.pt"}, {"head": 0}):
         with refuses(UsageError, "usage-preprocessing"):
             open_classifier("classifier.safetensors", **option)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"mean": "x"},
+        {"mean": [None]},
+        {"std": []},
+        {"std": {"0": 1}},
+        {"classes": 5},
+        {"classes": [["a"]] * 3},
+        {"classes": "abc"},
+        *("mean", "std", "classes"),
+    ],
+)
+def test_checkpoints_that_say_what_no_classifier_has(digits, facts, refuses):
+    preset = classifier_for(digits)
+    said = {"kind": "classifier", "mean": [0.5], "std": [0.5], "classes": ["a", "b", "c"]}
+    if isinstance(facts, str):  # left out, a classifier without normalization would be another one
+        del said[facts]
+    else:
+        said |= facts
+    save_model("x.safetensors", build(preset.model, seed=0), preset.model, said)
+    with refuses(CheckpointError, "checkpoint-facts"):
+        open_classifier("x.safetensors")
+
+
+def test_a_file_may_change_the_path_of_imports():
+    Path("path.py").write_text("import sys\nsys.path[:] = []\n\ndef build():\n    return lambda x: x\n")
+    before = list(sys.path)
+    try:
+        assert open_classifier("path.py:build")
+    finally:
+        sys.path[:] = before
+
+
+@pytest.mark.parametrize("end", [".onnx", ".safetensors", ".py:build"])
+def test_names_that_no_file_can_have(end):
+    with pytest.raises((ModelError, CheckpointError)) as caught:
+        open_classifier("x" * 5000 + end)
+    assert caught.value.slug in ("model-path", "checkpoint-missing")
 
 
 def test_a_network_of_other_channels_is_told_apart(digits, refuses):

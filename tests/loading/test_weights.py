@@ -48,6 +48,21 @@ class Two(Bomb):
         return eval, ("__import__('os').mkdir('ran')",)
 
 
+def test_a_tensor_that_claims_more_than_its_file_brings(refuses):
+    """Networks are made as wide as the weights say, so a claim alone would fill the memory."""
+    dense = torch.ones(2, 2)
+    with torch.sparse.check_sparse_tensor_invariants():
+        sparse = torch.ones(2, 2).to_sparse()
+    for claim in (torch.zeros(1).expand(10**12), sparse, torch.zeros(2, 2, device="meta")):
+        torch.save({"fc.weight": claim, "fc.bias": dense}, "claim.pt")
+        with refuses(CheckpointError, "weights-claim") as caught:
+            am.load_weights("claim.pt")
+        assert "fc.weight" in caught.value.seen
+    tied = torch.ones(300, 300)
+    torch.save({"a": tied, "b": tied.T, "c": torch.arange(4).expand(1, 4)}, "tied.pt")
+    assert am.load_weights("tied.pt")["b"].shape == (300, 300)
+
+
 # What is read
 
 
