@@ -18,6 +18,18 @@ __all__ = ["CONFIG", "RunConfig", "read_config", "trusted"]
 CONFIG = "config.toml"
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
+_REAL = int | float
+_TABLES: dict[str, dict[str, Any]] = {
+    "images": {"split": str, "size": int, "channels": int, "limit": int, "label": str},
+    "network": {
+        **dict.fromkeys(("head", "weights", "decoder", "judge"), str),
+        "mean": list,
+        "std": list,
+        "accuracy": _REAL,
+    },
+    "budget": {"steps": int, "queries": int, "seconds": _REAL},
+}
+"""What each table of settings may hold, and of which kind."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class RunConfig:
             if not word or _WORDS.fullmatch(str(word)):
                 return word
             path, colon, name = str(word).rpartition(":") if ".py:" in str(word) else (str(word), "", "")
-            place = os.path.relpath(base / Path(path).expanduser(), to)
+            place = os.path.relpath(base / os.path.expanduser(path), to)
             return f"{Path(place).as_posix()}{colon}{name}"
 
         network = {k: move(v) if k in ("weights", "decoder", "judge") else v for k, v in self.network.items()}
@@ -89,7 +101,7 @@ def read_config(folder: Path) -> RunConfig:
             why="a typing mistake, or the folder of an audit, which goes on by its own command",
             hint="amiss run RECIPE MODEL DATA --out DIR",
         ) from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(
             f"{CONFIG} in {str(folder)!r} is damaged.",
             slug="run-damaged",
@@ -108,21 +120,31 @@ def _checked(config: RunConfig) -> RunConfig:
     """
     for part in fields(config):
         kind = str if part.type is str else int if part.type is int else Mapping
-        if not isinstance(value := getattr(config, part.name), kind):
+        if not _is(value := getattr(config, part.name), kind):
             raise ValueError(f"{part.name} = {value!r}")
+    if config.batch < 1 or config.frames < 0:
+        raise ValueError(f"batch = {config.batch}, frames = {config.frames}")
     settings = {name: None if value == "none" else value for name, value in config.settings.items()}
     if config.recipe in RECIPES:
         refuse_misfit(RECIPES[config.recipe], settings)
-    known = {
-        "images": ("split", "size", "channels", "limit", "label", "n"),
-        "budget": ("steps", "queries", "seconds"),
-    }
-    for table, names in known.items():
-        if strange := sorted(set(getattr(config, table)) - set(names)):
-            raise ValueError(f"an unknown setting of {table}, {strange[0]!r}")
-    if not all(isinstance(value, int | float) for value in config.budget.values()):
-        raise ValueError(f"budget = {dict(config.budget)}")
+    for table, kinds in _TABLES.items():
+        if config.recipe == "demo" and table == "images":  # so many drawn faces, and nothing else
+            kinds = {"n": int}
+            if "n" not in config.images:
+                raise ValueError("images.n is missing")
+        for name, value in getattr(config, table).items():
+            if name not in kinds:
+                raise ValueError(f"an unknown setting of {table}, {name!r}")
+            if not _is(value, kinds[name]) or (kinds[name] is list and not all(_is(part, _REAL) for part in value)):
+                raise ValueError(f"{table}.{name} = {value!r}")
     return replace(config, settings=settings)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind; truth is no number, and a number is finite and fits into 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    return not isinstance(value, int | float) or abs(value) < 2**63
 
 
 def trusted(said: str, given: str | None, folder: Path, hint: str) -> str:
