@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import re
 import struct
 import zipfile
@@ -80,9 +81,11 @@ def find_idx(folder: Path) -> dict[str, Path]:
     """The idx image files of a folder, or of its sub-folder `raw`, by split."""
     for place in (folder / "raw", folder):
         found = {}
-        for path in sorted(place.iterdir(), reverse=True) if place.is_dir() else ():
-            if match := _IDX.fullmatch(path.name):
-                found["train" if match[1] == "train" else "test"] = path
+        names = sorted(os.listdir(place), reverse=True) if os.access(place, os.R_OK | os.X_OK) else []
+        for name in names:
+            match = _IDX.fullmatch(name)
+            if match and (place / name).is_file():  # a pipe would be waited on for ever
+                found["train" if match[1] == "train" else "test"] = place / name
         if found:
             return found
     return {}

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from amiss.data.guards import Metered, Room
+from amiss.data.guards import Metered, Room, open_plain
 from amiss.disk import Disk
 from amiss.errors import DataError
 
@@ -72,11 +72,11 @@ def read_image(path: Path | str, channels: int | None = None, size: int | None =
         The image [C, H, W], uint8.
 
     Raises:
-        DataError: The file cannot be read, is of another format, or is larger than 64 megapixels.
+        DataError: The file cannot be read, is of another format, or is larger than 64 megapixels or 256 MB.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return decode(file, path.name, channels, size)
     except OSError as error:
         raise _unreadable(path.name, error.strerror or str(error)) from error
@@ -175,7 +175,7 @@ def check_shape(channels: int | None, size: int | None) -> None:
             needed="1 (grey), 3 (RGB), or None to keep what is there",
             hint="pass channels=1 or channels=3",
         )
-    if size is not None and not 1 <= size**2 <= MAX_PIXELS:
+    if size is not None and not (size >= 1 and size**2 <= MAX_PIXELS):
         raise DataError(
             "This is not a size that images can have.",
             slug="data-size",

@@ -116,7 +116,10 @@ def read_index(place: Place, base: str) -> tuple[dict[str, int], tuple[str, ...]
             with where.open(name, _INDEX_BYTES) as file:
                 table = json.load(file)
             rows = [table[str(i)] for i in range(len(table))]
-            return {str(folder): i for i, (folder, _) in enumerate(rows)}, tuple(str(name) for _, name in rows)
+            number = {str(folder): i for i, (folder, _) in enumerate(rows)}
+            if len(number) < len(rows):
+                raise ValueError("one folder has two numbers")
+            return number, tuple(str(name) for _, name in rows)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _bad_index(f"{type(error).__name__}: {error}") from error
     return None

@@ -3,8 +3,11 @@
 import contextlib
 import io
 import math
+import os
+import stat
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import torch
@@ -12,7 +15,17 @@ import torch
 from amiss.errors import DataError
 from amiss.repro import generator
 
-__all__ = ["MAX_BYTES", "MAX_FILE", "Metered", "Room", "check_memory", "check_split", "readable", "subset"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_FILE",
+    "Metered",
+    "Room",
+    "check_memory",
+    "check_split",
+    "open_plain",
+    "readable",
+    "subset",
+]
 
 MAX_BYTES = 4 * 10**9
 """More than this is refused before anything is loaded."""
@@ -89,6 +102,27 @@ def subset(n: int, limit: int | None, seed: int) -> list[int]:
     if limit is None or limit >= n:
         return list(range(n))
     return sorted(torch.randperm(n, generator=generator(seed))[:limit].tolist())
+
+
+def open_plain(path: Path, most: int = MAX_FILE, *, follow: bool = True) -> BinaryIO:
+    """Open a plain file for reading. It is looked at when it is open, so nothing can take its place in between.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+        follow: Whether it may be a link.
+
+    Raises:
+        OSError: It is a pipe, a device or a folder, has more than `most` bytes, or cannot be opened.
+    """
+    # Without a wait: whoever opens a pipe would wait for another end for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))  # noqa: SIM115 - handed out
+    seen = os.fstat(file.fileno())
+    if stat.S_ISREG(seen.st_mode) and seen.st_size <= most:
+        return file
+    file.close()
+    raise OSError(f"more than {most / 2**20:.0f} MB" if stat.S_ISREG(seen.st_mode) else "not a plain file")
 
 
 def readable(name: str) -> str:

@@ -196,12 +196,13 @@ def _column_of_labels(table: Table, label: str | None, of_file: int) -> int:
     for word in _LABEL:
         if word in heads and heads.index(word) != of_file:
             return heads.index(word)
+    example = table.head[-1][:_LONGEST]
     raise _no_column(
         f"{table.name} does not say which column holds the labels.",
         table,
         "",
         f"a column called {', '.join(_LABEL[:-1])} or {_LABEL[-1]}",
-        f"name it: --label-column {table.head[-1]!r}, or open_data(..., label={table.head[-1]!r})",
+        f"name it: --label-column {example!r}, or open_data(..., label={example!r})",
     )
 
 
@@ -211,7 +212,9 @@ def _rows_of_split(table: Table, of_split: int, split: str) -> list[bool]:
     if set(said) <= {*_NUMBERED, ""}:
         said = [_NUMBERED.get(text, "") for text in said]
     there = sorted({text for text in said if text}, key=lambda text: (text != split, text))
-    wanted = check_split(split, there[:_SHOWN], table.name, "val" if split == "test" else None)
+    wanted = check_split(
+        split, [text[:_LONGEST] for text in there[:_SHOWN]], table.name, "val" if split == "test" else None
+    )
     return [text == wanted for text in said]
 
 
@@ -230,7 +233,7 @@ def _number(place: Place, base: str, column: str, values: Sequence[str]) -> tupl
         raise DataError(
             f"The column {column!r} holds no classes.",
             slug="data-csv-labels",
-            seen=f"fractions, such as {next(t for t in distinct if not _WHOLE.fullmatch(t))}",
+            seen=f"fractions, such as {next(t for t in distinct if not _WHOLE.fullmatch(t))[:_LONGEST]}",
             needed="whole numbers, or names",
             why="a score, a measurement or a probability",
             hint="name another column by --label-column, or open_data(..., label=...)",
@@ -267,11 +270,12 @@ def _finite(text: str) -> float | None:
 
 
 def _no_column(what: str, table: Table, more: str, needed: str, hint: str) -> DataError:
+    shown = ", ".join(text[:_LONGEST] for text in table.head[:_SHOWN])
     rest = len(table.head) - _SHOWN
     return DataError(
         what,
         slug="data-csv-columns",
-        seen=f"columns {', '.join(table.head[:_SHOWN])}{f' and {rest} more' if rest > 0 else ''}{more}",
+        seen=f"columns {shown}{f' and {rest} more' if rest > 0 else ''}{more}",
         needed=needed,
         hint=hint,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from amiss.data.guards import MAX_FILE
+from amiss.data.guards import MAX_FILE, open_plain
 from amiss.errors import DataError
 
 __all__ = ["TABLES", "Folder", "Place", "Shelf", "by_parts", "hidden", "refused"]
@@ -96,11 +96,7 @@ class Folder:
             path = (self.root / name).resolve(strict=True)
             if not path.is_relative_to(self.root.resolve()):
                 raise refused(name, "a link that leaves the folder")
-            if not path.is_file():  # a pipe would be waited on for ever
-                raise refused(name, "not a plain file")
-            if path.stat().st_size > most:
-                raise refused(name, f"more than {most / 2**20:.0f} MB")
-            return path.open("rb")
+            return open_plain(path, most, follow=False)
         except (OSError, RuntimeError) as error:
             raise refused(name, str(getattr(error, "strerror", None) or error)) from error
 

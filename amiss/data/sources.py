@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = ["BUILT_IN", "open_data"]
 BUILT_IN = ("digits", "faces")
 """Sources that need no file; a folder of the same name is opened as "./digits"."""
 
+_NEEDED = "a folder, a CSV, zip or npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN)
 _OTHERS = (".pt", ".pth", ".pkl", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
@@ -61,10 +63,12 @@ def open_data(
     """
     check_shape(channels, size)
     word = source if isinstance(source, str) else ""
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # where there is no such user, it stays as it is
     built_in = word == "digits" or word == "faces" or word.startswith("faces:")
     if not built_in:
-        if not path.exists():
+        if source == "":  # as a path it would be the working folder
+            raise _unnamed()
+        if not os.path.exists(path):
             raise _missing(path)
         with _place(path) as place:
             if place is not None:
@@ -117,8 +121,19 @@ def _listing(place: Place, path: Path, label: str | None, split: str) -> Listing
     return list_classes(place, split)
 
 
+def _unnamed() -> DataError:
+    return DataError(
+        "No images were named.",
+        slug="data-missing",
+        seen="an empty word",
+        needed=_NEEDED,
+        why="a variable of the shell that holds nothing",
+        hint="name the images; the working folder itself is '.'",
+    )
+
+
 def _missing(path: Path) -> DataError:
-    parent = next(folder for folder in path.absolute().parents if folder.is_dir())
+    parent = next(folder for folder in path.absolute().parents if os.path.isdir(folder))
     try:
         there = [entry.name for entry in parent.iterdir() if not entry.name.startswith(".")]
     except OSError:
@@ -129,7 +144,7 @@ def _missing(path: Path) -> DataError:
         f"There is no {path}.",
         slug="data-missing",
         seen=f"{parent.name or parent} holds no {lost}",
-        needed="a folder, a CSV, zip or npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN),
+        needed=_NEEDED,
         hint=f"did you mean {' or '.join(close)}?" if close else "look at the path",
     )
 

@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 from realdata import amiss_data, cifar10
 
-from amiss.data import guards, open_data
+from amiss.data import guards, open_data, read_image
 from amiss.data.guards import check_memory, subset
 from amiss.errors import DataError, UsageError
 
@@ -120,7 +121,11 @@ def test_class_index_gives_numbers_and_names(tmp_path, photo):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"0": ["other", "tench"]}', '{"1": ["cat", "cat"]}', '["cat"]', "{", '{"0": 1}', '{"0": ["cat"]}']
+    "text",
+    [
+        *('{"0": ["other", "tench"]}', '{"1": ["cat", "cat"]}', '["cat"]', "{", '{"0": 1}', '{"0": ["cat"]}'),
+        '{"0": ["cat", "cat"], "1": ["dog", "dog"], "2": ["cat", "lynx"]}',
+    ],
 )
 def test_a_class_index_that_does_not_fit_is_refused(classes, text):
     root, _ = classes
@@ -222,6 +227,45 @@ def test_a_pipe_is_not_waited_for(classes):
     root, _ = classes
     os.mkfifo(root / "cat" / "pipe.png")
     assert [name for name, _ in open_data(root).unreadable] == ["cat/pipe.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_neither_is_one_that_is_called_as_idx_files_are_or_named_alone(tmp_path, photo, refuses):
+    photo(tmp_path / "0.png")
+    os.mkfifo(tmp_path / "t10k-images-idx3-ubyte")
+    os.mkfifo(tmp_path / "1.png")
+    assert open_data(tmp_path).names == ("0.png",)
+    with refuses(DataError, "data-unreadable") as caught:
+        read_image(tmp_path / "1.png")
+    assert caught.value.seen == "not a plain file"
+
+
+def test_what_takes_a_files_place_after_it_was_found_is_no_way_out(classes, tmp_path, photo, monkeypatch):
+    root, _ = classes
+    photo(tmp_path / "secret.png")
+    resolve = Path.resolve
+
+    def late(self, strict=False):
+        found = resolve(self, strict=strict)
+        if self.name == "1.png" and not self.is_symlink():
+            self.unlink()
+            self.symlink_to(tmp_path / "secret.png")
+        return found
+
+    monkeypatch.setattr(Path, "resolve", late)
+    assert [name for name, _ in open_data(root).unreadable] == ["cat/1.png", "dog/1.png"]
+
+
+def test_a_file_too_large_is_not_read(tmp_path, photo, monkeypatch, refuses):
+    photo(tmp_path / "0.png")
+    monkeypatch.setattr(guards.open_plain, "__defaults__", (10,))
+    with refuses(DataError, "data-unreadable"):
+        read_image(tmp_path / "0.png")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + "/b", "a\0b", "~nobody-of-this-name/x", ""])
+def test_names_that_no_file_can_have(name):
+    assert refused(name).slug == "data-missing"
 
 
 def test_none_readable_is_an_error(tmp_path):

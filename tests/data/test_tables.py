@@ -37,6 +37,16 @@ def left_out(images):
     return dict(images.unreadable)
 
 
+def test_a_column_with_a_book_for_a_name_is_not_read_out(photos):
+    book = "x" * 100_000
+    for text in (
+        f'file,"{book}"\na.png,1\n',
+        f"file,label,split\na.png,1,{book}\n",
+        f"file,label\na.png,0.{'1' * 9999}\n",
+    ):
+        assert len(str(refused(photos(text)))) < 2000
+
+
 # --- which file
 
 
