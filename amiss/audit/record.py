@@ -20,7 +20,7 @@ from amiss.classifier import Classifier
 from amiss.data import write_png
 from amiss.repro import versions
 
-__all__ = ["record", "sentence", "summary"]
+__all__ = ["percent", "record", "sentence", "summary"]
 
 _CASES = 24
 
@@ -135,7 +135,7 @@ def sentence(audit: Audit) -> str:
     if len(audit.mistakes):
         slug = "lse" if _main(audit) == "LSE" else "pixel"
         text += "; " if slug == "lse" else "; without a decoder to trust, "
-        text += f"{_percent(figures['mistakes_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
+        text += f"{percent(figures['mistakes_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
         text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
         text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
     curve = audit.robustness
@@ -143,7 +143,7 @@ def sentence(audit: Audit) -> str:
         clean, at = curve.accuracy[0], _telling(audit)
         text += f"; on a sample of {curve.n:,} images, " if curve.n < n else "; "
         text += f"changing no pixel by more than {radius(curve.epsilons[at])} takes its accuracy from "
-        text += f"{_percent(clean)} to {_percent(curve.accuracy[at])}"
+        text += f"{percent(clean)} to {percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
     text += f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain" if tried else ""
     return text + "."
@@ -162,8 +162,12 @@ def _telling(audit: Audit) -> int:
     return halved[0] if halved else len(curve.accuracy) - 1
 
 
-def _percent(share: float) -> str:
-    """A share in words that says all or none only where it is all or none."""
+def percent(share: float) -> str:
+    """A share in words that says all or none only where it is all or none.
+
+    Args:
+        share: In [0, 1].
+    """
     if 0.995 <= share < 1:
         return "over 99%"
     return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
@@ -176,7 +180,7 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     k = len(audit.mistakes)
     repaired = {
         "label": "Mistakes repaired",
-        "value": _percent(part.share) if k else "none",
+        "value": percent(part.share) if k else "none",
         "note": f"of {k:,}, {method}",
     }
     size = {
@@ -188,9 +192,9 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     robust = {"label": "Accuracy under attack", "value": "none", "note": "nothing was right to begin with"}
     if curve is not None:
         at = _telling(audit)
-        robust["value"] = _percent(curve.accuracy[at])
+        robust["value"] = percent(curve.accuracy[at])
         robust["note"] = (
-            f"within {radius(curve.epsilons[at])} in L_inf; {_percent(curve.accuracy[0])} untouched, of {curve.n:,}"
+            f"within {radius(curve.epsilons[at])} in L_inf; {percent(curve.accuracy[0])} untouched, of {curve.n:,}"
         )
     fooled = {
         "label": "Classes fooled",
@@ -319,7 +323,7 @@ def _table(audit: Audit) -> dict[str, Any]:
     return {
         "table_title": "Error rate by attribute",
         "table_head": ["Attribute", "True class", "Wrong in the low half", "Wrong in the high half"],
-        "table": [[name, cls, f"{low:.0%}", f"{high:.0%}"] for _, name, cls, low, high in rows[:6]],
+        "table": [[name, cls, percent(low), percent(high)] for _, name, cls, low, high in rows[:6]],
         "table_note": "Counted from the table that came with the images; the six widest gaps.",
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from amiss.audit.record import percent
 from amiss.classifier import Classifier
 from amiss.report.build import build
 from amiss.report.of_result import Page, worded
@@ -112,8 +113,8 @@ def _tiles(figures: Mapping[str, float]) -> list[dict[str, str]]:
     rate, held = figures.get("success_rate"), figures.get("verified_from_disk")
     size, queries = figures.get("l2", figures.get("size")), figures.get("queries", 0)
     rows = [
-        ("Met", "none" if rate is None else f"{rate:.0%}", "judged from the files on disk"),
-        ("Claims that held", "none" if held is None else f"{held:.0%}", "read back, alone and in a batch"),
+        ("Met", "none" if rate is None else percent(rate), "judged from the files on disk"),
+        ("Claims that held", "none" if held is None else percent(held), "read back, alone and in a batch"),
         ("Size", "none" if size is None else f"{size:.3g}", "median of the successes"),
         ("Queries", f"{queries:,.0f}", "median, images shown to the network"),
     ]
