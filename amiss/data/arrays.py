@@ -18,7 +18,7 @@ from torch import Tensor
 
 from amiss.data.archives import open_zip
 from amiss.data.files import fit
-from amiss.data.guards import check_memory, check_split
+from amiss.data.guards import check_memory, check_split, readable
 from amiss.data.images import Images
 from amiss.errors import DataError
 from amiss.repro import digest
@@ -255,7 +255,10 @@ def _labels(y: np.ndarray) -> Tensor:
 def _names(classes: np.ndarray) -> list[str]:
     if classes.dtype.kind not in "USiu" or classes.ndim != 1:
         raise _not_images(f"classes of type {classes.dtype} and shape {classes.shape}")
-    return [name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in classes]
+    return [
+        name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else readable(str(name))
+        for name in classes
+    ]
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from amiss.data.guards import check_split
 from amiss.data.places import Folder, Place, by_parts
 from amiss.errors import DataError
 
-__all__ = ["Listing", "are_images", "check_index", "has_classes", "list_classes", "read_index"]
+__all__ = ["Listing", "are_images", "check_index", "has_classes", "list_classes", "read_index", "walk"]
 
 _SPLITS = ("train", "training", "val", "valid", "validation", "test")
 _INDEX, _INDEX_BYTES = "class_index.json", 16 * 2**20
@@ -58,21 +58,24 @@ def list_classes(place: Place, split: str = "test") -> Listing:
         base = splits[check_split(split, tuple(splits), place.name, "val" if split == "test" else None)]
         shelf = place.look(base)
     strays = list(shelf.refused)
+    deep: list[tuple[str, str]] = []
     members: dict[str, list[str]] = {}
     for folder in shelf.folders:
         inner = [place.look(folder)]
         inner += [place.look(name) for name in inner[0].folders]
         strays += [bad for part in inner for bad in part.refused]
+        for files, refused in (walk(place, name) for part in inner[1:] for name in part.folders):
+            deep += [*refused, *((name, "lies more than one folder below its class") for name in files)]
         members[_last(folder)] = sorted(are_images(n for part in inner for n in part.files), key=by_parts)
     loose = are_images(shelf.files)
     if not any(members.values()):
         if not loose and not strays:
             raise _empty(place, base)
-        return Listing(place, loose, None, (), tuple(strays))
+        return Listing(place, loose, None, (), (*strays, *deep))
 
     number, classes = _numbers(place, base, tuple(members))
     pairs = [(name, number[folder]) for folder, names in members.items() for name in names]
-    strays += [(name, "lies beside the class folders, so it has no label") for name in loose]
+    strays += [*deep, *((name, "lies beside the class folders, so it has no label") for name in loose)]
     return Listing(place, tuple(n for n, _ in pairs), tuple(label for _, label in pairs), classes, tuple(strays))
 
 
@@ -87,6 +90,19 @@ def has_classes(place: Place) -> bool:
             if held == 2:
                 return True
     return False
+
+
+def walk(place: Place, base: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """All image files below a folder, in order, and what is not looked at."""
+    files: list[str] = []
+    refused: list[tuple[str, str]] = []
+    front = [base]
+    while front:
+        shelf = place.look(front.pop())
+        files += are_images(shelf.files)
+        refused += shelf.refused
+        front += shelf.folders
+    return sorted(files, key=by_parts), refused
 
 
 def are_images(names: Iterable[str]) -> tuple[str, ...]:
@@ -149,7 +165,7 @@ def _bad_index(seen: str) -> DataError:
 def _splits(folders: Sequence[str]) -> dict[str, str]:
     """Folders by split, if all of them are splits."""
     there = {_last(folder).lower(): folder for folder in folders}
-    return there if there and set(there) <= set(_SPLITS) else {}
+    return there if there and len(there) == len(folders) and set(there) <= set(_SPLITS) else {}
 
 
 def _last(name: str) -> str:

@@ -8,9 +8,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from amiss.data.folders import Listing, are_images, check_index, read_index
+from amiss.data.folders import Listing, check_index, read_index, walk
 from amiss.data.guards import check_split
-from amiss.data.places import TABLES, Place, by_parts
+from amiss.data.places import TABLES, Place
 from amiss.data.tables import MAX_TABLE, Table, read_table
 from amiss.errors import DataError
 
@@ -68,7 +68,7 @@ def list_table(place: Place, name: str, *, label: str | None = None, split: str 
     base = posixpath.dirname(name)
     with place.open(name, MAX_TABLE) as file:
         table = read_table(file, posixpath.basename(name))
-    files, refused = _walk(place, base)
+    files, refused = walk(place, base)
     finder = _Finder.of(files, base)
     of_file = _column_of_files(table, finder)
     of_label = _column_of_labels(table, label, of_file)
@@ -151,19 +151,6 @@ def _inside(given: str) -> str | None:
     if not parts[0] or re.match("[A-Za-z]:", given) or ".." in parts:
         return None
     return "/".join(part for part in parts if part not in ("", "."))
-
-
-def _walk(place: Place, base: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """All image files below a folder, in order, and what is not looked at."""
-    files: list[str] = []
-    refused: list[tuple[str, str]] = []
-    front = [base]
-    while front:
-        shelf = place.look(front.pop())
-        files += are_images(shelf.files)
-        refused += shelf.refused
-        front += shelf.folders
-    return sorted(files, key=by_parts), refused
 
 
 def _column_of_files(table: Table, finder: _Finder) -> int:

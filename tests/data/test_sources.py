@@ -92,6 +92,28 @@ def test_class_folders_may_be_nested_once_and_hide_nothing_else(classes, photo):
     images = open_data(root)
     assert images.names[3:] == ("dog/0.png", "dog/1.png", "dog/2.png", "dog/puppies/9.png")
     assert images.classes == ("cat", "dog")
+    assert images.unreadable == ()
+
+
+def test_images_that_lie_too_deep_are_named(classes, photo):
+    root, _ = classes
+    for deep in ("dog/a/b", "dog/a/b/c/d"):
+        photo(root / deep / "9.png")
+    images = open_data(root)
+    assert len(images) == 6
+    assert [name for name, _ in images.unreadable] == ["dog/a/b/9.png", "dog/a/b/c/d/9.png"]
+    assert "below its class" in images.unreadable[0][1]
+    high = root.parent / "too" / "high"
+    high.mkdir(parents=True)
+    root.rename(high / "set")
+    assert "sub-folders are the classes" in refused(root.parent).hint
+
+
+def test_folders_that_differ_in_case_alone_are_not_one_split(tmp_path, photo):
+    for name in ("train", "TRAIN"):
+        photo(tmp_path / name / "0.png")
+    if len(list(tmp_path.iterdir())) == 2:
+        assert open_data(tmp_path).classes == ("TRAIN", "train")
 
 
 def test_splits_are_entered(tmp_path, photo):
