@@ -24,11 +24,9 @@ from amiss.result import Result
 from amiss.spaces.latent import Codec
 from amiss.study import CONFIG, Store, Study, held
 from amiss.study.tables import INPUTS
-from amiss.trust import KINDS, DecoderGate, Flag, after, before, combined, tallied
+from amiss.trust import KINDS, DecoderGate, Flag, after, before, combined, tallied, votes_for
 
 __all__ = ["Audit", "audit_studies", "read_audit", "run_audit", "write_answers"]
-
-_VOTES = 20  # for a classifier that answers at random
 
 
 @dataclass(frozen=True)
@@ -206,8 +204,7 @@ def _desk(asked: Asked, carry: Carry) -> tuple[Desk, tuple[Flag, ...]]:
         batch=plan.batch,
         seed=plan.seed,
     )
-    random = any(flag.slug == "randomness" and flag.fired for flag in flags)
-    return Desk(asked.classifier, plan, asked.out, asked.tell, _VOTES if random else 1, carry), flags
+    return Desk(asked.classifier, plan, asked.out, asked.tell, votes_for(flags), carry), flags
 
 
 def _searched(desk: Desk, asked: Asked, codec: Codec | None) -> tuple[dict[str, Repairs], Robustness | None, Fooling]:

@@ -25,11 +25,10 @@ from amiss.study import Inputs, Study
 from amiss.study.figures import figures, telling
 from amiss.study.study import counts
 from amiss.study.tables import write_results
-from amiss.trust import Flag, after, before, refuse_other_order
+from amiss.trust import Flag, after, before, refuse_other_order, tallied, votes_for
 
 __all__ = ["Tell", "Work", "derive", "open_work"]
 
-_VOTES = 20  # for a classifier that answers at random
 
 Tell = Callable[[str, int, int], None]
 
@@ -77,7 +76,6 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
     probe = _probe(config, images, decoder)
     tell("Asking whether the model can be believed", 0, 1)
     flags = before(classifier, images, accuracy=accuracy, decoder=decoder, batch=config.batch, seed=config.seed)
-    random = any(flag.slug == "randomness" and flag.fired for flag in flags)
     about = {
         "recipe": config.recipe,
         "model": model_name(config.model),
@@ -87,8 +85,8 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
         "references": list(recipe.cite),
     }
     inputs = _inputs(recipe.over, classifier, images, config, tell)
-    votes, text = _VOTES if random else 1, config.text(out)
-    study = Study(out, probe, classifier, inputs, config.frames, votes, about=about, settings=text)
+    text = config.text(out)
+    study = Study(out, probe, classifier, inputs, config.frames, votes_for(flags), about=about, settings=text)
     if len(inputs):
         probe.search(classifier, inputs.rows([0]))  # what does not fit together is refused before anything is written
     return Work(config, study, classifier, images, flags)
@@ -110,9 +108,12 @@ def derive(work: Work, tell: Tell) -> dict[str, Any]:
         part = study.read(telling(ordered))
         held = Tensor([entry.outcome.met for entry in part.entries]).bool()
         claimed = sum(entry.claimed for entry in part.entries)
-        flags += after(
+        measured = after(
             study.probe, work.classifier, part.result, claimed=claimed, verified=held, seed=work.config.seed
         )
+        # What the ledger tells of every sample need not be said of some.
+        whole = {f.slug: f for f in tallied([e.outcome for e in ordered], sum(e.claimed for e in ordered))}
+        flags += tuple(whole.get(flag.slug, flag) for flag in measured)
     said = [flag.to_json() for flag in flags]
     store.disk.write(store.folder / FLAGS, (json.dumps(said, indent=1, allow_nan=False) + "\n").encode())
     found = figures(ordered, len(study.inputs))

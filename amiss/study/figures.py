@@ -42,17 +42,12 @@ def figures_known() -> dict[str, str]:
     return {**known, "verified_from_disk": "no search claimed a success"}
 
 
-def telling(entries: Sequence[Entry], most: int = 256, rare: int = 64) -> list[int]:
-    """Positions of samples that stand for all: evenly spaced, and the rare ones that a sample would miss.
+def telling(entries: Sequence[Entry], most: int = 256) -> list[int]:
+    """Positions of at most so many samples that stand for all of them, evenly spaced.
 
     Args:
         entries: In the order of their samples.
-        most: How many are evenly spaced; all of them where there are no more.
-        rare: How many more of those whose search broke off, and of those whose file did not hold their success.
+        most: How many; all of them where there are no more.
     """
-    if len(entries) <= most:
-        return [entry.sample for entry in entries]
-    chosen = {entries[i * len(entries) // most].sample for i in range(most)}
-    broken = [entry.sample for entry in entries if entry.outcome.status == "not-finite"]
-    lost = [entry.sample for entry in entries if entry.claimed and not entry.outcome.met]
-    return sorted(chosen | set(broken[:rare]) | set(lost[:rare]))
+    few = min(len(entries), most)
+    return [entries[i * len(entries) // few].sample for i in range(few)]

@@ -3,7 +3,7 @@
 from amiss.trust.after import after, tallied
 from amiss.trust.before import before
 from amiss.trust.decoder import DecoderGate, decoder_gate
-from amiss.trust.flags import Flag, combined
+from amiss.trust.flags import Flag, combined, votes_for
 from amiss.trust.interval import wilson
 from amiss.trust.kinds import KINDS, Kind
 from amiss.trust.names import refuse_other_order
@@ -25,5 +25,6 @@ __all__ = [
     "survey",
     "tallied",
     "verify",
+    "votes_for",
     "wilson",
 ]

@@ -1,13 +1,13 @@
 """The record of a trust flag: what was measured, against which threshold, what it means and what to do about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
 from amiss.trust.kinds import KINDS, When
 
-__all__ = ["Flag", "State", "combined", "found", "unmeasured"]
+__all__ = ["Flag", "State", "combined", "found", "unmeasured", "votes_for"]
 
 State = Literal["fired", "clear", "not measured"]
 
@@ -65,6 +65,11 @@ def found(slug: str, fired: bool, value: float | None, measured: str) -> Flag:
 def unmeasured(slug: str, why: str) -> Flag:
     """The flag of a measurement that could not be made, or was not wanted."""
     return _flag(slug, "not measured", None, why)
+
+
+def votes_for(flags: Iterable[Flag]) -> int:
+    """How often a success must be judged: once, or 20 times where the classifier answers at random."""
+    return 20 if any(flag.slug == "randomness" and flag.fired for flag in flags) else 1
 
 
 def combined(flags: Mapping[str, Sequence[Flag]]) -> tuple[Flag, ...]:

@@ -16,13 +16,11 @@ from amiss.result import Result
 from amiss.spaces.latent import Codec
 from amiss.trust.after import after
 from amiss.trust.before import before
-from amiss.trust.flags import Flag
+from amiss.trust.flags import Flag, votes_for
 from amiss.trust.measuring import seeded
 from amiss.trust.verify import Verified, verify
 
 __all__ = ["Survey", "survey"]
-
-_VOTES = 20
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,12 @@ def survey(
     def checked(rows: Tensor) -> Check:
         return classifier.check(images.pixels[rows], images.truth[rows], batch=len(rows))
 
-    random = any(flag.slug == "randomness" and flag.fired for flag in flags)
     with seeded(classifier.device, seed), TemporaryDirectory() as folder:
         try:
             list(Pace(probe.batch).over(torch.arange(len(images)), checked))
             result = probe.run(classifier, images.task())
             paths = [Path(folder, f"{i}.png") for i in range(len(images))]
-            votes = _VOTES if random else 1
+            votes = votes_for(flags)
             verified = verify(probe, classifier, result.task, result.images, paths, result.p, votes)
         except AmissError as error:
             return Survey(flags, error.slug)
