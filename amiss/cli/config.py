@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from amiss.cli.settings import refuse_misfit
+from amiss.data.guards import open_plain
 from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
 __all__ = ["CONFIG", "RunConfig", "read_config", "trusted"]
 
-CONFIG = "config.toml"
+CONFIG, _MOST = "config.toml", 2**20
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
 _REAL = int | float
@@ -89,7 +90,8 @@ def read_config(folder: Path) -> RunConfig:
     """
     path = folder / CONFIG
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_plain(path, _MOST) as file:
+            said = tomllib.load(file)
         # Paths were written as seen from where the folder lies, and not from a link to it.
         return _checked(RunConfig(**said)).moved(folder.resolve() if folder.is_symlink() else folder, Path())
     except FileNotFoundError as error:

@@ -1,5 +1,6 @@
 """Settings that a stranger may have edited: each is of its kind, or the file is refused before anything is opened."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_what_no_command_writes_is_refused(tmp_path, line, refuses):
     if name == "settings":
         del keys["settings.eps"]
     (tmp_path / "config.toml").write_text("".join(f"{k} = {v}\n" for k, v in keys.items()))
+    with refuses(DataError, "run-damaged"):
+        read_config(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, refuses):
+    os.mkfifo(tmp_path / "config.toml")
     with refuses(DataError, "run-damaged"):
         read_config(tmp_path)
 
