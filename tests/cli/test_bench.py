@@ -176,4 +176,4 @@ def test_the_spine_in_its_quick_form(amiss):
     wanted |= {"same_outcomes", "import_seconds_over_torch", "demo_seconds"}
     assert wanted <= set(book["figures"])
     assert all(len(values) == 1 for values in book["figures"].values())
-    assert sum(part["seconds"]["wall"] for part in book["raw"]["0"].values()) < 60
+    assert sum(part["seconds"]["cpu"] for part in book["raw"]["0"].values()) < 60  # wall time is the machine's
