@@ -20,7 +20,7 @@ from amiss.errors import CheckpointError, DataError
 from amiss.repro import digest
 from amiss.result import Result, Trajectory
 from amiss.study.identity import experiment
-from amiss.study.ledger import Entry, lines, read_ledger
+from amiss.study.ledger import Entry, Reading, lines, read_ledger
 from amiss.study.pack import pack, unpack
 from amiss.task import P, Task
 from amiss.tensorfile import contents_digest, encode_tensors, read_about, read_tensors
@@ -95,6 +95,10 @@ class Store:
         if not path.is_file():
             self.disk.write(path, text.encode())
 
+    def ledger(self) -> Reading:
+        """The ledger as it reads, whether or not the shards bear it out."""
+        return read_ledger(self.folder / LEDGER)
+
     def recover(self, run: str | None = None) -> Recovered:
         """What can be believed of the files as they are; nothing is changed, for another process may be at work.
 
@@ -102,7 +106,7 @@ class Store:
             run: The `experiment` that shards and states must be marked with; by default that of `run.json`.
         """
         run = experiment((self.about or {"fingerprints": {}})["fingerprints"]) if run is None else run
-        reading = read_ledger(self.folder / LEDGER)
+        reading = self.ledger()
         damage = [f"{reading.damaged} lines of {LEDGER}"] if reading.damaged else []
         damage += [f"the end of {LEDGER}, torn off"] if reading.torn else []
         shards: dict[int, list[Entry]] = {}

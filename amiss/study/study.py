@@ -126,17 +126,18 @@ class Study:
             if self.settings:
                 self.store.write_once(CONFIG, self.settings)
             write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
-            entries, pace = found.entries, Pace(self.probe.batch)
-            met = sum(entry.outcome.met for entry in entries.values())
+            # Of a long run only this is remembered: which samples are finished, and whether they are met.
+            finished = {i: entry.outcome.met for i, entry in found.entries.items()}
+            del found
+            pace, met = Pace(self.probe.batch), sum(finished.values())
             for shard, rows in enumerate(self.probe.batches(n)):
                 samples = rows.tolist()
-                if all(i in entries for i in samples):
+                if all(i in finished for i in samples):
                     self.store.drop_state(shard)  # a crash may have come between the ledger's lines and this
                     continue
                 for i in samples:  # of a shard that was damaged some lines may have been believed
-                    if i in entries:
-                        met -= entries.pop(i).outcome.met
-                done, wide = len(entries), len(samples)
+                    met -= finished.pop(i, False)
+                done, wide = len(finished), len(samples)
 
                 def told(share: float, done: float = done, wide: int = wide, met: int = met) -> None:
                     if progress is not None:
@@ -146,9 +147,10 @@ class Study:
                 sealed = self._shard(shard, rows, run, pace, stop, told)
                 if sealed is None:
                     raise _interrupted(done, n)
-                entries |= {entry.sample: entry for entry in sealed}
+                finished |= {entry.sample: entry.outcome.met for entry in sealed}
                 met += sum(entry.outcome.met for entry in sealed)
                 told(1.0, met=met)
+            entries = self.store.ledger().entries
             write_results(self.store, self.inputs, entries)
         return counts(entries.values(), n, len(self.inputs.unreadable))
 
