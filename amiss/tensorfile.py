@@ -72,13 +72,8 @@ def encode_tensors(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> t
     return save(solid, header), digest(header["digest"], header["about_digest"])
 
 
-def contents_digest(path: Path | str) -> str:
-    """The digest that `write_tensors` returned for this file, from what the file holds now.
-
-    Raises:
-        CheckpointError: The file is missing, foreign, cut short, or does not hold what was written.
-    """
-    tensors, about = read_tensors(path)
+def contents_digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """The digest that `encode_tensors` returned for these contents."""
     return digest(_digest(tensors), digest(json.dumps(about, allow_nan=False)))
 
 

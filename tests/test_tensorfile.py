@@ -29,7 +29,7 @@ def test_tensors_and_values_come_back(file):
 
 def test_the_digest_names_the_contents(tmp_path, file):
     written = write_tensors(tmp_path / "y.safetensors", dict(reversed(TENSORS.items())), ABOUT)
-    assert written == contents_digest(file) == encode_tensors(TENSORS, ABOUT)[1]
+    assert written == contents_digest(*read_tensors(file)) == encode_tensors(TENSORS, ABOUT)[1]
     others = [
         ({**TENSORS, "a": torch.arange(4.0) + 1}, ABOUT),
         ({**TENSORS, "a": torch.arange(4)}, ABOUT),
@@ -49,7 +49,7 @@ def test_views_and_gradients_are_written_as_plain_tensors(tmp_path):
 
 @pytest.mark.parametrize("mask", [1, 0x20, 0x80])
 def test_no_byte_changes_unseen(file, mask):
-    whole, name = file.read_bytes(), contents_digest(file)
+    whole, name = file.read_bytes(), contents_digest(*read_tensors(file))
     refused = 0
     for at in range(len(whole)):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
@@ -59,7 +59,7 @@ def test_no_byte_changes_unseen(file, mask):
             refused += 1
             continue
         assert about == ABOUT  # what is read all the same is what was written
-        assert contents_digest(file) == name
+        assert contents_digest(*read_tensors(file)) == name
         assert all(torch.equal(tensors[k], v) for k, v in TENSORS.items())
     assert refused > 0.9 * len(whole)
 
@@ -78,7 +78,7 @@ def test_what_is_not_there_or_not_ours_is_refused(tmp_path, refuses):
     with refuses(CheckpointError, "checkpoint-missing"):
         read_tensors(tmp_path / "none.safetensors")
     save_file(TENSORS, tmp_path / "other.safetensors")
-    for read in (read_tensors, read_about, contents_digest):
+    for read in (read_tensors, read_about):
         with refuses(CheckpointError, "checkpoint-foreign"):
             read(tmp_path / "other.safetensors")
     header = {"format": "amiss-1", "digest": "", "about": json.dumps([1])}

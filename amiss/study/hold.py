@@ -12,6 +12,7 @@ from amiss.repro import versions
 from amiss.study.identity import experiment, refuse_other
 from amiss.study.lock import LOCK, OWNER, locked
 from amiss.study.store import RUN, Recovered, Store
+from amiss.study.strangers import refuse_leads
 
 __all__ = ["MODELS", "held", "refuse_foreign"]
 
@@ -57,7 +58,7 @@ def held(
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that is a file, or holds something that is no run of ours.
+    """Refuse a folder that is a file, holds something that is no run of ours, or leads out of itself.
 
     Raises:
         DataError: It is, or does.
@@ -81,6 +82,7 @@ def refuse_foreign(folder: Path) -> None:
             why="a folder of yours that was named by mistake",
             hint="Choose an empty folder: --out runs/new",
         )
+    refuse_leads(folder)
 
 
 def _now() -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from amiss.result import STATUSES, Outcome
+from amiss.study.strangers import is_digest
 
 __all__ = ["Entry", "Reading", "lines", "read_ledger"]
 
 _NUMBERS = ("size", "loss", "l2", "linf", "seconds")
+_COUNTS = ("sample", "votes", "asked", "shard", "offset", "steps", "queries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,17 @@ def read_ledger(path: Path) -> Reading:
     return Reading(entries, whole, damaged)
 
 
+def _plausible(row: dict[str, Any]) -> bool:
+    """Whether each value is of its kind: ids become parts of paths, and numbers places in tensors."""
+    whole = all(type(row[name]) is int and row[name] >= 0 for name in _COUNTS) and type(row["first"]) is int
+    names = all(is_digest(row[name]) for name in ("id", "digest", "image"))
+    return whole and names and type(row["claimed"]) is bool and isinstance(row["reason"], str) and _ended(row)
+
+
+def _ended(row: dict[str, Any]) -> bool:
+    return isinstance(row["status"], str) and row["status"] in STATUSES
+
+
 def _line(entry: Entry) -> bytes:
     row: dict[str, Any] = {**asdict(entry), **asdict(entry.outcome)}
     del row["outcome"]
@@ -108,10 +121,14 @@ def _entry(line: bytes) -> Entry | None:
     body, mark, rest = line.rpartition(b',"crc":"')
     if not mark or rest != f'{zlib.crc32(body + b"}"):08x}"}}\n'.encode():
         return None
-    row = json.loads(body + b"}")
-    if set(row) != _FIELDS or row["status"] not in STATUSES:  # another version of amiss wrote it
+    try:
+        row = json.loads(body + b"}")
+        # Another version of amiss may have written it, or a stranger: a check sum is no signature.
+        if set(row) != _FIELDS or not _plausible(row):
+            return None
+        for name in _NUMBERS:
+            row[name] = float(row[name])
+    except (ValueError, TypeError, RecursionError):
         return None
-    for name in _NUMBERS:
-        row[name] = float(row[name])
     outcome = Outcome(**{field.name: row.pop(field.name) for field in fields(Outcome)})
     return Entry(outcome=outcome, **row)

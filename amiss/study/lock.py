@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from amiss.data.guards import open_plain
 from amiss.disk import Disk
 from amiss.errors import DataError
 
@@ -51,8 +52,10 @@ def locked(folder: Path, disk: Disk) -> Iterator[None]:
         ) from error
     try:
         with contextlib.suppress(OSError):  # a courtesy: the lock itself is the system's
+            owner.unlink(missing_ok=True)
             began = datetime.now(UTC).isoformat(timespec="seconds")
-            owner.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": began}) + "\n")
+            with owner.open("x", encoding="utf-8") as file:  # never through a link
+                file.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": began}) + "\n")
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -63,7 +66,8 @@ def locked(folder: Path, disk: Disk) -> Iterator[None]:
 def _said(owner: Path) -> str:
     """Who holds the folder, as far as it said so."""
     try:
-        said = json.loads(owner.read_text(encoding="utf-8"))
+        with open_plain(owner, 1000) as file:
+            said = json.loads(file.read())
         return f"process {int(said['pid'])} on {str(said['host'])[:60]!r}, since {str(said['began'])[:30]}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "a process that did not say who it is"

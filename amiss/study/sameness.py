@@ -7,7 +7,7 @@ from amiss.repro import digest
 from amiss.study.ledger import read_ledger
 from amiss.study.store import LEDGER, Store
 from amiss.study.tables import INPUTS, RESULTS
-from amiss.tensorfile import contents_digest
+from amiss.tensorfile import contents_digest, read_tensors
 
 __all__ = ["run_digest"]
 
@@ -31,5 +31,5 @@ def run_digest(store: Store) -> str:
     for path in files:
         parts += [path.relative_to(store.folder).as_posix(), path.read_bytes() if path.is_file() else b""]
     for path in sorted([*store.folder.glob("tensors/*.safetensors"), *store.folder.glob("state/*.safetensors")]):
-        parts += [path.relative_to(store.folder).as_posix(), contents_digest(path)]
+        parts += [path.relative_to(store.folder).as_posix(), contents_digest(*read_tensors(path))]
     return digest(*parts)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from amiss._version import __version__
 from amiss.data.files import encode_png, to_bytes
+from amiss.data.guards import open_plain
 from amiss.disk import PART, Disk
 from amiss.errors import CheckpointError, DataError
 from amiss.repro import digest
@@ -22,8 +23,9 @@ from amiss.result import Result, Trajectory
 from amiss.study.identity import experiment
 from amiss.study.ledger import Entry, Reading, lines, read_ledger
 from amiss.study.pack import pack, unpack
+from amiss.study.strangers import is_account
 from amiss.task import P, Task
-from amiss.tensorfile import contents_digest, encode_tensors, read_about, read_tensors
+from amiss.tensorfile import contents_digest, encode_tensors, read_tensors
 
 __all__ = ["CONFIG", "LEDGER", "RUN", "Recovered", "Store"]
 
@@ -71,14 +73,14 @@ class Store:
             return None
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(said, dict) and isinstance(said.get("fingerprints"), dict):
-                return said
-        except ValueError:
+            if is_account(said):
+                return dict(said)
+        except (ValueError, RecursionError):
             pass
         raise DataError(
             f"{RUN} in {str(self.folder)!r} is damaged.",
             slug="run-damaged",
-            seen="no JSON with fingerprints",
+            seen="no JSON with what a run says of itself",
             needed="what amiss wrote there",
             why="it was edited, or the disk is damaged",
             hint="Restore it from a copy, or begin anew in another folder; the images and tensors are untouched.",
@@ -115,8 +117,8 @@ class Store:
         entries: dict[int, Entry] = {}
         spoiled: list[Entry] = []
         for shard, own in sorted(shards.items()):
-            whole = self._whole(shard, run)
-            good = [entry for entry in own if entry.digest == whole]
+            whole, rows = self._whole(shard, run)
+            good = [entry for entry in own if entry.digest == whole and entry.offset < rows]
             if len(good) < len(own):
                 damage.append(f"{self._name(self.shard_path(shard))} ({len(own) - len(good)} samples)")
             bad = self._spoiled(shard, good)
@@ -228,13 +230,18 @@ class Store:
         """Where the PNG of a sample lies: named by digest and position, for names of files are hostile text."""
         return self.folder / "images" / id[:2] / f"{id[:16]}-{sample}.png"
 
-    def _whole(self, shard: int, run: str) -> str:
-        """The digest of a shard's contents; empty where they are damaged, gone, or another run's."""
-        path = self.shard_path(shard)
+    def _whole(self, shard: int, run: str) -> tuple[str, int]:
+        """The digest of a shard's contents and its rows; empty where they are damaged, gone, or another run's."""
         try:
-            return contents_digest(path) if read_about(path).get("run") == run else ""
-        except CheckpointError:
-            return ""
+            tensors, about = read_tensors(self.shard_path(shard))
+            if about.get("run") == run:
+                held = unpack(tensors, about["held"])
+                paths, p = held["trajectories"], held["p"]
+                rows = min(len(part) for part in (_restored(held["images"]), paths or None, p) if part is not None)
+                return contents_digest(tensors, about), rows
+        except (CheckpointError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass  # damaged, or not what we would have written
+        return "", 0
 
     def _spoiled(self, shard: int, entries: Sequence[Entry]) -> list[Entry]:
         """Whose file is neither what was judged nor what would be written of the same image now.
@@ -272,7 +279,8 @@ def _mark(shard: int, run: str) -> dict[str, Any]:
 def _name_of(path: Path) -> str:
     """The digest of a file; empty where there is none."""
     try:
-        return digest(path.read_bytes())
+        with open_plain(path) as file:
+            return digest(file.read())
     except OSError:
         return ""
 

@@ -127,7 +127,7 @@ class Study:
                 self.store.write_once(CONFIG, self.settings)
             write_inputs(self.store, self.inputs, self.classifier, self.probe.batch)
             # Of a long run only this is remembered: which samples are finished, and whether they are met.
-            finished = {i: entry.outcome.met for i, entry in found.entries.items()}
+            finished = {i: entry.outcome.met for i, entry in self._own(found.entries).items()}
             del found
             pace, met = Pace(self.probe.batch), sum(finished.values())
             for shard, rows in enumerate(self.probe.batches(n)):
@@ -150,7 +150,7 @@ class Study:
                 finished |= {entry.sample: entry.outcome.met for entry in sealed}
                 met += sum(entry.outcome.met for entry in sealed)
                 told(1.0, met=met)
-            entries = self.store.ledger().entries
+            entries = self._own(self.store.ledger().entries)
             write_results(self.store, self.inputs, entries)
         return counts(entries.values(), n, len(self.inputs.unreadable))
 
@@ -165,7 +165,7 @@ class Study:
         """
         if not len(self.inputs):
             return Held(self.probe.run(self.classifier, self.inputs.rows([])), (), ())
-        entries = self.store.recover(experiment(self.fingerprints)).entries
+        entries = self._own(self.store.recover(experiment(self.fingerprints)).entries)
         wanted = sorted(entries) if samples is None else list(samples)
         if not wanted or any(i not in entries for i in wanted):
             raise DataError(
@@ -186,6 +186,11 @@ class Study:
     def result(self) -> Result:
         """The result of all finished samples; `read` says more."""
         return self.read().result
+
+    def _own(self, entries: Mapping[int, Entry]) -> dict[int, Entry]:
+        """Those that speak of our samples: a ledger may have been written by anybody."""
+        ids = dict(enumerate(self.inputs.ids))
+        return {i: entry for i, entry in entries.items() if ids.get(i) == entry.id}
 
     def _shard(
         self,

@@ -13,15 +13,17 @@ from amiss.result import STATUSES, Outcome
 from amiss.study.ledger import Entry, lines, read_ledger
 
 numbers = st.floats()
-counts = st.integers(-1, 10**9)
+counts = st.integers(0, 10**9)
+names = st.text("0123456789abcdef", min_size=64, max_size=64)
+turns = st.integers(-1, 10**9)
 outcomes = st.builds(
-    Outcome, st.sampled_from(STATUSES), numbers, numbers, counts, counts, counts, st.text(max_size=30)
+    Outcome, st.sampled_from(STATUSES), numbers, numbers, counts, counts, turns, st.text(max_size=30)
 )
 written = st.lists(
     st.builds(
         Entry,
         st.integers(0, 20),
-        st.text("0123456789abcdef", max_size=8),
+        names,
         outcomes,
         st.booleans(),
         counts,
@@ -31,8 +33,8 @@ written = st.lists(
         numbers,
         counts,
         counts,
-        st.text(max_size=8),
-        st.text(max_size=8),
+        names,
+        names,
     ),
     max_size=6,
 )
@@ -40,7 +42,8 @@ written = st.lists(
 
 def entry(sample=0, **changes):
     outcome = Outcome("met", 0.1, 0.0, 3, 3, 2, "First met at turn 2.")
-    made = Entry(sample, f"id{sample}", outcome, True, 1, 1, 0.2, float("nan"), 0.01, 0, sample, "shard", "image")
+    name = f"{sample:064x}"
+    made = Entry(sample, name, outcome, True, 1, 1, 0.2, float("nan"), 0.01, 0, sample, name, name)
     return replace(made, **changes)
 
 
