@@ -44,13 +44,6 @@ BIBTEX = {
   year = {2015},
   eprint = {1412.1897}
 }""",
-    "carlini2019": """@misc{carlini2019,
-  author = {Nicholas Carlini and Anish Athalye and Nicolas Papernot and Wieland Brendel and Jonas Rauber and
-    Dimitris Tsipras and Ian Goodfellow and Aleksander Madry and Alexey Kurakin},
-  title = {On Evaluating Adversarial Robustness},
-  year = {2019},
-  eprint = {1902.06705}
-}""",
 }
 """By key: first author and year."""
 

@@ -19,6 +19,11 @@ _MIX_A = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_B = -7723592293110705685  # 0x94D049BB133111EB
 
 
+def _wrapped(word: int | Tensor) -> int | Tensor:
+    """A number of any size as a signed 64-bit word."""
+    return word if isinstance(word, Tensor) else (word + 2**63) % 2**64 - 2**63
+
+
 def _shift(word: Tensor, bits: int) -> Tensor:
     """Logical right shift of signed 64-bit words."""
     return (word >> bits) & ((1 << (64 - bits)) - 1)
@@ -38,7 +43,7 @@ def fold(key: Tensor, word: int | Tensor) -> Tensor:
         key: Keys, int64, any shape.
         word: A seed, a turn or a stream number, int or int64 broadcastable to `key`.
     """
-    word = torch.as_tensor(word, dtype=torch.int64, device=key.device)
+    word = torch.as_tensor(_wrapped(word), dtype=torch.int64, device=key.device)
     return _mix(_mix(key + _GOLDEN) + word * _GOLDEN)
 
 
@@ -75,7 +80,7 @@ def normal(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32
 
 def generator(seed: int, *words: int) -> torch.Generator:
     """A torch generator for (seed, words), for code that wants one: shuffles, initial weights."""
-    key = torch.tensor(seed, dtype=torch.int64)
+    key = torch.tensor(_wrapped(seed), dtype=torch.int64)
     for word in words:
         key = fold(key, word)
     return torch.Generator().manual_seed(int(key) & (2**63 - 1))

@@ -113,3 +113,9 @@ def test_versions_are_plain():
 def test_a_digest_knows_where_its_parts_end():
     assert digest("a\0", "b") != digest("a", "\0b")
     assert digest("ab") != digest("a", "b")
+
+
+def test_a_seed_may_be_as_large_as_one_likes():
+    key = torch.arange(3)
+    assert torch.equal(fold(key, 5 + 2**64), fold(key, 5)) and not torch.equal(fold(key, 10**20), fold(key, 0))
+    assert generator(10**20).initial_seed() == generator(10**20 - 2**64).initial_seed()
