@@ -70,6 +70,7 @@ class Probe:
         """
         self._refuse(classifier)
         pace = pace or Pace(self.batch)
+        pace.starved = False  # the memory that an earlier search lacked may be there again
         domain = Domain(self.space, self.constraint, self._prepared(classifier, task, pace), self.budget.steps)
         return Search(
             classifier, task, domain, self.objective, self.optimizer, self.until, self.budget, pace, repr(self)

@@ -109,7 +109,7 @@ def outcome(state: State, i: int, held: bool, unmoved: bool, starved: bool = Fal
         status, reason = "already-met", "Met before anything was changed."
     elif held:
         status, reason = "met", f"First met at turn {first}."
-    elif starved and bool(state["alive"][i]):
+    elif starved and bool(best["met"][i] | state["alive"][i]):
         status, reason = "out-of-memory", "Not even one row fits into memory."
     elif bool(best["met"][i]):
         status, reason = "exhausted", "A success did not hold when judged once more: it lay within rounding."

@@ -604,3 +604,24 @@ def test_a_search_goes_on_from_a_saved_state_and_recorder():
     assert result.outcomes == whole.outcomes and torch.equal(result.images, whole.images)
     for a, b in zip(result.trajectories, whole.trajectories, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+
+
+def test_memory_that_comes_back_is_used():
+    world = LinearWorld(n=6)
+
+    class Once(nn.Module):
+        """Out of memory for its first samples, and well again after that."""
+
+        def __init__(self):
+            super().__init__()
+            self.network, self.left = world.classifier().network, 2  # three rows, then one
+
+        def forward(self, x):
+            self.left -= 1
+            if self.left >= 0:
+                raise torch.OutOfMemoryError("none left")
+            return self.network(x)
+
+    probe = Probe(Pixels(), Become(), Linf(0.3), Sign(0.1), budget=Budget(20), batch=3)
+    result = probe.run(Classifier(Once()), world.task)
+    assert [o.status for o in result.outcomes] == ["out-of-memory"] * 3 + ["met"] * 3

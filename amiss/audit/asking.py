@@ -54,9 +54,9 @@ class Asked:
     def fingerprints(self) -> dict[str, str]:
         """What makes two audits the same, by name."""
         plan = repr(self.plan)
-        same = {"model": self.classifier.fingerprint, "data": self.images.fingerprint, "plan": plan}
+        same = {"model": likeness(self.classifier), "data": self.images.fingerprint, "plan": plan}
         same["decoder"] = "trained here, or none" if self.decoder is None else likeness(self.decoder)
-        same["judge"] = "none" if self.judge is None else self.judge.fingerprint
+        same["judge"] = "none" if self.judge is None else likeness(self.judge)
         return same
 
     @property

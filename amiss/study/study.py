@@ -203,7 +203,6 @@ class Study:
     ) -> list[Entry] | None:
         """Search for the samples of one shard, from the state that was saved, and seal it; None where stopped."""
         began = time.monotonic()
-        pace.starved = False  # the memory that an earlier shard lacked may be there again
         search = self.probe.search(self.classifier, self.inputs.read(rows), pace)
         recorder = Recorder(self.frames) if self.frames else None
         saved, spent = self.store.state(shard, run), 0.0

@@ -97,7 +97,10 @@ def verify(
     inside = _inside(probe.constraint, task.to("cpu"), seen, p)
 
     def judged(size: int | None) -> Tensor:
-        return probe.judge(classifier, task, seen, batch=size)[1].cpu()
+        try:
+            return probe.judge(classifier, task, seen, batch=size)[1].cpu()
+        except torch.OutOfMemoryError:  # what cannot be judged is no success
+            return torch.zeros(len(seen), dtype=torch.bool)
 
     # A single vote is cast both ways; of several every other one is cast alone.
     batches = torch.stack([judged(None) for _ in range((votes + 1) // 2)])

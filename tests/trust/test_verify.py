@@ -150,3 +150,15 @@ def test_what_a_recipe_finds_in_a_decoders_codes_is_verified_whole(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(12)]
     seen = verify(lse(world.codec), world.classifier(), world.task, found.images, paths, found.p)
     assert torch.equal(seen.held, found.met) and bool(found.met.any())
+
+
+def test_what_cannot_be_judged_for_lack_of_memory_is_no_success(tmp_path):
+    world = LinearWorld(n=3)
+
+    def starving(x):
+        raise torch.OutOfMemoryError("not even one")
+
+    probe = Probe(Pixels(), Become(), Linf(0.5), Sign(0.1))
+    asked = Classifier(starving, labels=("a", "b"))
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    assert not verify(probe, asked, world.task, world.task.image, paths).held.any()
