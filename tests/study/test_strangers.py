@@ -4,6 +4,7 @@ import json
 import os
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from amiss.errors import DataError
 from amiss.recipes import pgd
 from amiss.study import Inputs, Store, Study
 from amiss.study.ledger import lines, read_ledger
-from amiss.study.strangers import is_account, is_digest
+from amiss.study.strangers import is_account, is_digest, refuse_leads
 from amiss.testing import LinearWorld
 
 WORLD = LinearWorld(n=6, crowd=0.15)
@@ -156,3 +157,16 @@ def test_flags_of_another_kind_are_none(done, flags):
 def test_digests():
     assert is_digest("0a" * 32)
     assert not any(map(is_digest, ("0A" * 32, "0a" * 31, "0a" * 32 + "\n", None, 7)))
+
+
+def test_what_is_gone_before_it_is_looked_at_is_no_matter(done, monkeypatch):
+    seen = Path.lstat
+
+    def gone(path):
+        if path.name == "report.html":
+            raise FileNotFoundError(2, "gone", str(path))
+        return seen(path)
+
+    (done.store.folder / "report.html").write_text("soon gone")
+    monkeypatch.setattr(Path, "lstat", gone)
+    refuse_leads(done.store.folder)
