@@ -208,8 +208,8 @@ def look(folder: Path) -> Look:
 
 
 def _unread(_rows: Tensor) -> Task:
-    """A table of names has no images: whoever looks at them must open the data."""
-    raise NotImplementedError
+    """A table of names has no images: whoever wants to look at them must open the data."""
+    raise TypeError("inputs.csv names the samples; their images lie in DATA")
 
 
 def _numbered(place: Path) -> list[int | str]:
