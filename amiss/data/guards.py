@@ -80,8 +80,8 @@ def check_split(split: str, there: Sequence[str], where: str, instead: str | Non
         f"There is no split {split!r} in {where}.",
         slug="data-split",
         seen=f"split={split!r}",
-        needed=f"one of {', '.join(sorted(there))}",
-        hint=f"pass split={min(there)!r}",
+        needed=f"one of {', '.join(sorted(there))}" if there else "a split said of at least one image",
+        hint=f"pass split={min(there)!r}" if there else "mend the column of splits, or take it away",
     )
 
 

@@ -1,38 +1,42 @@
 """Images whose labels stand in a table: which column says what, which row is of which file."""
 
 import difflib
-import math
 import posixpath
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from amiss.data.celeba import find_attributes, is_attributes, read_list
 from amiss.data.folders import Listing, check_index, read_index, walk
 from amiss.data.guards import check_split
 from amiss.data.places import TABLES, Place
-from amiss.data.tables import MAX_TABLE, Table, read_table
+from amiss.data.rows import Finder, column_of_files, finite, further, no_column
+from amiss.data.tables import Table
 from amiss.errors import DataError
 
 __all__ = ["find_table", "list_table"]
 
-_FILE = ("file", "filename", "file_name", "path", "image", "image_id", "id", "name")
 _LABEL = ("label", "class", "target")
 _SPLIT = ("split", "partition")
 _NUMBERED = {"0": "train", "1": "val", "2": "test"}
 _PREFERRED = ("labels.csv", "labels.tsv")
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0+)?")
-_LONGEST, _MANY, _SHOWN, _TRIED, _DEEP = 200, 1_000_000, 20, 1000, 4
+_LONGEST, _MANY, _SHOWN = 200, 1_000_000, 20
 
 
 def find_table(place: Place) -> str | None:
-    """The table that lies beside the images: labels.csv, labels.tsv, or the only one; None where there is none.
+    """The table that lies beside the images: labels.csv, labels.tsv, CelebA's attributes, or the only one.
+
+    Returns:
+        Its name, or None where there is none.
 
     Raises:
-        DataError: There are several, and none is called labels.
+        DataError: There are several, and none is called labels or as CelebA's is.
     """
     there = [name for name in place.look(place.top).files if name.lower().endswith(TABLES)]
-    chosen = [name for name in there if posixpath.basename(name).lower() in _PREFERRED] or there
+    chosen = [name for name in there if posixpath.basename(name).lower() in _PREFERRED]
+    if not chosen and (attributes := find_attributes(place)) is not None:
+        return attributes
+    chosen = chosen or there
     if len(chosen) > 1:
         raise DataError(
             f"{place.name} holds more than one table.",
@@ -44,7 +48,9 @@ def find_table(place: Place) -> str | None:
     return chosen[0] if chosen else None
 
 
-def list_table(place: Place, name: str, *, label: str | None = None, split: str = "test") -> Listing:
+def list_table(
+    place: Place, name: str, *, label: str | None = None, split: str = "test", unlabeled: bool = False
+) -> Listing:
     """Join the rows of a table with the image files beside it.
 
     A row names its file by its path, by the end of its path, and by either without its ending (.jpg), as long as
@@ -61,20 +67,24 @@ def list_table(place: Place, name: str, *, label: str | None = None, split: str 
         label: The column of labels; by default "label", "class" or "target".
         split: Which rows, where there is a column "split" or "partition" of train, val and test, or 0, 1 and 2; a
             wish for "test" is met by "val" where there is no test.
+        unlabeled: Whether images without labels will do, where no column is asked for and none is called so.
 
     Raises:
         DataError: The table cannot be read, lacks a column, or has labels that are fractions.
     """
-    base = posixpath.dirname(name)
-    with place.open(name, MAX_TABLE) as file:
-        table = read_table(file, posixpath.basename(name))
+    base = place.top if is_attributes(name) else posixpath.dirname(name)  # CelebA's lie in a folder of their own
+    table = read_list(place, name)
     files, refused = walk(place, base)
-    finder = _Finder.of(files, base)
-    of_file = _column_of_files(table, finder)
-    of_label = _column_of_labels(table, label, of_file)
+    finder = Finder.of(files, base)
+    of_file = column_of_files(table, finder)
+    of_label = _column_of_labels(table, label, of_file, unlabeled)
     of_split = next((i for i, text in enumerate(table.head) if text.lower() in _SPLIT), None)
-    values = table.columns[of_label]
-    numbers, classes = _number(place, base, table.head[of_label], values)
+    values: Sequence[str] = ["0"] * len(table.lines)  # one label for all, which is then not told
+    numbers: Mapping[str, int] = {"0": 0}
+    classes: tuple[str, ...] = ()
+    if of_label is not None:
+        values = table.columns[of_label]
+        numbers, classes = _number(place, base, table.head[of_label], values)
     chosen = [True] * len(values) if of_split is None else _rows_of_split(table, of_split, split)
 
     strays = [*refused, *table.bad]
@@ -95,83 +105,13 @@ def list_table(place: Place, name: str, *, label: str | None = None, split: str 
             kept[found] = mine[0]
             strays += [(found, f"{table.row(row)}: the same row once more") for row in mine[1:]]
     strays += [(found, f"has no row in {table.name}") for found in files if found not in named]
-    labels = tuple(numbers[values[row]] for row in kept.values())
-    more = _further(table, list(kept.values()), {of_file, of_label, of_split})
+    labels = None if of_label is None else tuple(numbers[values[row]] for row in kept.values())
+    more = further(table, list(kept.values()), {of_file, of_label, of_split})
     return Listing(place, tuple(kept), labels, classes, tuple(strays), more)
 
 
-@dataclass(frozen=True)
-class _Finder:
-    """Files by what a row may call them; None where that fits several."""
-
-    base: str
-    exact: frozenset[str]
-    loose: dict[str, str | None]
-
-    @classmethod
-    def of(cls, files: Sequence[str], base: str) -> "_Finder":
-        """Of two files that go by one name, the one whose whole path it is comes first."""
-        loose: dict[str, str | None] = {}
-        for whole, ending in ((True, True), (True, False), (False, True), (False, False)):
-            tier: dict[str, str | None] = {}
-            for file in files:
-                parts = _normal(file.removeprefix(f"{base}/") if base else file).split("/")
-                if not ending:
-                    parts[-1] = parts[-1].rpartition(".")[0]
-                for start in [0] if whole else range(max(0, len(parts) - _DEEP), len(parts)):
-                    key = "/".join(parts[start:])
-                    tier[key] = None if tier.get(key, file) != file else file
-            loose = {**tier, **loose}
-        return cls(base, frozenset(files), loose)
-
-    def find(self, given: str) -> str | None:
-        """The file that a row names, or None."""
-        name = f"{self.base}/{given}" if self.base else given
-        if name in self.exact:
-            return name
-        inside = _inside(given)
-        return self.loose.get(inside) if inside else None
-
-    def why_not(self, given: str) -> str:
-        """Why `find` found nothing."""
-        inside = _inside(given)
-        if not given or inside is None:
-            return "a path that leaves the folder" if given else "it names no file"
-        return "fits more than one file" if inside in self.loose else "there is no such file"
-
-
-def _normal(text: str) -> str:
-    """One spelling of each accented letter: Macs name files in another than most programs write."""
-    return unicodedata.normalize("NFC", text)
-
-
-def _inside(given: str) -> str | None:
-    """A path as the finder spells it; None where it is absolute or climbs."""
-    parts = _normal(given).replace("\\", "/").split("/")
-    if not parts[0] or re.match("[A-Za-z]:", given) or ".." in parts:
-        return None
-    return "/".join(part for part in parts if part not in ("", "."))
-
-
-def _column_of_files(table: Table, finder: _Finder) -> int:
-    by_name = [i for word in _FILE for i, text in enumerate(table.head) if text.lower() == word]
-    for i in by_name:
-        if any(map(finder.find, table.columns[i])):
-            return i
-    for i, column in enumerate(table.columns):
-        if any(map(finder.find, column[:_TRIED])):
-            return i
-    example = next((text for i in by_name for text in table.columns[i] if text), "")
-    raise _no_column(
-        f"No column of {table.name} names image files of the folder.",
-        table,
-        f"; {example[:_LONGEST]!r} is no file" if example else "",
-        "a column of paths, relative to the folder that the table lies in",
-        "name the column 'file', and look whether the images lie beside the table",
-    )
-
-
-def _column_of_labels(table: Table, label: str | None, of_file: int) -> int:
+def _column_of_labels(table: Table, label: str | None, of_file: int, unlabeled: bool) -> int | None:
+    """The column of labels; None where there is none and images without labels will do."""
     heads = [text.lower() for text in table.head]
     if label is not None:
         for option, there in ((label, list(table.head)), (label.lower(), heads)):
@@ -179,12 +119,15 @@ def _column_of_labels(table: Table, label: str | None, of_file: int) -> int:
                 return there.index(option)
         close = difflib.get_close_matches(label, table.head, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "choose one of these columns"
-        raise _no_column(f"{table.name} has no column {label!r}.", table, "", "the column of the labels", hint)
+        raise no_column(f"{table.name} has no column {label!r}.", table, "", "the column of the labels", hint)
     for word in _LABEL:
         if word in heads and heads.index(word) != of_file:
             return heads.index(word)
-    example = table.head[-1][:_LONGEST]
-    raise _no_column(
+    if unlabeled:
+        return None
+    some = [text for i, text in enumerate(table.head) if i != of_file and text.lower() not in _SPLIT]
+    example = (some or table.head)[-1][:_LONGEST]
+    raise no_column(
         f"{table.name} does not say which column holds the labels.",
         table,
         "",
@@ -216,7 +159,7 @@ def _number(place: Place, base: str, column: str, values: Sequence[str]) -> tupl
         top = max(number.values(), default=-1)
         # Labels that no classifier has are refused where the images are put together.
         return number, index[1] if index else tuple(map(str, range(top + 1 if top < _MANY else 0)))
-    if all(_finite(text) is not None for text in distinct):
+    if all(finite(text) is not None for text in distinct):
         raise DataError(
             f"The column {column!r} holds no classes.",
             slug="data-csv-labels",
@@ -229,40 +172,3 @@ def _number(place: Place, base: str, column: str, values: Sequence[str]) -> tupl
         check_index(index[0], distinct)
         return index
     return {text: i for i, text in enumerate(distinct)}, tuple(distinct)
-
-
-def _further(table: Table, rows: Sequence[int], used: set[int | None]) -> dict[str, list[float]]:
-    """The columns that are finite numbers in every row, those of -1 and 1 as 0 and 1."""
-    found: dict[str, list[float]] = {}
-    for i, (name, column) in enumerate(zip(table.head, table.columns, strict=True)):
-        if i in used or not name or name in found:
-            continue
-        numbers: list[float] = []
-        for row in rows:
-            if (number := _finite(column[row])) is None:
-                break
-            numbers.append(number)
-        else:
-            signs = -1.0 in numbers and set(numbers) <= {-1.0, 1.0}
-            found[name] = [(number + 1) / 2 for number in numbers] if signs else numbers
-    return found
-
-
-def _finite(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _no_column(what: str, table: Table, more: str, needed: str, hint: str) -> DataError:
-    shown = ", ".join(text[:_LONGEST] for text in table.head[:_SHOWN])
-    rest = len(table.head) - _SHOWN
-    return DataError(
-        what,
-        slug="data-csv-columns",
-        seen=f"columns {shown}{f' and {rest} more' if rest > 0 else ''}{more}",
-        needed=needed,
-        hint=hint,
-    )

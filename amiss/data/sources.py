@@ -3,17 +3,19 @@
 import contextlib
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amiss.data.archives import open_archive
 from amiss.data.arrays import conform, find_idx, open_digits, open_idx, open_npz
+from amiss.data.attributes import join_table, labeled_by
+from amiss.data.celeba import find_attributes, is_table
 from amiss.data.files import check_shape
-from amiss.data.folders import Listing, has_classes, list_classes
+from amiss.data.folders import Listing, has_classes, list_classes, walk
 from amiss.data.guards import subset
 from amiss.data.images import Images
 from amiss.data.labeled import find_table, list_table
-from amiss.data.places import TABLES, Folder, Place
+from amiss.data.places import Folder, Place
 from amiss.data.pool import read_listing
 from amiss.data.worlds.faces import open_faces
 from amiss.errors import DataError
@@ -36,6 +38,8 @@ def open_data(
     limit: int | None = None,
     seed: int = 0,
     label: str | None = None,
+    table: str | Path | None = None,
+    unlabeled: bool = False,
 ) -> Images:
     """Open a set of images.
 
@@ -46,6 +50,7 @@ def open_data(
             a folder of idx files (the MNIST layout, gzipped or not);
             a folder of class folders, or of images without labels (`amiss.data.folders.list_classes`);
             a folder of images beside a CSV or TSV file, or that file (`amiss.data.labeled.list_table`);
+            CelebA's folder, or its `list_attr_celeba` (`amiss.data.celeba.read_list`);
             a zip archive of either (`amiss.data.archives`), read without unpacking it to disk;
             an npz file of arrays (`amiss.data.arrays.open_npz`).
         split: "train", "val" or "test", where the source has splits.
@@ -53,7 +58,11 @@ def open_data(
         channels: 1 (grey), 3 (RGB), or None to keep what is there.
         limit: At most so many: a seeded subset, in order.
         seed: Of the subset.
-        label: The column of labels, where they stand in a table; by default "label", "class" or "target".
+        label: The column of labels, where they stand in a table; by default "label", "class" or "target". For
+            "faces" one of their attributes.
+        table: A CSV or TSV file of attributes, for images that have labels without it
+            (`amiss.data.attributes.join_table`).
+        unlabeled: Whether images without labels will do, where a table does not say which column holds them.
 
     Returns:
         The images. Files that could not be read are listed in `unreadable`.
@@ -72,18 +81,22 @@ def open_data(
             raise _missing(path)
         with _place(path) as place:
             if place is not None:
-                listing = _listing(place, path, label, split)
-                return read_listing(listing, size=size, channels=channels, limit=limit, seed=seed)
-    if label is not None:
+                listing = _listing(place, path, label, split, unlabeled)
+                images = read_listing(listing, size=size, channels=channels, limit=limit, seed=seed)
+                return images if table is None else _joined(images, Path(table), walk(place, place.top)[0])
+    if label is not None and (word == "digits" or not built_in):
         raise _no_table(word if built_in else path.name, label)
     if word == "digits":
         images = open_digits(split)
     elif built_in:
-        return conform(open_faces(word, split=split, size=size, limit=limit, seed=seed), channels, None)
+        images = conform(open_faces(word, split=split, size=size, limit=limit, seed=seed), channels, None)
+        images = images if label is None else labeled_by(images, label)
+        return images if table is None else _joined(images, Path(table))
     elif path.is_dir():
         images = open_idx(find_idx(path), split)
     else:
         images = open_npz(path, split)
+    images = images if table is None else _joined(images, Path(table))
     if limit is not None:
         images = images.pick(subset(len(images), limit, seed))
     return conform(images, channels, size)
@@ -97,7 +110,7 @@ def _place(path: Path) -> Iterator[Place | None]:
         yield None if find_idx(path) else Folder(path)
     elif not path.is_file():
         raise _not_a_source(path)
-    elif kind in TABLES:
+    elif is_table(path.name):
         yield Folder(path.parent)
     elif kind == ".zip":
         with open_archive(path) as archive:
@@ -108,17 +121,37 @@ def _place(path: Path) -> Iterator[Place | None]:
         raise _not_a_source(path)
 
 
-def _listing(place: Place, path: Path, label: str | None, split: str) -> Listing:
+def _listing(place: Place, path: Path, label: str | None, split: str, unlabeled: bool) -> Listing:
     """The files of a place, with labels out of the table that is named, or that lies there, or out of folders."""
-    if path.suffix.lower() in TABLES and path.is_file():
-        return list_table(place, path.name, label=label, split=split)
-    if label is not None or not has_classes(place):
+    if path.is_file() and is_table(path.name):
+        return list_table(place, path.name, label=label, split=split, unlabeled=unlabeled)
+    if label is not None or find_attributes(place) is not None or not has_classes(place):
         table = find_table(place)
         if table is not None:
-            return list_table(place, table, label=label, split=split)
+            return list_table(place, table, label=label, split=split, unlabeled=unlabeled)
         if label is not None:
             raise _no_table(place.name, label)
     return list_classes(place, split)
+
+
+def _joined(images: Images, path: Path, files: Sequence[str] | None = None) -> Images:
+    """The images with what a table says of them beside their labels."""
+    path = Path(os.path.expanduser(path))
+    if not path.is_file():
+        raise _missing(path)
+    if not is_table(path.name):
+        raise _no_list(path)
+    return join_table(images, Folder(path.parent), path.name, files)
+
+
+def _no_list(path: Path) -> DataError:
+    return DataError(
+        f"{path.name} is no table of attributes.",
+        slug="data-kind",
+        seen=f"a file ending in {path.suffix or 'nothing'}",
+        needed="a CSV or TSV file, or CelebA's list_attr_celeba.txt",
+        hint="save it as CSV, with a column of file names",
+    )
 
 
 def _unnamed() -> DataError:

@@ -227,7 +227,7 @@ def test_wrong_columns_are_named_with_those_that_are_there(photos):
 
 def test_a_column_of_labels_needs_a_table(photos, photo, tmp_path):
     photo(tmp_path / "set" / "cat" / "a.png")
-    for source in (tmp_path / "set", "digits", "faces"):
+    for source in (tmp_path / "set", "digits"):
         assert refused(source, label="Male").slug == "data-no-table"
 
 
@@ -328,7 +328,7 @@ def test_tables_have_caps(photos, monkeypatch, cap, value):
     folder = photos("file,label\na.png,0\nb.png,1\nc.png,1\n")
     assert len(open_data(folder)) == 3
     monkeypatch.setattr(tables, cap, value)
-    monkeypatch.setattr("amiss.data.labeled.MAX_TABLE", value if cap == "MAX_TABLE" else tables.MAX_TABLE)
+    monkeypatch.setattr("amiss.data.celeba.MAX_TABLE", value if cap == "MAX_TABLE" else tables.MAX_TABLE)
     assert refused(folder).slug == ("data-refused" if cap == "MAX_TABLE" else "data-csv")
 
 
