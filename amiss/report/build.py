@@ -11,12 +11,14 @@ from typing import Any
 
 from amiss.errors import DataError
 from amiss.report.album import LADDER, Album, Rung, keep, locate, weight
+from amiss.report.sections import fewer, left_out, pictured, uneven
 
 __all__ = ["build", "page"]
 
 Record = dict[str, Any]
 
 _HERE = Path(__file__).parent
+_ASSETS = ("page.css", "draw.js", "case.js", "trust.js", "findings.js", "atlas.js", "page.js")
 _TRACK = ("frames", "frame_steps", "frame_margins", "frame_labels")
 
 
@@ -37,8 +39,8 @@ def build(record: Record, folder: Path, path: Path | None = None, *, limit: int 
         The path of the file.
 
     Raises:
-        DataError: The record lacks its title or sentence, a trajectory's lists differ in length, a picture is
-            missing, unreadable or outside the folder, or nothing fits `limit`.
+        DataError: The record lacks its title or sentence, the lists of a trajectory or a strip differ in length, a
+            picture is missing, unreadable or outside the folder, or nothing fits `limit`.
     """
     folder = Path(folder)
     target = folder / "report.html" if path is None else Path(path)
@@ -66,7 +68,7 @@ def page(record: Record) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, *scripts = (_asset(name) for name in ("page.css", "draw.js", "case.js", "trust.js", "page.js"))
+    style, *scripts = map(_asset, _ASSETS)
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -118,7 +120,7 @@ def _thinned(record: Record, rung: Rung) -> Record:
         {**case, "repairs": [_fewer(repair, rung.frames) for repair in case.get("repairs", [])]}
         for case in record["cases"][: rung.entries]
     ]
-    return {**record, "cases": cases, "fooled": record["fooled"][: rung.entries]}
+    return {**record, **fewer(record, rung), "cases": cases, "fooled": record["fooled"][: rung.entries]}
 
 
 def _fewer(repair: Record, most: int) -> Record:
@@ -142,6 +144,7 @@ def _said(record: Record, rung: Rung, album: Album) -> list[Record]:
     for name, word in (("cases", "cases"), ("fooled", "fooling images")):
         if len(record[name]) > rung.entries:
             text.append(f"The first {rung.entries:,} of {len(record[name]):,} {word} are shown.")
+    text += left_out(record, rung)
     return [{"level": "info", "title": "Shortened to fit one file", "text": " ".join(text)}] if text else []
 
 
@@ -153,6 +156,9 @@ def _named(record: Record, rung: Rung) -> Iterator[tuple[str, int]]:
             yield str(repair.get("image")), rung.side
             yield from ((str(name), rung.film) for name in repair.get("frames") or [])
     yield from ((str(entry.get("image")), rung.film) for entry in record["fooled"])
+    others: list[tuple[str, int]] = []
+    pictured(record, rung, lambda name, side: others.append((str(name), side)))
+    yield from others
 
 
 def _embedded(record: Record, album: Album, rung: Rung) -> Record:
@@ -167,7 +173,7 @@ def _embedded(record: Record, album: Album, rung: Rung) -> Record:
         original, start = (album.add(case.get("original"), side) for side in (rung.side, rung.film))
         cases.append({**case, "original": original, "start": start, "repairs": repairs})
     fooled = [{**entry, "image": album.add(entry.get("image"), rung.film)} for entry in record["fooled"]]
-    return {**record, "cases": cases, "fooled": fooled}
+    return {**record, **pictured(record, rung, album.add), "cases": cases, "fooled": fooled}
 
 
 def _placed(repair: Record, album: Album, rung: Rung) -> Record:
@@ -193,14 +199,20 @@ def _checked(record: Record) -> Record:
         for repair in case.get("repairs", []):
             counts = {name: len(repair.get(name) or []) for name in _TRACK}
             if len(set(counts.values())) > 1:
-                raise DataError(
-                    "A trajectory has lists of different lengths.",
-                    slug="report-frames",
-                    seen=f"case {case.get('id')!r}, {repair.get('method')!r}: {counts}",
-                    needed="one step, margin and label for each frame",
-                    hint="Write the four lists from the same loop.",
-                )
+                raise _differing(f"case {case.get('id')!r}, {repair.get('method')!r}: {counts}")
+    if seen := uneven(record):
+        raise _differing(seen)
     return {**record, "cases": record.get("cases") or [], "fooled": record.get("fooled") or []}
+
+
+def _differing(seen: str) -> DataError:
+    return DataError(
+        "A trajectory has lists of different lengths.",
+        slug="report-frames",
+        seen=seen,
+        needed="one step or position, margin and label for each frame",
+        hint="Write the four lists from the same loop.",
+    )
 
 
 def _plain(value: Any) -> Any:

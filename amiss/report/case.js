@@ -16,6 +16,7 @@ function casePage(index) {
     el("h1", { tabindex: "-1" }, "True ", named(item.true), item.predicted ? [", said ", named(item.predicted)] : null),
     el("p", { class: "lead" }, named(item.name), `: ${said(item.outcome)}`, item.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as)] : null, ". ",
       item.judge ? ["An independent judge calls the original ", named(item.judge), "."] : null),
+    belongs(item),
     ...(repair ? [
       el("div", { class: "tools" },
         el("div", { class: "row", role: "group", "aria-label": "Method" }, item.repairs.map((entry, i) => toggle("method-" + i, entry.method, entry === repair, { method: entry.method }))),
@@ -24,8 +25,26 @@ function casePage(index) {
       ...viewer(item, repair),
       el("h2", {}, "Method beside method"),
       el("div", { class: "beside" }, item.repairs.map((entry) => beside(item, entry))),
+      answers(item),
     ] : [el("p", { class: "lead" }, "No repair was tried on this image."), el("div", { class: "stage one" }, framed(original(item)))]),
     el("p", { class: "lead small keys" }, el("kbd", {}, "j"), " next  ", el("kbd", {}, "k"), " previous  ", el("kbd", {}, "b"), " blink  ", el("kbd", {}, "Esc"), " all cases"));
+}
+
+/** The findings that a case belongs to, and its map. */
+function belongs(item) {
+  const links = tested().map((finding, i) => (listed(item.findings).includes(finding.id) ? el("a", { href: "#/findings/" + i }, "Finding: ", title(finding)) : null));
+  const map = sheetOf(item);
+  if (map >= 0) links.push(el("a", { href: "#/atlas/" + map }, "Its map in the atlas"));
+  const there = links.filter(Boolean);
+  return there.length ? el("p", { class: "path" }, there) : null;
+}
+
+/** What the classifier says of the image, of what the decoder keeps of it, and of both changed. */
+function answers(item) {
+  if (!item.answers) return null;
+  const rows = [["x", "the image"], ["gz", "g(z), what the decoder keeps of it"], ["plain", "g(z + d), the changed code decoded"], ["moved", "x', the image with that change"]];
+  return el("div", {}, el("h2", {}, "Before and after the decoder"),
+    table(["Image", "Called"], rows.map(([name, text]) => [text, item.answers[name] ?? "not asked"]), "What the classifier calls the image and its decoded versions"));
 }
 
 const yes = (value) => (value === true ? "yes" : value === false ? "no" : "not tried");

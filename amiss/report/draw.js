@@ -103,11 +103,8 @@ function palette() {
   return colors;
 }
 
-/** Draw the change between two pictures and say it in words for those who cannot see it. */
-async function drawChange(canvas, before, after, stretch) {
-  const turn = (canvas.turn = (canvas.turn || 0) + 1);
-  const { width, height, values } = await change(before, after);
-  if (turn !== canvas.turn) return;
+/** Draw signed changes, in 1/255, and say them in words for those who cannot see them. */
+function paintChange(canvas, { width, height, values }, stretch, what = "change") {
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const colors = palette();
   canvas.width = width;
@@ -122,21 +119,42 @@ async function drawChange(canvas, before, after, stretch) {
   }
   brush.putImageData(sheet, 0, 0);
   const moved = values.reduce((sum, value) => sum + (Math.abs(value) > 12), 0) / values.length;
-  canvas.setAttribute("aria-label", `change: ${percent(moved)} of pixels moved by more than 0.05 of full range, the largest by ${figure(largest / 255)}`);
+  canvas.setAttribute("aria-label", `${what}: ${percent(moved)} of pixels moved by more than 0.05 of full range, the largest by ${figure(largest / 255)}`);
+}
+
+/** Draw the change between two pictures, unless another was asked for meanwhile. */
+async function drawChange(canvas, before, after, stretch) {
+  const turn = (canvas.turn = (canvas.turn || 0) + 1);
+  const found = await change(before, after);
+  if (turn === canvas.turn) paintChange(canvas, found, stretch);
 }
 
 const waiting = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.redraw();
 }, { rootMargin: "600px" });
 
-/** A canvas with the change from one picture to another; it draws itself when it comes near the window. */
-function changeMap(before, after, stretch = false) {
-  const [width, height] = DATA.pictures[before];
+/** A canvas that `draw` fills when it comes near the window, and again when the colors change. */
+function mapCanvas(index, draw) {
+  const [width, height] = DATA.pictures[index];
   const canvas = el("canvas", { role: "img", class: "change" + (Math.max(width, height) <= 160 ? " pixel" : ""), "aria-label": "change" });
-  canvas.redraw = () => { waiting.unobserve(canvas); return drawChange(canvas, before, after, stretch); };
+  canvas.redraw = () => { waiting.unobserve(canvas); return draw(canvas); };
   waiting.observe(canvas);
   return canvas;
 }
+
+/** The change from one picture to another. */
+const changeMap = (before, after, stretch = false) => mapCanvas(before, (canvas) => drawChange(canvas, before, after, stretch));
+
+/** A change that is kept as a picture: 128 is none, 1 and 255 are minus and plus `largest`, in [0, 1]. */
+const keptChange = (index, largest) => mapCanvas(index, async (canvas) => {
+  const [width, height] = DATA.pictures[index];
+  const bytes = await pixels(index, width, height);
+  const values = Int16Array.from({ length: width * height }, (_, i) => {
+    const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * largest * Math.max(-1, (bytes[4 * i + c] - 128) / 127)));
+    return [r, g, b].reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+  });
+  paintChange(canvas, { width, height, values }, false, "mean change");
+});
 
 /** The scale of all change maps. */
 function legend(stretch = false) {

@@ -7,7 +7,9 @@ const ROW = DATA.cases_note ?? "Each row: the original, the change, and the repa
 const DONE = DATA.cases_word ?? "Repaired";
 const SECTIONS = [
   ["overview", "Overview", () => null],
+  ["findings", "Findings", () => (DATA.findings ? null : "what the mistakes have in common was not looked for in this run")],
   ["cases", "Cases", () => (DATA.cases.length ? null : "no case was recorded")],
+  ["atlas", "Atlas", () => (sheets().length ? null : "no map of codes was drawn in this run")],
   ["robustness", "Robustness", () => (DATA.robustness ? null : "no curve was measured in this run")],
   ["fooled", "Fooled", () => (DATA.fooled.length ? null : "no fooling image was searched for, or none was kept")],
   ["methods", "Methods", () => null],
@@ -18,7 +20,7 @@ const SAID = {
   "out-of-memory": "out of memory", "unreadable": "unreadable", "interrupted": "interrupted",
 };
 const said = (outcome) => SAID[outcome] || String(outcome ?? "not run");
-const filters = { true: "", predicted: "", outcome: "", method: "", sort: "", stretch: "" };
+const filters = { true: "", predicted: "", outcome: "", finding: "", method: "", sort: "", stretch: "" };
 const $ = (id) => document.getElementById(id);
 
 // Triptychs -------------------------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ function overview() {
     el("dl", { class: "tiles" }, (DATA.tiles || []).map((tile) => el("div", { class: "tile" },
       el("dt", {}, named(tile.label)), el("dd", { class: "value" }, named(tile.value)), el("dd", { class: "note" }, named(tile.note ?? ""))))),
     trust(),
+    foundFirst(),
     (DATA.notices || []).length ? el("div", { class: "notices" }, DATA.notices.map((notice) => el("div", { class: "notice " + (notice.level === "warning" ? "warning" : "info") },
       el("p", { class: "level" }, notice.level === "warning" ? "Warning" : "Note"), el("h3", {}, named(notice.title)), el("p", {}, named(notice.text))))) : null,
     DATA.cases.length ? [
@@ -122,7 +125,7 @@ const SORTS = {
 };
 
 function chosen() {
-  const fits = (item) => (!filters.true || String(item.true) === filters.true) && (!filters.predicted || String(item.predicted) === filters.predicted) && (!filters.outcome || outcomeOf(item) === filters.outcome);
+  const fits = (item) => (!filters.true || String(item.true) === filters.true) && (!filters.predicted || String(item.predicted) === filters.predicted) && (!filters.outcome || outcomeOf(item) === filters.outcome) && (!filters.finding || listed(item.findings).includes(filters.finding));
   const list = DATA.cases.filter(fits);
   const order = (SORTS[filters.sort] || SORTS[""])[1];
   return order ? list.sort((a, b) => order(a, b) || 0) : list;
@@ -156,6 +159,7 @@ function select(name, title, options) {
 function cases() {
   const values = (read) => [...new Set(DATA.cases.flatMap(read).filter((value) => value !== null && value !== undefined).map(String))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const any = (list, word = "any") => [["", word], ...list.map((value) => [value, value])];
+  const marked = tested().filter((finding) => ofFinding(finding).length);
   const kinds = values((item) => [item.outcome, ...item.repairs.map((repair) => repair.outcome)]);
   return [
     el("h1", { tabindex: "-1" }, "Cases"),
@@ -164,6 +168,7 @@ function cases() {
       select("true", "True class", any(values((item) => [item.true]))),
       select("predicted", "Predicted class", any(values((item) => [item.predicted]))),
       select("outcome", "Outcome", [["", "any"], ...kinds.map((kind) => [kind, said(kind)])]),
+      marked.length ? select("finding", "Finding", [["", "any"], ...marked.map((finding) => [finding.id, titleOf(finding)])]) : null,
       select("method", "Method", any(values((item) => item.repairs.map((repair) => repair.method)), "best of all")),
       select("sort", "Order", Object.entries(SORTS).map(([value, [text]]) => [value, text])),
       stretcher("filter-stretch", () => setFilter("stretch", filters.stretch))),
@@ -175,7 +180,7 @@ function cases() {
 
 function gallery() {
   const list = chosen();
-  for (const name of ["true", "predicted", "outcome", "method", "sort"]) $("filter-" + name).value = filters[name];
+  for (const name of ["true", "predicted", "outcome", "finding", "method", "sort"]) if ($("filter-" + name)) $("filter-" + name).value = filters[name];
   $("filter-stretch").checked = Boolean(filters.stretch);
   $("scale").replaceChildren(legend(Boolean(filters.stretch)));
   $("tally").textContent = list.length ? `${count(list.length)} of ${count(DATA.cases.length)} cases` : "No case fits these filters.";
@@ -264,17 +269,24 @@ function route() {
     gallery();
   }
   if (name === "case") casePage(index);
+  if (name === "atlas") atlasPage(index);
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== name;
   for (const link of $("nav").children) {
     if (link.dataset.section === name || (name === "case" && link.dataset.section === "cases")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const heading = $(name).querySelector("h1");
-  document.title = `${name === "overview" ? "" : heading.textContent + " \u00b7 "}${DATA.title}`;
+  const title = $(name).querySelector("h1");
+  document.title = `${name === "overview" ? "" : title.textContent + " \u00b7 "}${DATA.title}`;
+  const heading = (name === "findings" && place ? $("finding-" + index) : null) ?? title;
+  heading.closest("details")?.setAttribute("open", "");
   const card = name === "cases" && opened !== null ? $("gallery").querySelector(`a[href="#/case/${opened}"]`) : null;
   if (route.began) {
     if (card) card.focus();
-    else { heading.focus({ preventScroll: true }); scrollTo(0, 0); }
+    else {
+      heading.focus({ preventScroll: true });
+      if (heading === title) scrollTo(0, 0);
+      else heading.scrollIntoView();
+    }
   }
   opened = name === "case" ? index : null;
   route.began = true;
@@ -283,7 +295,7 @@ function route() {
 /** Single keys act only while they are switched on, and never while a field has the focus. */
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !$("keys").checked) return;
-  if (event.target.closest("select, textarea, input:not([type=checkbox])") && event.key !== "Escape") return;
+  if (event.target.closest("select, textarea, canvas.map, input:not([type=checkbox])") && event.key !== "Escape") return;
   const inside = !$("case").hidden;
   if (inside && event.key === "Escape") location.hash = hash();
   else if (inside && event.key === "b") {
@@ -300,7 +312,8 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, cases, robustness, fooled, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, methods };
+  recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
     $(id).replaceChildren(...builders[id]().flat(3).filter(Boolean));
@@ -313,6 +326,7 @@ function begin() {
   if ($("keys")) $("keys").checked = true;
   document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));
   if ($("keys")) addEventListener("keydown", keys);
+  if (sheets().length) atlasPage(0);
   if (DATA.cases.length) gallery(); // paper shows it even when nobody has opened it
   addEventListener("hashchange", route);
   $("main").querySelector("noscript")?.remove();

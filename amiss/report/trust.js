@@ -58,5 +58,5 @@ function trust() {
 }
 
 // Paper cannot be opened.
-addEventListener("beforeprint", () => { for (const node of document.querySelectorAll(".trust details:not([open])")) { node.open = true; node.dataset.shut = ""; } });
-addEventListener("afterprint", () => { for (const node of document.querySelectorAll(".trust details[data-shut]")) { node.open = false; delete node.dataset.shut; } });
+addEventListener("beforeprint", () => { for (const node of document.querySelectorAll(".trust details:not([open]), details.paper:not([open])")) { node.open = true; node.dataset.shut = ""; } });
+addEventListener("afterprint", () => { for (const node of document.querySelectorAll("details[data-shut]")) { node.open = false; delete node.dataset.shut; } });

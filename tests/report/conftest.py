@@ -1,6 +1,8 @@
 """A run folder with a drawn face in each picture, and the record that an audit would hand over."""
 
 import copy
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ from PIL import Image, ImageDraw
 
 from amiss.report import build
 
+_KEPT = ("image", "id")  # paths and keys, which nobody chooses
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><!--\u2028\u2029&lt;"
+CHROMIUM = Path(os.environ.get("AMISS_CHROMIUM", "/usr/bin/chromium"))
+SWITCHES = "no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
 METHODS = ("LSE", "LSE, plain decoding", "Pixel PGD")
 
 FLAGS = (
@@ -216,6 +221,133 @@ def draw_run(folder: Path, cases: int = 8, frames: int = 9, side: int = 28) -> d
     }
 
 
+def draw_findings(folder: Path, record: dict[str, Any], side: int = 28) -> dict[str, Any]:
+    """The record with findings (one claimed, one tested, one kind too rare) and with an atlas of two cases."""
+    rng = np.random.default_rng(1)
+
+    def save(image: Image.Image, name: str) -> str:
+        image.save(folder / "images" / name)
+        return f"images/{name}"
+
+    def share(value: float, n: int = 80) -> dict[str, float]:
+        return {"share": value, "low": max(0.0, value - 0.1), "high": min(1.0, value + 0.1), "n": n}
+
+    def finding(name: str, title: str | None, verdict: str, says: str) -> dict[str, Any]:
+        positions = [-1.0, -0.5, 0.0, 0.5, 1.0]
+        strips = []
+        for k in range(3):
+            frames = [save(face(0.3 + 0.2 * at, 130 + 20 * k, side), f"{name}-{k}-{at}.png") for at in positions]
+            strips.append(
+                {
+                    "image": frames[2],
+                    "name": f"photos/walk_{k}.png",
+                    "true": "male",
+                    "predicted": "not male",
+                    "frames": frames,
+                    "positions": positions,
+                    "labels": ["not male", "not male", "not male", "male", "male"],
+                    "margins": [-2.0, -1.0, -0.5, 0.5, 1.5],
+                }
+            )
+        ends = {
+            end: [
+                {
+                    "image": save(face(0.1 + 0.3 * high, 110 + 6 * k, side), f"{name}-{end}-{k}.png"),
+                    "name": f"photos/{end}_{k}.png",
+                    "true": "male",
+                    "predicted": "not male",
+                }
+                for k in range(20)
+            ]
+            for high, end in enumerate(("bottom", "top"))
+        }
+        pixels = np.full((side, side, 3), 128, np.uint8)
+        pixels[:8, :, 0], pixels[20:, :, 2] = 255, 1
+        return {
+            "id": name,
+            "name": title,
+            "suggested": True,
+            "true": "male",
+            "predicted": "not male",
+            "verdict": verdict,
+            "says": says,
+            "mistakes": 34,
+            "tested": 500,
+            "wald": -12.3 if verdict == "misuse" else -1.1,
+            "wald_bar": -5.0,
+            "auc_prediction": 0.8,
+            "auc_truth": 0.54,
+            "length": 4.8,
+            "effects": [
+                {
+                    "length": 1.6 * k,
+                    "breaks": share(0.18 * k),
+                    "repairs": share(0.3 * k, 34),
+                    "control": {"mean": 0.05 * k, "most": 0.08 * k, "n": 20},
+                }
+                for k in (1, 2, 3)
+            ],
+            "cross_check": 0.93,
+            "names": [
+                {"name": "hair", "difference": -1.9, "cosine": -0.9},
+                {"name": "brow", "difference": 0.2, "cosine": 0.1},
+            ],
+            "truth": {"what": "hair redrawn", "breaks": share(0.43), "repairs": share(0.93, 34)},
+            "mean_change": {"image": save(Image.fromarray(pixels), f"{name}-mean.png"), "largest": 0.4},
+            "strips": strips,
+            "cases": [{"id": f"{k:08x}", "name": f"photos/img_{k:04}.png", "position": 0.25 * k} for k in range(8)],
+            **ends,
+        }
+
+    n, thumbs = 9, 3
+    sheet = noisy(Image.new("RGB", (thumbs * side, thumbs * side), (90, 90, 120)), 0.2, rng)
+    for j in range(thumbs):
+        for i in range(thumbs):  # the lowest y on top, as an atlas is written
+            sheet.paste((80 * i, 80 * j, 0), (side * i, side * j, side * (i + 1), side * (j + 1)))
+    left = [0 if k % n < n // 2 else 1 for k in range(n * n)]
+    below = [0 if k // n < n // 2 else 1 for k in range(n * n)]
+    atlas = [
+        {
+            "case": record["cases"][k]["id"],
+            "title": f"face {k}",
+            "plane": "code, solution, runner-up",
+            "x": [-4.0, 4.0],
+            "y": [-4.0, 4.0],
+            "n": n,
+            "decoded": left,
+            "moved": below,
+            "differ": float(np.mean(np.array(left) != np.array(below))),
+            "origin": [0.0, 0.0],
+            "code": [-3.0, -3.0],
+            "solution": [2.0, 3.0],
+            "runner_up": None if k else [3.0, 1.0],
+            "path": [[-3.0 + at, -3.0 + at, int(at > 2)] for at in range(6)],
+            "thumbs": {"n": thumbs, "image": save(sheet, f"atlas-{k}.png")},
+            "outcome": "met" if k else "stuck",
+        }
+        for k in range(2)
+    ]
+    cases = [dict(case) for case in record["cases"]]
+    for case in cases[:3]:
+        case["findings"] = ["male-0"]
+        case["answers"] = {"x": "not male", "gz": "not male", "plain": "male", "moved": "male"}
+    return {
+        **record,
+        "cases": cases,
+        "findings": {
+            "claims": [finding("male-0", "hair", "misuse", "Shorter hair turns men called not male into male.")],
+            "tested": [finding("male-1", None, "use", "It uses this change; no misuse was detected.")],
+            "too_few": [{"true": "not male", "predicted": "male", "mistakes": 7}],
+            "needed": 20,
+            "discover": 2500,
+            "test": 2500,
+            "sentence": "The commonest change that repairs men called not male is shorter hair.",
+            "limits": ["Data that share the shortcut cannot show it.", "A name is a hypothesis."],
+        },
+        "atlas": {"cases": atlas, "classes": ["not male", "male"]},
+    }
+
+
 def hostile(record: dict[str, Any]) -> dict[str, Any]:
     """The record with an attack in place of each name and text."""
     record = copy.deepcopy(record)
@@ -232,11 +364,29 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
             for key, value in entry.items():
                 if isinstance(value, str) and key not in ("image", "original", "id"):
                     entry[key] = HOSTILE
+    for finding in (*record["findings"]["claims"], *record["findings"]["tested"]):
+        for entry in (finding, *finding["strips"], *finding["top"], *finding["names"], *finding["cases"]):
+            entry |= {key: HOSTILE for key, value in entry.items() if isinstance(value, str) and key not in _KEPT}
+        finding["truth"]["what"] = HOSTILE
+        for strip in finding["strips"]:
+            strip["labels"] = [HOSTILE] * 5
+    record["findings"] |= {"sentence": HOSTILE, "limits": [HOSTILE]}
+    record["findings"]["too_few"][0] |= {"true": HOSTILE, "predicted": HOSTILE}
+    record["atlas"]["classes"] = [HOSTILE, HOSTILE + "2"]
+    for case in record["atlas"]["cases"]:
+        case |= {"title": HOSTILE, "plane": HOSTILE, "outcome": HOSTILE}
+    for case in record["cases"][:3]:
+        case["answers"] = dict.fromkeys(case["answers"], HOSTILE)
     for case in record["cases"]:
         for repair in case["repairs"]:
             repair.update(method=HOSTILE, outcome=HOSTILE, reason=HOSTILE, judge=HOSTILE)
             repair["frame_labels"] = [HOSTILE for _ in repair["frames"]]
     return record
+
+
+def drawn(folder: Path) -> dict[str, Any]:
+    """A run with everything that a report can show."""
+    return draw_findings(folder, draw_run(folder))
 
 
 @pytest.fixture
@@ -246,26 +396,64 @@ def attack() -> str:
 
 @pytest.fixture
 def wild(tmp_path: Path) -> tuple[dict[str, Any], Path]:
-    return hostile(draw_run(tmp_path / "wild")), tmp_path / "wild"
+    return hostile(drawn(tmp_path / "wild")), tmp_path / "wild"
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
-    return build(draw_run(folder), folder)
+    return build(drawn(folder), folder)
 
 
 @pytest.fixture(scope="session")
 def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return draw_run(tmp_path_factory.mktemp("record") / "run")
+    return drawn(tmp_path_factory.mktemp("record") / "run")
 
 
 @pytest.fixture(scope="session")
 def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile") / "run"
-    return build(hostile(draw_run(folder)), folder)
+    return build(hostile(drawn(folder)), folder)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> tuple[dict[str, Any], Path]:
-    return draw_run(tmp_path / "run"), tmp_path / "run"
+    return drawn(tmp_path / "run"), tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--" + flag for flag in SWITCHES.split()]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a report; whatever it says on the console or asks of the network ends the test."""
+    opened: list[tuple[Any, str]] = []
+    said: list[str] = []
+    asked: list[str] = []
+
+    def go(path: Path, route: str = "overview", width: int = 1280, scheme: str = "light", **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, **options)
+        context.set_default_timeout(5000)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url.split("#")[0]))
+        page.goto(f"{path.as_uri()}#/{route}")
+        opened.append((context, path.as_uri()))
+        return page
+
+    yield go
+    for context, _ in opened:
+        context.close()
+    assert said == []
+    assert {url for url in asked if not url.startswith("data:")} == {url for _, url in opened}
