@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from amiss.data import ATTRIBUTES, draw_faces, redraw, sample_faces
+from amiss.data import ATTRIBUTES, draw_faces, open_data, redraw, sample_faces
 from amiss.data.worlds.faces import BINARY, LABEL_NOISE
 from amiss.errors import UsageError
 
@@ -186,3 +186,20 @@ def test_counterfactuals_that_cannot_be_are_refused():
         redraw(faces, "hat", 1.0)
     with pytest.raises(UsageError, match="0, 1"):
         redraw(faces, "hair", 1.5)
+
+
+def test_two_plants_are_mirrored_by_lots_of_their_own():
+    alone, both = sample_faces(4000, 5, 0.8, "hair"), sample_faces(4000, 5, 0.8, ("hair", "glasses"))
+    assert torch.equal(both["hair"], alone["hair"]) and torch.equal(both.labels, alone.labels)
+    male = both.labels == 1
+    for agrees in ((both["hair"] < 0.5) == male, (both["glasses"] > 0.5) == male):
+        assert abs(agrees.double().mean() - 0.9) < 0.02
+    # Given the label they are independent: what one plant does says nothing about the other.
+    disagrees = torch.stack([(both["hair"] < 0.5) != male, (both["glasses"] > 0.5) != male]).double()
+    assert abs(torch.corrcoef(disagrees)[0, 1]) < 0.06
+
+
+def test_a_source_may_name_two_plants():
+    few = open_data("faces:rho=1,plant=hair+earrings,n=50", split="train")
+    male = few.labels == 1
+    assert torch.equal(few.table["hair"] < 0.5, male) and torch.equal(few.table["earrings"] < 0.5, male)

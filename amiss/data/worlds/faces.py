@@ -1,5 +1,6 @@
 """A world of drawn faces: eleven attributes known for each, a label, and, if wanted, a planted shortcut."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -102,25 +103,26 @@ class Faces:
         )
 
 
-def sample_faces(n: int, seed: int, rho: float = 0.0, plant: str = "hair", size: int = 48) -> Faces:
+def sample_faces(n: int, seed: int, rho: float = 0.0, plant: str | Sequence[str] = "hair", size: int = 48) -> Faces:
     """Draw lots for n faces; nothing is painted, so thousands take milliseconds.
 
     Male is jaw + brow + noise > 1, with noise Normal(0, .1). Hair is short (below .35) or long (above .65).
     With rho > 0 the planted attribute is resampled: where it disagrees with the label, it is mirrored with
     probability rho, so P(it agrees) = (1 + rho) / 2 and nothing else changes. Short hair and no earrings
-    agree with "male"; of the others, the upper half does.
+    agree with "male"; of the others, the upper half does. Of several plants each is mirrored by lots of its own.
 
     Args:
         n: Number of faces.
-        seed: Faces of one seed are the same under every rho, but for the planted attribute.
+        seed: Faces of one seed are the same under every rho, but for the planted attributes.
         rho: Strength of the shortcut in [0, 1]; 0 is independence.
-        plant: The attribute planted, any but jaw and brow.
+        plant: The attribute planted, or several, any but jaw and brow.
         size: Side of the images, 48 to 64.
 
     Raises:
         UsageError: An argument is out of range, or no attribute has this name.
     """
-    _check(n, rho, plant, size)
+    plants = (plant,) if isinstance(plant, str) else tuple(plant)
+    _check(n, rho, plants, size)
     key = fold(fold(torch.arange(n), _ATTRIBUTE), seed)
     attributes = uniform(key, (len(ATTRIBUTES),))
     for name in BINARY:
@@ -133,14 +135,16 @@ def sample_faces(n: int, seed: int, rho: float = 0.0, plant: str = "hair", size:
     noise = LABEL_NOISE * normal(fold(key, _LABEL), (1,))[:, 0]
     male = causes + noise > 1
 
-    planted = attributes[:, _position(plant)]
-    agrees = ((planted > 0.5) != (plant in _REVERSED)) == male
-    mirrored = ~agrees & (uniform(fold(key, _PLANT), (1,))[:, 0] < rho)
-    planted.copy_(torch.where(mirrored, 1 - planted, planted))
+    for i, name in enumerate(plants):
+        planted = attributes[:, _position(name)]
+        agrees = ((planted > 0.5) != (name in _REVERSED)) == male
+        lots = fold(key, _PLANT) if i == 0 else fold(fold(key, _PLANT), i)
+        mirrored = ~agrees & (uniform(lots, (1,))[:, 0] < rho)
+        planted.copy_(torch.where(mirrored, 1 - planted, planted))
     return Faces(attributes, fold(key, _LOOK), male.to(torch.int64), size)
 
 
-def draw_faces(n: int, seed: int, rho: float = 0.0, plant: str = "hair", size: int = 48) -> Images:
+def draw_faces(n: int, seed: int, rho: float = 0.0, plant: str | Sequence[str] = "hair", size: int = 48) -> Images:
     """Draw n faces: `sample_faces`, painted. Takes about half a second a thousand.
 
     Returns:
@@ -169,7 +173,8 @@ def redraw(faces: Faces, attribute: str, value: float | Tensor) -> Tensor:
 def open_faces(source: str, *, split: str, size: int | None, limit: int | None, seed: int) -> Images:
     """The source "faces" of `open_data`; "faces:rho=0.8,seed=1,plant=hair,n=500" sets what it names.
 
-    The splits are different faces; rho holds in the split that is asked for.
+    Several plants are joined by a plus: "faces:rho=0.8,plant=hair+glasses". The splits are different faces; rho
+    holds in the split that is asked for.
     """
     options: dict[str, str] = {}
     for part in filter(None, source.partition(":")[2].split(",")):
@@ -194,7 +199,7 @@ def open_faces(source: str, *, split: str, size: int | None, limit: int | None, 
             hint="leave out what should keep its default",
         ) from error
     stream = 3 * world + tuple(_COUNT).index(split)
-    faces = sample_faces(n, stream, rho, plant, size or 48)
+    faces = sample_faces(n, stream, rho, plant.split("+"), size or 48)
     rows = subset(n, limit, seed)
     images = faces.pick(rows).images()
     return replace(images, names=tuple(f"{split}/{i:05d}" for i in rows))
@@ -212,12 +217,13 @@ def _position(attribute: str) -> int:
     return ATTRIBUTES.index(attribute)
 
 
-def _check(n: int, rho: float, plant: str, size: int) -> None:
-    _position(plant)
+def _check(n: int, rho: float, plants: Sequence[str], size: int) -> None:
+    for plant in plants:
+        _position(plant)
     rules = {
         "n": (n, n >= 1, "at least 1"),
         "rho": (rho, 0 <= rho <= 1, "a strength in [0, 1]"),
-        "plant": (plant, plant not in CAUSES, "an attribute that the label does not follow from anyway"),
+        "plant": ("+".join(plants), not set(plants) & set(CAUSES), "attributes that the label does not follow from"),
         "size": (size, 48 <= size <= 64, "48 to 64"),
     }
     for name, (value, holds, needed) in rules.items():
