@@ -10,7 +10,7 @@ from amiss.audit.decoders import moved
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import ContractError, DataError, ModelError
+from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.repro import generator
 from amiss.spaces.latent import Codec
 from amiss.study import RUN, Store
@@ -87,6 +87,7 @@ def ask(
         DataError: No labels, labels outside the classes, or the classes in another order.
         ModelError: The classifier's output is not what it should be, the judge knows other classes, or the decoder
             makes other images.
+        UsageError: A judge is given, and the plan trains one.
     """
     _refuse_gradientless(classifier)
     labels = images.truth
@@ -97,7 +98,7 @@ def ask(
     checked = classifier.check(images.pixels, labels, accuracy=accuracy, batch=plan.batch, progress=asking)
     refuse_other_order(classifier, images)
     if judge is not None:
-        _refuse_judge(judge, classifier, images)
+        _refuse_judge(judge, classifier, images, plan)
     asked = Asked(classifier, images, out, decoder, judge, plan, accuracy, tell, checked.predicted)
     return asked if decoder is None else replace(asked, gate=gate_of(asked, moved(decoder, classifier.device)))
 
@@ -149,8 +150,16 @@ def _refuse_gradientless(classifier: Classifier) -> None:
         )
 
 
-def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images) -> None:
-    """A judge must know the classifier's classes, or its word means nothing."""
+def _refuse_judge(judge: Classifier, classifier: Classifier, images: Images, plan: Plan) -> None:
+    """A judge must know the classifier's classes, or its word means nothing; and one judge is enough."""
+    if plan.train_judge:
+        raise UsageError(
+            "A judge is given or trained, and not both.",
+            slug="judge-both",
+            seen="a judge, and a plan that trains one",
+            needed="one of them",
+            hint="Leave --train-judge out, or --judge; in Python Plan(train_judge=False), or judge=None.",
+        )
     judge.predict(images.images([0]))
     own, other = len(classifier.labels or ()), len(judge.labels or ())
     if own != other:

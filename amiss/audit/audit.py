@@ -12,6 +12,7 @@ from amiss.audit.asking import Asked, as_found, ask, gate_of, some
 from amiss.audit.decoders import find_decoder
 from amiss.audit.desk import Carry, Desk
 from amiss.audit.fooling import Fooling, fool
+from amiss.audit.judges import Judge, make_judge
 from amiss.audit.plan import Plan, Progress
 from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
@@ -47,6 +48,7 @@ class Audit:
         notices: What the reader must know: (level, title, text).
         flags: What was measured of the trust in it, before and after.
         votes: How often a success was judged: more than once for a classifier that answers at random.
+        judge: Who said what the repairs show; None where nobody was asked.
     """
 
     images: Images
@@ -61,6 +63,7 @@ class Audit:
     notices: tuple[tuple[str, str, str], ...] = field(default=())
     flags: tuple[Flag, ...] = ()
     votes: int = 1
+    judge: Judge | None = None
 
     @property
     def right(self) -> Tensor:
@@ -207,10 +210,12 @@ def _desk(asked: Asked, carry: Carry) -> tuple[Desk, tuple[Flag, ...]]:
     return Desk(asked.classifier, plan, asked.out, asked.tell, votes_for(flags), carry), flags
 
 
-def _searched(desk: Desk, asked: Asked, codec: Codec | None) -> tuple[dict[str, Repairs], Robustness | None, Fooling]:
+def _searched(
+    desk: Desk, asked: Asked, codec: Codec | None, judge: Judge | None = None
+) -> tuple[dict[str, Repairs], Robustness | None, Fooling]:
     """The searches of an audit, in their order."""
     images, plan = asked.images, asked.plan
-    repairs = repair(desk, images, asked.chosen, decoder=codec, judge=asked.judge)
+    repairs = repair(desk, images, asked.chosen, decoder=codec, judge=judge)
     kept = some(torch.arange(len(images)), plan.attacked, plan.seed)
     right = bool((asked.predicted == images.truth)[kept].any())
     curve = robustness(desk, images, kept) if right else None
@@ -249,12 +254,34 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     else:
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
     desk, flags = _desk(replace(asked, gate=gate), carry)
-    repairs, curve, fooling = _searched(desk, asked, codec)
+    judge, mute = _judge(asked)
+    repairs, curve, fooling = _searched(desk, asked, codec, judge)
+    notices += _heard(judge, mute, repairs, images.truth[chosen])
     flags += _flags_after(desk, repairs, curve, fooling)
     said, plan = tuple(notices), asked.plan
     return Audit(
-        images, asked.predicted, repairs, chosen, gate, source, curve, fooling, plan, said, flags, desk.votes
+        images, asked.predicted, repairs, chosen, gate, source, curve, fooling, plan, said, flags, desk.votes, judge
     )
+
+
+def _judge(asked: Asked) -> tuple[Judge | None, str]:
+    """Who says what the repairs show, and why nobody does where somebody should; without a repair nobody need."""
+    if not len(asked.chosen):
+        return None, ""
+    device, train = asked.classifier.device, not asked.reading
+    return make_judge(asked.judge, asked.images, asked.out, asked.plan, asked.tell, device=device, train=train)
+
+
+def _heard(judge: Judge | None, mute: str, repairs: dict[str, Repairs], labels: Tensor) -> list[tuple[str, str, str]]:
+    """What the judge said, never without how often it is right itself."""
+    if judge is None:
+        return [("warning", "No judge was trained", f"{mute[:1].upper()}{mute[1:]}.")] if mute else []
+    said = [f"{share:.1%} of those by {name}" for name, part in repairs.items() if (share := part.agreement(labels))]
+    text = f"{str(judge)[:1].upper()}{str(judge)[1:]}."
+    text += f" It sees the true class in {', in '.join(said)}." if said else " It sees the true class in no repair."
+    if judge.trusted:
+        return [("info", "What the judge says of the repairs", text)]
+    return [("warning", "The judge is often wrong itself", f"{text} Where it disagrees, either may be right.")]
 
 
 def _flags_after(

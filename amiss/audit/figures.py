@@ -10,7 +10,7 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
 
     Args:
         plan: How thorough it is; what it leaves out has no figures.
-        judge: Whether an independent judge is asked.
+        judge: Whether an independent judge was given; one that the plan has trained is asked too.
     """
     figures = dict.fromkeys(("images", "accuracy", "mistakes"), "nothing was asked of the classifier")
     figures |= dict.fromkeys(("classes_fooled", "classes_tried"), "no class was fooled")
@@ -21,10 +21,11 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
         figures |= {"mistakes_repaired": none, "pixel_repaired": none, "pixel_l2": "no repair held"}
         figures |= dict.fromkeys(("lse_repaired", "lse_plain_repaired"), mute)
         figures |= dict.fromkeys(("lse_l2", "lse_plain_l2"), f"{mute}, or no repair held")
-        if judge:
+        if judge or plan.train_judge:
             agreements = ("lse_judge_agreement", "lse_plain_judge_agreement", "pixel_judge_agreement")
-            figures |= dict.fromkeys(agreements, "there was no repair to judge")
-            figures["judge_before"] = none
+            untrained = ", or no judge could be trained" * plan.train_judge
+            figures |= dict.fromkeys(agreements, f"there was no repair to judge{untrained}")
+            figures |= dict.fromkeys(("judge_before", "judge_accuracy"), f"{none}{untrained}")
     if plan.attacked:
         figures |= {f"robust_accuracy@{radius(eps)}": "no attacked image was right before" for eps in plan.epsilons}
     return figures

@@ -9,8 +9,14 @@ __all__ = ["methods"]
 
 
 def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
-    """One entry a method: name, text, settings, reference."""
+    """One entry a method: name, text, settings, reference.
+
+    Args:
+        audit: What was found.
+        judge: How the judge is called that was given.
+    """
     plan, found = audit.plan, []
+    judged = "none given" if audit.judge is None else str(audit.judge)
     if "LSE" in audit.repairs and len(audit.mistakes):
         found.append(
             _method(
@@ -75,7 +81,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             "Every repair and every fooling image was written as an 8-bit PNG, read back from disk and judged again "
             f"by the same objective, margin included, {how}; one that its file does not hold is not counted. Attacks "
             "are judged after rounding to 8 bits, by the answer alone.",
-            {"judge": judge or "none given"},
+            {"judge": f"{judge}: {judged}" if judge and audit.judge is not None else judge or judged},
             "Carlini et al. (2019), on evaluating adversarial robustness",
         )
     )

@@ -27,6 +27,8 @@ class Plan:
         fooled: At most so many classes are fooled, evenly spaced; 0 fools none.
         decoder_images: Fewest images that a missing decoder is trained on.
         decoder_seconds: Longest that this training may take.
+        train_judge: Whether two networks are trained on halves of the images to judge the repairs.
+        judge_images: Fewest images that they are trained on.
         gate: Share that a decoder must keep of the images and of the classifier's answers.
         batch: Images a pass.
         seed: Of everything drawn.
@@ -40,6 +42,8 @@ class Plan:
     fooled: int = 100
     decoder_images: int = 2000
     decoder_seconds: float = 90.0
+    train_judge: bool = False
+    judge_images: int = 1000
     gate: float = 0.7
     batch: int = 64
     seed: int = 0

@@ -111,6 +111,8 @@ def summary(audit: Audit) -> dict[str, float]:
             figures["judge_before"] = float((part.judged_before == labels[audit.mistakes]).double().mean())
     if len(audit.mistakes):
         figures["mistakes_repaired"] = audit.repairs[_main(audit)].share
+    if audit.judge is not None:
+        figures["judge_accuracy"] = audit.judge.accuracy
     if audit.gate is not None:
         figures |= {"decoder_explained": audit.gate.explained, "decoder_agreement": audit.gate.agreement}
     if audit.robustness is not None:

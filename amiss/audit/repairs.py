@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from amiss.audit.desk import Desk
-from amiss.classifier import Classifier
+from amiss.audit.judges import Judge
 from amiss.data import Images, to_bytes
 from amiss.probe import Probe
 from amiss.recipes import lse, pgd
@@ -65,7 +65,7 @@ def repair(
     mistakes: Tensor,
     *,
     decoder: Codec | None = None,
-    judge: Classifier | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Repairs]:
     """Repair the mistakes by every method that can speak here.
 
@@ -74,7 +74,7 @@ def repair(
         images: All images.
         mistakes: Positions of the mistakes [k].
         decoder: For LSE; None leaves it out.
-        judge: An independent classifier.
+        judge: Who says what they show, independent of the classifier.
     """
     plan, inputs = desk.plan, Inputs.of_images(images, mistakes, to_truth=True)
     common: dict[str, Any] = {"margin": plan.margin, "seed": plan.seed, "batch": plan.batch}
@@ -83,13 +83,13 @@ def repair(
         probes["LSE"] = lse(decoder, **common)
         probes["LSE, plain decoding"] = lse(decoder, residual=False, **common)
     probes["Pixel PGD"] = pgd(None, 200, norm="l2", step=0.1, target="task", **common)
-    before = None if judge is None else _labels(judge, images.images(mistakes), plan.batch)
+    before = None if judge is None else judge.label(images.images(mistakes), mistakes, plan.batch)
     found = {}
     for name, probe in probes.items():
         repairs = _kept(desk, name, probe, inputs)
         if judge is not None:
             seen = to_bytes(repairs.result.images).to(torch.float32) / 255
-            repairs = replace(repairs, judged=_labels(judge, seen, plan.batch), judged_before=before)
+            repairs = replace(repairs, judged=judge.label(seen, mistakes, plan.batch), judged_before=before)
         found[name] = repairs
     return found
 
@@ -104,9 +104,3 @@ def _kept(desk: Desk, name: str, probe: Probe, inputs: Inputs) -> Repairs:
     held = desk.search(slug, recipe, f"Repairing by {name}", probe, inputs, _FRAMES)
     claimed = sum(entry.claimed for entry in held.entries)
     return Repairs(held.result, probe, claimed, held.result.met, desk.paths(held))
-
-
-def _labels(judge: Classifier, images: Tensor, batch: int) -> Tensor:
-    if not len(images):
-        return torch.zeros(0, dtype=torch.int64)
-    return torch.cat([judge.predict(x).cpu() for x in images.split(batch)])

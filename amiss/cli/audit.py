@@ -39,6 +39,9 @@ def audit(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME where left out")] = None,
     decoder: Annotated[str | None, typer.Option(help="a decoder that amiss train vae made")] = None,
     judge: Annotated[str | None, typer.Option(help="an independent MODEL that says what repairs show")] = None,
+    train_judge: Annotated[
+        bool, typer.Option("--train-judge", help="train a judge: two networks, each on half of the images")
+    ] = False,
     split: Annotated[str, typer.Option(help="which part of DATA")] = "test",
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
@@ -75,7 +78,14 @@ def audit(
     from amiss.audit.figures import known
 
     plan = Plan(
-        margin=margin, mistakes=mistakes, attacked=attacked, steps=steps, fooled=fooled, batch=batch, seed=seed
+        margin=margin,
+        mistakes=mistakes,
+        attacked=attacked,
+        steps=steps,
+        fooled=fooled,
+        train_judge=train_judge,
+        batch=batch,
+        seed=seed,
     )
     radii = numbers(eps, "radii in pixel values of [0, 1], with commas between", "--eps 2/255,8/255")
     if radii is not None:
