@@ -1,4 +1,4 @@
-"""`amiss train`: a classifier or an autoencoder from a folder of images, with progress, resume and figures."""
+"""`amiss train`: a classifier, an autoencoder or a flow from images, with progress, resume and figures."""
 
 import json
 import sys
@@ -15,13 +15,13 @@ from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.errors import DataError, UsageError
 from amiss.repro import versions
-from amiss.training import Preset, Progress, classifier_for, decoder_for, write_curve
+from amiss.training import Preset, Progress, classifier_for, decoder_for, flow_for, load_model, write_curve
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
 
 __all__ = ["TrainRequest", "train", "train_to_folder"]
 
-KINDS = ("classifier", "vae")
+KINDS = ("classifier", "vae", "flow")
 MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
 
 
@@ -30,11 +30,12 @@ class TrainRequest:
     """What the command line asks for.
 
     Attributes:
-        kind: "classifier" or "vae".
+        kind: "classifier", "vae" or "flow".
         data: A source that `amiss.data.open_data` knows.
         out: Folder for the model, its figures and the state of the run.
         epochs: Passes over the data; None lets the preset decide.
         latent: Dimensions of an autoencoder's code; None lets the preset decide.
+        codes: The autoencoder whose codes a flow maps; None for a flow on pixels.
         seed: Of weights, order, noise and subset.
         limit: At most so many training images.
         size: Side that images are brought to; None keeps theirs.
@@ -50,6 +51,7 @@ class TrainRequest:
     limit: int | None = None
     size: int | None = None
     device: str = "cpu"
+    codes: str | None = None
 
 
 def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] | None = None) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] |
             "There is no such kind of model to train.",
             slug="train-kind",
             seen=request.kind,
-            needed=" or ".join(KINDS),
+            needed=", ".join(KINDS),
             hint="Write, for instance: amiss train classifier digits --out runs/digits",
         )
     images = open_data(request.data, split="train", size=request.size, limit=request.limit, seed=request.seed)
@@ -121,16 +123,27 @@ def _test_images(request: TrainRequest, images: Images) -> Images | None:
 
 
 def _preset(request: TrainRequest, images: Images) -> Preset:
+    if request.latent is not None and request.kind != "vae":
+        raise UsageError(
+            f"A {request.kind} has no latent code whose dimensions could be chosen.",
+            slug="train-latent",
+            seen=f"--latent {request.latent}",
+            hint="Leave --latent away, or train a vae.",
+        )
+    if request.codes is not None and request.kind != "flow":
+        raise UsageError(
+            f"A {request.kind} maps no codes of another model.",
+            slug="train-codes",
+            seen=f"--codes {request.codes}",
+            hint="Leave --codes away, or train a flow.",
+        )
     if request.kind == "classifier":
-        if request.latent is not None:
-            raise UsageError(
-                "A classifier has no latent code.",
-                slug="train-latent",
-                seen=f"--latent {request.latent}",
-                hint="Leave --latent away, or train a vae.",
-            )
         return classifier_for(images, seed=request.seed, epochs=request.epochs)
-    preset = decoder_for(images, latent=request.latent, seed=request.seed, epochs=request.epochs)
+    if request.kind == "flow":
+        codes = None if request.codes is None else load_model(request.codes)
+        preset = flow_for(images, codes=codes, seed=request.seed, epochs=request.epochs)
+    else:
+        preset = decoder_for(images, latent=request.latent, seed=request.seed, epochs=request.epochs)
     # At the command line the user can wait, and equal commands must give equal models: no clock.
     return replace(preset, training=replace(preset.training, seconds=None))
 
@@ -177,11 +190,12 @@ def _reporter(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 
 
 def train(
-    kind: Annotated[str, typer.Argument(help="classifier or vae")],
+    kind: Annotated[str, typer.Argument(help="classifier, vae or flow")],
     data: Annotated[str, typer.Argument(help="digits, faces, a folder, idx files or an npz file")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for the model; an unfinished run goes on")],
     epochs: Annotated[float | None, typer.Option(help="passes over the images; else the preset's")] = None,
     latent: Annotated[int | None, typer.Option(min=1, help="dimensions of a vae's code")] = None,
+    codes: Annotated[str | None, typer.Option(help="the vae whose codes a flow maps; else its pixels")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order, noise and subset")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many training images")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
@@ -189,8 +203,8 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no summary")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print training.json instead of a summary")] = False,
 ) -> None:
-    """Train a classifier or an autoencoder; the same command goes on where it was interrupted."""
-    request = TrainRequest(kind, data, out, epochs, latent, seed, limit, size, device)
+    """Train a classifier, an autoencoder or a flow; the same command goes on where it was interrupted."""
+    request = TrainRequest(kind, data, out, epochs, latent, seed, limit, size, device, codes)
     with _reporter(quiet or as_json) as on_step:
         report = train_to_folder(request, on_step)
     if as_json:

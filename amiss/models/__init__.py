@@ -1,4 +1,4 @@
-"""Models of images, in torch alone: classifiers, autoencoders, and the contracts they meet."""
+"""Models of images: classifiers, autoencoders, flows, and the contracts they meet."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,24 +10,34 @@ from torch import nn
 from amiss.errors import ModelError
 from amiss.models.classifiers import LeNet, SmallCNN
 from amiss.models.density import Bernoulli, Density, LatentVariable, Likelihood, Normal, bits_per_dim
+from amiss.models.flow import CodeFlow, Flow, PixelFlow
 from amiss.models.vae import ELBO, ConvVAE
 
 __all__ = [
     "ARCHITECTURES",
     "ELBO",
     "Bernoulli",
+    "CodeFlow",
     "ConvVAE",
     "Density",
+    "Flow",
     "LatentVariable",
     "LeNet",
     "Likelihood",
     "Normal",
+    "PixelFlow",
     "SmallCNN",
     "bits_per_dim",
     "build",
 ]
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"LeNet": LeNet, "SmallCNN": SmallCNN, "ConvVAE": ConvVAE}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "LeNet": LeNet,
+    "SmallCNN": SmallCNN,
+    "ConvVAE": ConvVAE,
+    "CodeFlow": CodeFlow,
+    "PixelFlow": PixelFlow,
+}
 """What a recipe may name: the class itself, by its own name."""
 
 

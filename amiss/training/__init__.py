@@ -3,10 +3,10 @@
 from amiss.training.batches import Batch
 from amiss.training.checkpoint import load_model, read_facts, save_model
 from amiss.training.curves import curve_svg, write_curve
-from amiss.training.evaluate import accuracy, mean_elbo, reconstruction_error
+from amiss.training.evaluate import accuracy, flow_bits, mean_elbo, reconstruction_error
 from amiss.training.job import Trained, evaluate, train
-from amiss.training.losses import ClassifierLoss, ELBOLoss, TrainingLoss
-from amiss.training.presets import Preset, classifier_for, decoder_for
+from amiss.training.losses import ClassifierLoss, ELBOLoss, FlowLoss, TrainingLoss
+from amiss.training.presets import Preset, classifier_for, decoder_for, flow_for
 from amiss.training.recipe import TrainingRecipe
 from amiss.training.trainer import History, Progress, fit
 
@@ -14,6 +14,7 @@ __all__ = [
     "Batch",
     "ClassifierLoss",
     "ELBOLoss",
+    "FlowLoss",
     "History",
     "Preset",
     "Progress",
@@ -26,6 +27,8 @@ __all__ = [
     "decoder_for",
     "evaluate",
     "fit",
+    "flow_bits",
+    "flow_for",
     "load_model",
     "mean_elbo",
     "read_facts",

@@ -72,6 +72,8 @@ def load_model(path: Path | str) -> tuple[nn.Module, dict[str, Any]]:
             model = build(facts["recipe"])
         model.load_state_dict(weights, strict=True, assign=True)
     except (AmissError, RuntimeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, AmissError) and error.slug == "model-package":
+            raise  # the file is sound: it wants a package that is not there
         raise CheckpointError(
             f"{path.name} does not fit the architecture it names.",
             slug="checkpoint-fit",

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from amiss.data.images import Images
-from amiss.models import ConvVAE, build
+from amiss.models import ConvVAE, Flow, build
 from amiss.training.checkpoint import save_model
-from amiss.training.evaluate import accuracy, mean_elbo, reconstruction_error
+from amiss.training.evaluate import accuracy, flow_bits, mean_elbo, reconstruction_error
 from amiss.training.losses import ClassifierLoss, ELBOLoss
 from amiss.training.presets import Preset
 from amiss.training.trainer import History, Progress, fit
@@ -64,6 +64,7 @@ def train(
         CheckpointError: The folder holds the state of another run.
     """
     model = build(preset.model, seed=preset.training.seed)
+    model.load_state_dict(dict(preset.start), strict=False)
     data: dict[str, Tensor] = {"image": images.pixels}
     if isinstance(preset.loss, ClassifierLoss) and images.labels is not None:
         data["label"] = images.labels
@@ -86,8 +87,8 @@ def evaluate(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]
 
     Returns:
         For a classifier `accuracy`; for an autoencoder `negative_elbo` and `kl` (nats an image, the pixels
-        binarized where its training binarized them), and `mse` of a pixel of the reconstruction. `images`
-        counts the images.
+        binarized where its training binarized them), and `mse` of a pixel of the reconstruction; for a flow
+        `bits_per_dim` and `mse`. `images` counts the images.
     """
     figures: dict[str, float] = {"images": len(test)}
     if isinstance(preset.loss, ClassifierLoss) and test.labels is not None:
@@ -97,4 +98,6 @@ def evaluate(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]
         bound, kl = mean_elbo(model, test.pixels, binarize=preset.loss.binarize)
         figures |= {"negative_elbo": -bound, "kl": kl}
         figures["mse"] = reconstruction_error(model, test.pixels)
+    if isinstance(model, Flow):
+        figures |= {"bits_per_dim": flow_bits(model, test.pixels), "mse": reconstruction_error(model, test.pixels)}
     return figures

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.errors import ContractError
-from amiss.models import ConvVAE
+from amiss.models import ConvVAE, Flow
 from amiss.training.batches import Batch
 
-__all__ = ["ClassifierLoss", "ELBOLoss", "TrainingLoss"]
+__all__ = ["ClassifierLoss", "ELBOLoss", "FlowLoss", "TrainingLoss"]
 
 
 class TrainingLoss(Protocol):
@@ -106,3 +106,40 @@ class ELBOLoss:
         parts = model.elbo_parts(image, batch.generator())
         beta = self.beta * min(1.0, batch.fraction / self.warm) if self.warm else self.beta
         return {"autoencoder": (beta * parts.kl - parts.reconstruction).sum()}
+
+
+@dataclass(frozen=True)
+class FlowLoss:
+    """The exact negative log likelihood of a flow, in nats; it reads `image` in [0, 1].
+
+    A flow on pixels is trained on pixels spread over their gray levels, one on codes on codes drawn from the
+    autoencoder's posterior. Autoencoders stay as they are.
+
+    Attributes:
+        start: Fingerprint of the weights that the run begins with: another autoencoder makes another run.
+
+    References:
+        Rezende and Mohamed 2015, equation 7; Theis, van den Oord and Bethge 2016, section 3.1 (dequantization).
+    """
+
+    start: str = ""
+    turns: tuple[tuple[str, ...], ...] = (("flow",),)
+
+    def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
+        """One player, who owns the couplings."""
+        return {"flow": self._flow(model).couplings.parameters()}
+
+    def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
+        """The summed negative log likelihood."""
+        return {"flow": -self._flow(model).log_density(batch["image"], batch.generator()).sum()}
+
+    def _flow(self, model: nn.Module) -> Flow:
+        if not isinstance(model, Flow):
+            raise ContractError(
+                "The likelihood needs a flow.",
+                slug="flow-model",
+                seen=type(model).__name__,
+                needed="a PixelFlow or a CodeFlow",
+                hint="Train autoencoders with ELBOLoss and classifiers with ClassifierLoss.",
+            )
+        return model

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from amiss.cli.train import TrainRequest, train, train_to_folder
 from amiss.errors import CheckpointError, DataError, UsageError
-from amiss.models import ConvVAE
+from amiss.models import CodeFlow, ConvVAE
 from amiss.training import load_model
 
 torch.set_num_threads(1)
@@ -76,6 +76,8 @@ def test_requests_that_mean_nothing_are_refused(squares, tmp_path):
     for request in (
         TrainRequest("gan", squares, out),
         TrainRequest("classifier", squares, out, latent=3),
+        TrainRequest("flow", squares, out, latent=3),
+        TrainRequest("vae", squares, out, codes="vae.safetensors"),
         TrainRequest("classifier", squares, out, device="abacus"),
     ):
         with pytest.raises(UsageError):
@@ -83,6 +85,25 @@ def test_requests_that_mean_nothing_are_refused(squares, tmp_path):
     with pytest.raises(DataError):
         train_to_folder(TrainRequest("classifier", str(tmp_path / "nowhere"), out))
     assert not out.exists()
+
+
+def test_a_flow_is_trained_on_pixels_or_on_the_codes_of_a_vae(squares, tmp_path):
+    train_to_folder(TrainRequest("vae", squares, tmp_path / "vae", epochs=2, latent=2))
+    codes = str(tmp_path / "vae" / "model.safetensors")
+    pixels = train_to_folder(TrainRequest("flow", squares, tmp_path / "pixels", epochs=1))
+    mapped = train_to_folder(TrainRequest("flow", squares, tmp_path / "codes", epochs=1, codes=codes))
+    assert pixels["kind"] == mapped["kind"] == "decoder"
+    assert pixels["figures"]["mse"] < 1e-10 < mapped["figures"]["mse"]
+    assert pixels["figures"]["bits_per_dim"] < 8
+    vae, flow = (load_model(tmp_path / name / "model.safetensors")[0] for name in ("vae", "codes"))
+    assert isinstance(flow, CodeFlow)
+    x = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(flow.decode(flow.encode(x)), vae(x))
+    # Codes of another vae make another run, though no tensor has another shape.
+    train_to_folder(TrainRequest("vae", squares, tmp_path / "other", epochs=2, latent=2, seed=1))
+    other = str(tmp_path / "other" / "model.safetensors")
+    with pytest.raises(CheckpointError, match="another run"):
+        train_to_folder(TrainRequest("flow", squares, tmp_path / "codes", epochs=1, codes=other))
 
 
 def test_the_command_prints_a_summary_or_json_or_nothing(squares, tmp_path):
