@@ -9,7 +9,7 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import RECORD
+from amiss.cli.folder import CARD, FINDINGS, RECORD
 from amiss.cli.model import named
 from amiss.data import Images, open_data
 from amiss.disk import Disk
@@ -120,12 +120,19 @@ def account_of(found: "Audit", work: AuditWork, out: Path, command: str) -> dict
 
 
 def write_account(account: dict[str, Any], out: Path) -> Path:
-    """Write report.html, then audit.json and flags.json; returns where the page lies."""
-    from amiss.report import build
+    """Write report.html, then card.md, audit.json, flags.json, and findings.json where findings were looked for.
 
-    page = build(account, out)
-    for name, what in ((RECORD, account), (FLAGS, account["flags"])):
-        Disk().write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
+    Returns:
+        Where the page lies.
+    """
+    from amiss.report import build, card
+
+    page, disk = build(account, out), Disk()
+    disk.write(out / CARD, card(account).encode())
+    tables = {RECORD: account, FLAGS: account["flags"], FINDINGS: account.get("findings")}
+    for name, what in tables.items():
+        if what is not None:
+            disk.write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
     return page
 
 

@@ -10,12 +10,13 @@ from amiss.study import RUN, refuse_foreign
 from amiss.study.hold import MODELS
 from amiss.study.lock import LOCK, OWNER
 
-__all__ = ["RECORD", "beside", "cleared"]
+__all__ = ["CARD", "FINDINGS", "RECORD", "beside", "cleared"]
 
-RECORD = "audit.json"
+RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 _OURS = (
-    *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", "report.html"),
-    *("studies", "tensors", "images", "state", "report", "decoder", "decoder.safetensors", MODELS),
+    *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
+    *("report.html", "studies", "tensors", "images", "findings", "atlas", "state", "report", "decoder"),
+    *("decoder.safetensors", MODELS),
 )
 """All that a run writes, and all that is ever removed; the lock stays."""
 

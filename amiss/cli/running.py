@@ -13,6 +13,7 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig
 from amiss.cli.flags import FLAGS
+from amiss.cli.folder import CARD
 from amiss.cli.model import named
 from amiss.cli.settings import find_recipe
 from amiss.data import Images, open_data
@@ -20,6 +21,7 @@ from amiss.errors import UsageError
 from amiss.loading import check_fit, open_decoder
 from amiss.probe import Probe
 from amiss.recipes import classes
+from amiss.report import card
 from amiss.report.of_study import shown_samples, study_record, write_study_report
 from amiss.study import Inputs, Study
 from amiss.study.figures import figures, telling
@@ -93,7 +95,7 @@ def open_work(config: RunConfig, out: Path, *, command: str = "", device: str | 
 
 
 def derive(work: Work, tell: Tell) -> dict[str, Any]:
-    """Remake everything that follows from ledger and shards: results.csv, flags.json and report.html.
+    """Remake everything that follows from ledger and shards: results.csv, flags.json, report.html and card.md.
 
     Returns:
         The record of the report, with "figures" and "flags".
@@ -134,6 +136,7 @@ def derive(work: Work, tell: Tell) -> dict[str, Any]:
         names = study.inputs.names
         record = study_record(about, shown, work.classifier, store.folder, figures=found, names=names)
         write_study_report(record, store.folder)
+        store.disk.write(store.folder / CARD, card(record).encode())
     return record
 
 

@@ -40,7 +40,7 @@ def test_an_audit_leaves_its_record_its_report_and_its_pictures(amiss):
     assert trust.startswith("Trust: ")
     assert sentence == account["sentence"]
     assert report == f"Report: {run / 'report.html'}"
-    said = {"audit.json", "report.html", "run.json", "config.toml", "inputs.csv", "flags.json"}
+    said = {"audit.json", "report.html", "run.json", "config.toml", "inputs.csv", "flags.json", "card.md"}
     assert {name for name in files(run) if "/" not in name} - {"run.lock"} == said
     named = {entry["image"] for entry in account["fooled"]}
     for case in account["cases"]:
@@ -66,7 +66,7 @@ def test_no_path_of_this_machine_is_written_down(amiss, tmp_path):
     said = amiss("audit", tmp_path / "nets.py:build", tmp_path / "photos", "--out", tmp_path / "run", *FAST)
     assert said.code == 0, said.err
     assert record("run")["command"] == "amiss audit nets.py:build photos --attacked 4 --seed 0"
-    for name in ("audit.json", "report.html"):
+    for name in ("audit.json", "report.html", "card.md"):
         assert str(tmp_path) not in (tmp_path / "run" / name).read_text(encoding="utf-8")
 
 

@@ -71,7 +71,8 @@ def test_a_run_leaves_its_ledger_its_tables_and_its_page(amiss):
     assert said.code == 0, said.err
     folder = Path("runs/pgd-nets-py-wrapped-photos")
     assert said.out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
-    names = {"run.json", "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", "report.html"}
+    names = {"run.json", "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json"}
+    names |= {"report.html", "card.md"}
     assert names <= {path.name for path in folder.iterdir()}
     assert about(folder)["command"] == (
         "amiss run pgd nets.py:wrapped photos --seed 0 --batch 3 --eps 120/255 --steps 6 --until budget"

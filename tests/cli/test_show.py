@@ -189,7 +189,7 @@ def test_a_file_that_is_gone_is_a_success_that_does_not_hold_until_it_is_remade(
 
 def test_what_follows_from_the_shards_is_remade(run):
     before = bytes_of("run")
-    for name in ("results.csv", "flags.json", "report.html", "inputs.csv"):
+    for name in ("results.csv", "flags.json", "report.html", "card.md", "inputs.csv"):
         Path("run", name).unlink()
     assert run("show", "run", "--csv").refused("run-inputs")
     said = run("show", "run", "--rebuild", "--quiet", *BY)
@@ -274,7 +274,7 @@ def test_an_audit_is_judged_and_remade(audit):
     image = successes("run/studies/pixel-pgd")[0]
     image.unlink()
     audit("show", "run", "--verify", *BY).refused("run-unverified")
-    for name in ("audit.json", "flags.json", "report.html", "inputs.csv", "studies/fooling/results.csv"):
+    for name in ("audit.json", "flags.json", "report.html", "card.md", "inputs.csv", "studies/fooling/results.csv"):
         Path("run", name).unlink()
     assert told(audit)["finished"] is False
     said = audit("show", "run", "--rebuild", "--quiet", *BY)
