@@ -12,7 +12,7 @@ from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.repro import generator
-from amiss.spaces.latent import Codec
+from amiss.spaces.codec import Codec, refuse_constant
 from amiss.study import RUN, Store
 from amiss.study.identity import likeness, refuse_other
 from amiss.trust import DecoderGate, decoder_gate, refuse_other_order
@@ -86,7 +86,7 @@ def ask(
         ContractError: The classifier gives no gradients.
         DataError: No labels, labels outside the classes, or the classes in another order.
         ModelError: The classifier's output is not what it should be, the judge knows other classes, or the decoder
-            makes other images.
+            makes other images, or the same one whatever the code.
         UsageError: A judge is given, and the plan trains one.
     """
     _refuse_gradientless(classifier)
@@ -100,7 +100,12 @@ def ask(
     if judge is not None:
         _refuse_judge(judge, classifier, images, plan)
     asked = Asked(classifier, images, out, decoder, judge, plan, accuracy, tell, checked.predicted)
-    return asked if decoder is None else replace(asked, gate=gate_of(asked, moved(decoder, classifier.device)))
+    if decoder is None:
+        return asked
+    codec = moved(decoder, classifier.device)
+    gate = gate_of(asked, codec)
+    refuse_constant(codec, images.images(slice(8)).to(classifier.device))
+    return replace(asked, gate=gate)
 
 
 def as_found(asked: Asked) -> Asked:

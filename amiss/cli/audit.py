@@ -16,7 +16,7 @@ from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.folder import beside, cleared
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.model import MODEL_HELP, Head, Weights
+from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.progress import showing
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, UsageError
@@ -25,7 +25,8 @@ from amiss.study import refuse_foreign
 
 __all__ = ["audit", "audit_to_folder", "numbers"]
 
-_OF_DATA = ("decoder", "split", "size", "channels", "label_column", "mean", "std", "head", "weights", "accuracy")
+_SIGHT = ("split", "size", "channels", "label_column", "table")
+_OF_DATA = ("decoder", *_SIGHT, "mean", "std", "head", "weights", "accuracy")
 """Options that mean nothing where the classifier is trained on the spot."""
 
 
@@ -46,6 +47,7 @@ def audit(
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
     label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
+    table: Table = None,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
@@ -98,6 +100,7 @@ def audit(
     given |= {"weights": weights and str(weights)}
     given |= {"decoder": decoder, "judge": judge, "accuracy": accuracy}
     sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
+    sight |= {"table": table}
     kind, network, data = ("digits", "", "") if data is None else ("audit", model, data)
     config = RunConfig(
         kind,

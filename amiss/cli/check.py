@@ -11,9 +11,10 @@ from amiss.cli.command import data_name, left_out, model_name
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.model import MODEL_HELP, Head, Weights, named
+from amiss.cli.model import MODEL_HELP, Head, Table, Weights, named
 from amiss.data import open_data
 from amiss.loading import check_fit, open_decoder
+from amiss.spaces.codec import refuse_constant
 from amiss.trust import before, decoder_gate, refuse_other_order
 
 __all__ = ["check"]
@@ -35,6 +36,7 @@ def check(
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
     label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
+    table: Table = None,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
@@ -54,7 +56,8 @@ def check(
     given = numbers(mean), numbers(std)
     classifier = named(model, device=device, mean=given[0], std=given[1], head=head, weights=weights)
     side = classifier.size if size is None else size
-    images = open_data(data, split=split, size=side, channels=channels, limit=limit, seed=seed, label=label_column)
+    sight: dict[str, Any] = {"split": split, "size": side, "channels": channels, "limit": limit, "seed": seed}
+    images = open_data(data, label=label_column, table=table, **sight)
     labels = images.truth
     left_out(images)
     check_fit(classifier, images)
@@ -64,7 +67,9 @@ def check(
     figures |= {"lowest_logit": seen.low, "highest_logit": seen.high}
     gate = None
     if decoder is not None:
-        gate = decoder_gate(classifier, open_decoder(decoder, classifier.device), images.images(), batch=batch)
+        codec = open_decoder(decoder, classifier.device)
+        gate = decoder_gate(classifier, codec, images.images(), batch=batch)
+        refuse_constant(codec, images.images(slice(8)).to(classifier.device))
         figures |= {"decoder_explained": gate.explained, "decoder_agreement": gate.agreement}
     flags = before(classifier, images, accuracy=accuracy, decoder=gate, batch=batch, seed=seed)
     finite = {name: value for name, value in figures.items() if isfinite(value)}  # labels alone have no logits

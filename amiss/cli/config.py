@@ -21,7 +21,10 @@ _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
 _REAL = int | float
 _TABLES: dict[str, dict[str, Any]] = {
-    "images": {"split": str, "size": int, "channels": int, "limit": int, "label": str},
+    "images": {
+        **dict.fromkeys(("split", "label", "table"), str),
+        **dict.fromkeys(("size", "channels", "limit"), int),
+    },
     "network": {
         **dict.fromkeys(("head", "weights", "decoder", "judge"), str),
         "mean": list,
@@ -45,7 +48,7 @@ class RunConfig:
         batch: Rows a pass.
         frames: Images to keep of each path.
         settings: Of the recipe, or of the audit's plan.
-        images: How DATA is opened: split, size, channels, limit, label.
+        images: How DATA is opened: split, size, channels, limit, label, table.
         network: How MODEL is opened: mean, std, head, weights, decoder, judge, accuracy.
         budget: Limits beside the recipe's own: steps, queries, seconds.
     """
@@ -72,7 +75,8 @@ class RunConfig:
             return f"{Path(place).as_posix()}{colon}{name}"
 
         network = {k: move(v) if k in ("weights", "decoder", "judge") else v for k, v in self.network.items()}
-        return replace(self, model=move(self.model), data=move(self.data), network=network)
+        images = {k: move(v) if k == "table" else v for k, v in self.images.items()}
+        return replace(self, model=move(self.model), data=move(self.data), images=images, network=network)
 
     def text(self, folder: Path) -> str:
         """The file for a run folder, its paths relative to that."""

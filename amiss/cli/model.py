@@ -1,4 +1,4 @@
-"""MODEL and the options that go with it, as every verb takes them."""
+"""MODEL and DATA's options as every verb takes them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from amiss.classifier import Classifier
 from amiss.loading import open_classifier
 
-__all__ = ["MODEL_HELP", "Head", "Weights", "named"]
+__all__ = ["MODEL_HELP", "Head", "Table", "Weights", "named"]
 
 MODEL_HELP = "file.py:function, a .safetensors file of ours, an .onnx file, timm:NAME or torchvision:NAME"
 
@@ -18,6 +18,10 @@ Head = Annotated[
 Weights = Annotated[
     Path | None,
     typer.Option(help="weights for the network that MODEL builds: .safetensors, or .pt with weights alone"),
+]
+
+Table = Annotated[
+    str | None, typer.Option(help="a CSV of attributes, one row an image, for images that have labels without it")
 ]
 
 

@@ -16,7 +16,7 @@ from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.model import MODEL_HELP, Head, Weights
+from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
 from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
@@ -42,6 +42,7 @@ def run(
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images, drawn by the seed")] = None,
     label_column: Annotated[str | None, typer.Option(help="which column of a CSV is the label")] = None,
+    table: Table = None,
     mean: Annotated[str | None, typer.Option(help="mean a channel, for a bare network: .485,.456,.406")] = None,
     std: Annotated[str | None, typer.Option(help="standard deviation a channel")] = None,
     head: Head = None,
@@ -84,6 +85,7 @@ def run(
         }
         given |= {"decoder": decoder, "accuracy": accuracy}
         sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
+        sight |= {"table": table}
         config = RunConfig(
             recipe,
             model,

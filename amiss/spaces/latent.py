@@ -1,28 +1,15 @@
 """The space of changes to a latent code: along the manifold of images that a decoder has learned."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from amiss.errors import ContractError
 from amiss.scope import untouched
+from amiss.spaces.codec import Codec, alike, redrawn, refuse_constant
 from amiss.spaces.space import Space
 from amiss.task import Task
 
 __all__ = ["Codec", "Latent"]
-
-
-class Codec(Protocol):
-    """Anything with an encoder and a decoder."""
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Codes [N, d] of images [N, C, H, W]."""
-        ...
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Images [N, C, H, W] in [0, 1] of codes [N, d]."""
-        ...
 
 
 class Latent(Space):
@@ -44,7 +31,12 @@ class Latent(Space):
         self.model, self.residual = model, residual
 
     def prepare(self, task: Task) -> Task:
-        """Encode every image once and decode its code once."""
+        """Encode every image once and decode its code once.
+
+        Raises:
+            ContractError: The task has no images, or the decoder is on another device than they are.
+            ModelError: The decoder is not one for such images, or draws the same image whatever the code.
+        """
         if task.image is None:
             raise ContractError(
                 "A change of the latent code starts from an image, and the task has none.",
@@ -53,9 +45,11 @@ class Latent(Space):
                 hint="Give images, or search from nothing with Pixels(shape=...) or a space that evolves.",
             )
         _refuse_elsewhere(self.model, task.image)
-        with torch.no_grad(), untouched(self.model):
-            z = self.model.encode(task.image)
-            return task.adding(z=z, gz=self.model.decode(z))
+        with torch.no_grad():
+            z, gz = redrawn(self.model, task.image)
+        if len(gz) and alike(gz):  # one image alone, or a decoder that has but one
+            refuse_constant(self.model, task.image, slope=False)
+        return task.adding(z=z, gz=gz)
 
     def start(self, task: Task, k: int = 1) -> Tensor:
         """No change: zeros [n * k, d]."""

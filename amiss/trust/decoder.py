@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
-from amiss.errors import AmissError, ModelError
-from amiss.scope import untouched
-from amiss.spaces.latent import Codec
+from amiss.spaces.codec import Codec, redrawn
 
 __all__ = ["DecoderGate", "decoder_gate"]
 
@@ -62,33 +60,9 @@ def decoder_gate(
         for part in images.split(batch):
             spread += float((part.double() - mean).square().sum())
             x = part.to(classifier.device)
-            drawn = _redrawn(decoder, x).clamp(0, 1)
+            drawn = redrawn(decoder, x)[1].clamp(0, 1)
             error += float((drawn - x).double().square().sum())
             same += int((classifier.predict(drawn) == classifier.predict(x)).sum())
     explained = 1 - error / spread if spread > 0 else float(error == 0)
     # A decoder that draws NaN keeps nothing.
     return DecoderGate(max(0.0, explained) if isfinite(explained) else 0.0, same / len(images), threshold)
-
-
-def _redrawn(decoder: Codec, x: Tensor) -> Tensor:
-    """g(e(x)), or a refusal where the decoder is for other images."""
-    try:
-        with untouched(decoder):  # as the search will see it
-            drawn = decoder.decode(decoder.encode(x))
-    except (RuntimeError, ValueError, TypeError, IndexError, AmissError) as error:
-        said = error.seen if isinstance(error, AmissError) else str(error).partition("\n")[0]
-        raise _unfit(x, f"{type(error).__name__}: {said}") from error
-    if drawn.shape != x.shape:
-        raise _unfit(x, f"images {list(drawn.shape)} back")
-    return drawn
-
-
-def _unfit(x: Tensor, seen: str) -> ModelError:
-    return ModelError(
-        "The decoder is not one for these images.",
-        slug="decoder-shape",
-        seen=f"for images {list(x.shape)}, {seen}",
-        needed="encode(images) to codes, and decode(codes) to images of the same shape",
-        why="it was trained on another size or another number of channels",
-        hint="Train one on such images: amiss train vae DATA --out decoder/",
-    )

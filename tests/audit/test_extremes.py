@@ -146,9 +146,15 @@ def test_color_is_kept_in_every_file(small, tmp_path):
     assert all(from_disk(done.out / entry["image"]).shape == (3, 8, 8) for entry in done.account["fooled"])
 
 
-@pytest.mark.parametrize("codec", [Blind(), Rolled()])
-def test_a_decoder_that_shows_other_images_may_not_speak(codec, world, tmp_path):
-    done = audited(world.classifier(), linear_images(world, wrong=1 / 3), tmp_path, decoder=codec)
+def test_a_decoder_that_ignores_its_code_is_refused(world, tmp_path, refuses):
+    with refuses(ModelError, "decoder-constant") as caught:
+        run_audit(world.classifier(), linear_images(world), tmp_path / "run", decoder=Blind())
+    assert "16 codes, and no pixel that differs by more than 0 among their images" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_decoder_that_shows_other_images_may_not_speak(world, tmp_path):
+    done = audited(world.classifier(), linear_images(world, wrong=1 / 3), tmp_path, decoder=Rolled())
     assert not done.found.gate.passed
     assert set(done.account["outcomes"]) == {"Pixel PGD"}
     assert done.account["figures"]["pixel_repaired"] == 1
