@@ -1,0 +1,153 @@
+"""The two gates of a finding: misuse on labeled images, and the effect of moving images along it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from amiss.analysis.findings.moving import Mover
+from amiss.analysis.findings.statistics import bootstrap, difference, logistic
+from amiss.analysis.findings.values import Control, Effect, Settings, Share
+from amiss.repro import generator
+
+__all__ = ["Measured", "effects", "measure", "misuse", "natural_length"]
+
+_BISECTIONS = 10
+_FURTHEST = 6.0  # whitened standard deviations: no image lies further out
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The effect at the step at which images read like real images of the other half.
+
+    Attributes:
+        effect: None where no step does that.
+        step: In units of the direction.
+        pushed: Positions of the right answers that were pushed.
+        broken: Which of them broke.
+        seen: What real images of the other half suggest.
+    """
+
+    effect: Effect | None
+    step: float
+    pushed: Tensor
+    broken: Tensor
+    seen: Share
+
+
+def misuse(position: Tensor, known: Tensor, gap: Tensor, truth: Tensor) -> float:
+    """Wald statistic: does the truth still depend on the position, given the model's own logit? Misuse is negative.
+
+    Args:
+        position: Along the direction [n].
+        known: Positions along directions found before [n, k].
+        gap: The model's logit of the true class over its rival's [n].
+        truth: Whether each is of the true class [n].
+    """
+    features = torch.cat([position[:, None], gap[:, None], known], 1)
+    features = (features - features.mean(0)) / features.std(0).clamp_min(1e-12)
+    return float(logistic(features, truth)[1][1])
+
+
+def natural_length(mover: Mover, rows: Tensor, direction: Tensor, position: Tensor, settings: Settings) -> float:
+    """How far the quarters at the two ends lie apart, in pixels: the median over images moved that far.
+
+    Args:
+        mover: Moves images.
+        rows: Positions of the tested images [n].
+        direction: Of unit whitened length [d].
+        position: Where they lie along it [n], in its own units.
+        settings: How many are moved.
+    """
+    low, high = torch.quantile(position, torch.tensor([0.25, 0.75], dtype=position.dtype))
+    apart = float(position[position >= high].mean() - position[position <= low].mean())
+    few = rows[torch.linspace(0, len(rows) - 1, min(len(rows), settings.pushed)).long()]
+    return float(mover.by_steps(few, direction, -apart)[1].median())
+
+
+def effects(
+    mover: Mover, right: Tensor, wrong: Tensor, direction: Tensor, length: float, settings: Settings
+) -> tuple[Effect, ...]:
+    """Push right answers back and mistakes forth, at a third, two thirds and the whole of a length.
+
+    Args:
+        mover: Moves images.
+        right: Positions of right answers.
+        wrong: Positions of mistakes.
+        direction: [d].
+        length: The longest, in pixels.
+        settings: How many images and controls.
+    """
+    right, wrong = _some(right, settings, 1), _some(wrong, settings, 2)
+    lengths = [share * length for share in (1 / 3, 2 / 3, 1.0)]
+    breaks = mover.by_lengths(right, -direction[None], lengths)[0] <= 0
+    repairs = mover.by_lengths(wrong, direction[None], lengths)[0] > 0
+    # Differences of two real codes, both ways round.
+    pairs = torch.randint(len(mover.codes), (settings.controls // 2, 2), generator=generator(settings.seed, 5))
+    between = mover.codes[pairs[:, 0]] - mover.codes[pairs[:, 1]]
+    others = (mover.by_lengths(right, torch.cat([between, -between]), lengths) <= 0).double().mean(2)
+    return tuple(
+        Effect(
+            far,
+            bootstrap(breaks[i], settings.seed, settings.draws),
+            bootstrap(repairs[i], settings.seed, settings.draws),
+            Control(float(others[:, i].mean()), float(others[:, i].max()), len(others)),
+        )
+        for i, far in enumerate(lengths)
+    )
+
+
+def measure(
+    mover: Mover,
+    rows: Tensor,
+    gap: Tensor,
+    direction: Tensor,
+    position: Tensor,
+    settings: Settings,
+) -> Measured:
+    """The effect on images of the true class, at the step at which the model reads them as it reads real ones.
+
+    Those of the upper half of the direction are pushed back until their mean logit falls by what lies between the
+    two halves of real images. A decoder that draws a change too faintly, or too strongly, is thereby made up for.
+
+    Args:
+        mover: Moves images.
+        rows: Positions of the true class's tested images [n].
+        gap: The model's logit of it over its rival's [n].
+        direction: Of unit whitened length [d].
+        position: Where they lie along it [n].
+        settings: How many are moved.
+    """
+    upper = position > position.median()
+    wrong = gap <= 0
+    seen = difference(wrong[~upper], wrong[upper], settings.seed, settings.draws)
+    apart = float(gap[upper].mean() - gap[~upper].mean()) if bool(upper.any()) else 0.0
+    few = _some(rows[upper], settings, 3)
+    own = gap[torch.searchsorted(rows, few)]
+
+    def fall(step: float) -> float:
+        return float((own - mover.by_steps(few, direction, -step)[0]).mean())
+
+    none = torch.zeros(0, dtype=torch.int64)
+    if not len(few) or apart <= 0 or fall(_FURTHEST) < apart:
+        return Measured(None, float("nan"), none, none.bool(), seen)
+    low, high = 0.0, _FURTHEST
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fall(middle) < apart else (low, middle)
+    step = (low + high) / 2
+    right, mistakes = _some(rows[upper & ~wrong], settings, 4, 3), _some(rows[~upper & wrong], settings, 5)
+    pushed, lengths = mover.by_steps(right, direction, -step)
+    repaired = mover.by_steps(mistakes, direction, step)[0] > 0 if len(mistakes) else none.bool()
+    breaks = bootstrap(pushed <= 0, settings.seed, settings.draws)
+    repairs = bootstrap(repaired, settings.seed, settings.draws)
+    length = float(lengths.median()) if len(lengths) else float("nan")
+    return Measured(Effect(length, breaks, repairs), step, right, pushed <= 0, seen)
+
+
+def _some(rows: Tensor, settings: Settings, stream: int, times: int = 1) -> Tensor:
+    """At most so many of the rows, drawn by the seed, in order."""
+    if len(rows) <= times * settings.pushed:
+        return rows
+    order = torch.randperm(len(rows), generator=generator(settings.seed, 6, stream))
+    return rows[order[: times * settings.pushed].sort().values]
