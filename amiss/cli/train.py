@@ -12,16 +12,26 @@ from typing import Annotated, Any
 import typer
 
 from amiss.cli.device import usable
+from amiss.cli.model import Table
 from amiss.data import Images, open_data
 from amiss.errors import DataError, UsageError
 from amiss.repro import versions
-from amiss.training import Preset, Progress, classifier_for, decoder_for, flow_for, load_model, write_curve
+from amiss.training import (
+    Preset,
+    Progress,
+    attributes_for,
+    classifier_for,
+    decoder_for,
+    flow_for,
+    load_model,
+    write_curve,
+)
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
 
 __all__ = ["TrainRequest", "train", "train_to_folder"]
 
-KINDS = ("classifier", "vae", "flow")
+KINDS = ("classifier", "attributes", "vae", "flow")
 MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
 
 
@@ -30,12 +40,15 @@ class TrainRequest:
     """What the command line asks for.
 
     Attributes:
-        kind: "classifier", "vae" or "flow".
+        kind: "classifier", "attributes", "vae" or "flow".
         data: A source that `amiss.data.open_data` knows.
         out: Folder for the model, its figures and the state of the run.
         epochs: Passes over the data; None lets the preset decide.
         latent: Dimensions of an autoencoder's code; None lets the preset decide.
         codes: The autoencoder whose codes a flow maps; None for a flow on pixels.
+        columns: The attributes to learn; None for all that the images have.
+        label: The column of labels, where they stand in a table.
+        table: A table of attributes for images that have labels already.
         seed: Of weights, order, noise and subset.
         limit: At most so many training images.
         size: Side that images are brought to; None keeps theirs.
@@ -52,6 +65,22 @@ class TrainRequest:
     size: int | None = None
     device: str = "cpu"
     codes: str | None = None
+    columns: tuple[str, ...] | None = None
+    label: str | None = None
+    table: str | None = None
+
+    def open(self, split: str, limit: int | None = None) -> Images:
+        """The images of a split; only a classifier of classes needs labels."""
+        return open_data(
+            self.data,
+            split=split,
+            size=self.size,
+            limit=limit,
+            seed=self.seed,
+            label=self.label,
+            table=self.table,
+            unlabeled=self.kind != "classifier",
+        )
 
 
 def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] | None = None) -> dict[str, Any]:
@@ -78,7 +107,7 @@ def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] |
             needed=", ".join(KINDS),
             hint="Write, for instance: amiss train classifier digits --out runs/digits",
         )
-    images = open_data(request.data, split="train", size=request.size, limit=request.limit, seed=request.seed)
+    images = request.open("train", request.limit)
     test = _test_images(request, images)
     preset = _preset(request, images)
     done = train_model(preset, images, test, out=request.out, on_step=on_step, device=usable(request.device))
@@ -103,7 +132,7 @@ def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] |
 def _test_images(request: TrainRequest, images: Images) -> Images | None:
     """The test split, or None where it holds nothing but training images."""
     try:
-        test = open_data(request.data, split="test", size=request.size)
+        test = request.open("test")
     except DataError as error:
         if error.slug == "data-split":
             return None
@@ -137,6 +166,15 @@ def _preset(request: TrainRequest, images: Images) -> Preset:
             seen=f"--codes {request.codes}",
             hint="Leave --codes away, or train a flow.",
         )
+    if request.columns is not None and request.kind != "attributes":
+        raise UsageError(
+            f"A {request.kind} learns no columns of a table.",
+            slug="train-columns",
+            seen=f"--columns {','.join(request.columns)}",
+            hint="Leave --columns away, or train attributes; --label-column names a classifier's column.",
+        )
+    if request.kind == "attributes":
+        return attributes_for(images, request.columns, seed=request.seed, epochs=request.epochs)
     if request.kind == "classifier":
         return classifier_for(images, seed=request.seed, epochs=request.epochs)
     if request.kind == "flow":
@@ -190,12 +228,17 @@ def _reporter(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 
 
 def train(
-    kind: Annotated[str, typer.Argument(help="classifier, vae or flow")],
+    kind: Annotated[str, typer.Argument(help="classifier, attributes, vae or flow")],
     data: Annotated[str, typer.Argument(help="digits, faces, a folder, idx files or an npz file")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for the model; an unfinished run goes on")],
     epochs: Annotated[float | None, typer.Option(help="passes over the images; else the preset's")] = None,
     latent: Annotated[int | None, typer.Option(min=1, help="dimensions of a vae's code")] = None,
     codes: Annotated[str | None, typer.Option(help="the vae whose codes a flow maps; else its pixels")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="the attributes to learn, with commas between; else all of the table")
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
+    table: Table = None,
     seed: Annotated[int, typer.Option(help="of weights, order, noise and subset")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many training images")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
@@ -203,12 +246,18 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no summary")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print training.json instead of a summary")] = False,
 ) -> None:
-    """Train a classifier, an autoencoder or a flow; the same command goes on where it was interrupted."""
-    request = TrainRequest(kind, data, out, epochs, latent, seed, limit, size, device, codes)
+    """Train a classifier, of classes or of attributes, an autoencoder or a flow.
+
+    The same command goes on where it was interrupted.
+    """
+    names = None if columns is None else tuple(name.strip() for name in columns.split(","))
+    request = TrainRequest(
+        kind, data, out, epochs, latent, seed, limit, size, device, codes, names, label_column, table
+    )
     with _reporter(quiet or as_json) as on_step:
         report = train_to_folder(request, on_step)
     if as_json:
         typer.echo(json.dumps(report))
     elif not quiet:
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in report["figures"].items())
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in report["figures"].items() if ":" not in name)
         typer.echo(f"{out / MODEL_FILE}: {report['kind']}, {figures or 'no test images, so no figures'}")

@@ -1,5 +1,6 @@
 """Checkpoints of ours: a classifier or a decoder that `amiss train` wrote."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,36 +8,48 @@ import torch
 
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
-from amiss.errors import CheckpointError, ModelError
+from amiss.errors import CheckpointError, ModelError, UsageError
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
+_SHOWN, _LONGEST = 12, 60
+_MANY = {"mean": int | float, "std": int | float, "heads": str}
 
 
-def open_checkpoint(path: Path | str) -> Classifier:
+def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifier:
     """The classifier in a checkpoint of ours, on the CPU.
 
+    Args:
+        path: The file.
+        head: Of one of many labels, the number or name of the one that is read.
+
     Raises:
-        ModelError: The checkpoint holds another kind of model.
+        ModelError: The checkpoint holds another kind of model, or there is no such head.
+        UsageError: It has many labels and none is chosen, or one label and a head is.
         CheckpointError: The file is missing, foreign or damaged, or says what no classifier has.
     """
     module, facts = load_model(path)
-    _expect(path, facts, "classifier", "a classifier", "Give it as --decoder, and the classifier as MODEL.")
-    for name, kind in _FACTS.items():
+    many = facts.get("kind") == "attributes"
+    if not many:
+        _expect(path, facts, "classifier", "a classifier", "Give it as --decoder, and the classifier as MODEL.")
+    for name, kind in (_MANY if many else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
             raise CheckpointError(
                 f"{Path(path).name} says what no classifier has.",
                 slug="checkpoint-facts",
                 seen=f"{name}: {value!r}"[:200],
-                needed="a list of numbers for mean and std and one of text for the classes, or null",
+                needed="a list of numbers for mean and std and one of text for the classes or heads, or null",
                 why="the file was changed, or written by something else",
                 hint="Train the model again, or write it with amiss.training.save_model.",
             )
-    names = facts["classes"] and [readable(name) for name in facts["classes"]]
-    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names)
+    said = facts["heads" if many else "classes"]
+    names = said and [readable(name) for name in said]
+    if many != (head is not None):
+        raise _head(path, names or (), head)
+    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names, head=head)
 
 
 def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:
@@ -50,6 +63,27 @@ def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:
     needed = "an autoencoder that amiss train made"
     _expect(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
     return module.to(device)
+
+
+def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> UsageError:
+    """The error of a head that was not chosen, or that there is not."""
+    shown = ", ".join(name[:_LONGEST] for name in names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
+    if head is not None:
+        return UsageError(
+            "--head means nothing for this MODEL.",
+            slug="usage-preprocessing",
+            seen=f"--head {head}, and a classifier of {len(names)} classes: {shown}",
+            needed="a network with an output for each of many attributes",
+            why=f"{Path(path).name} tells one class of several",
+            hint="Leave --head out.",
+        )
+    return UsageError(
+        f"{Path(path).name} tells many attributes, and one must be chosen.",
+        slug="usage-head",
+        seen=f"{len(names)} heads: {shown}",
+        needed="--head with one of them",
+        hint=f"--head {names[0][:_LONGEST] if names else 0}",
+    )
 
 
 def _expect(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> None:

@@ -32,12 +32,12 @@ def open_classifier(
 
     Args:
         model: `path/file.py:function` (it takes nothing and returns an `amiss.Classifier`, or a module that wants
-            images in [0, 1]), `path.safetensors` (a classifier trained by amiss), `path.onnx` or
-            `path.onnx:output`, `timm:NAME` or `torchvision:NAME`.
+            images in [0, 1]), `path.safetensors` (a classifier trained by amiss, of one label or of many),
+            `path.onnx` or `path.onnx:output`, `timm:NAME` or `torchvision:NAME`.
         device: Where it is moved; it stays where it is if left out.
         mean: Preprocessing for a bare network; in place of the collection's own for a name of one.
         std: The same.
-        head: For a bare network of many labels, the number or name of the one that is read.
+        head: For a bare network of many labels, or a checkpoint of one, the number or name of the one that is read.
         weights: A file of weights for the network that the function returns, or for the name of a collection, which
             then fetches nothing.
 
@@ -46,9 +46,10 @@ def open_classifier(
         ModelError: It cannot be had, or is something else.
         CheckpointError: The file of weights or the checkpoint is refused.
     """
-    made = _open(model, device, weights)
+    made = _open(model, device, weights, head)
     if isinstance(made, Classifier):
-        given = {"--mean": mean, "--std": std, "--head": head}
+        # A checkpoint has said already whether it has heads.
+        given = {"--mean": mean, "--std": std, "--head": None if model.endswith(".safetensors") else head}
         _refuse(model, [name for name, value in given.items() if value is not None], "a classifier already")
         if device is not None:
             made.device = torch.device(device)
@@ -70,7 +71,9 @@ def open_classifier(
     )
 
 
-def _open(model: str, device: torch.device | str | None, weights: Path | str | None) -> Classifier | Bare:
+def _open(
+    model: str, device: torch.device | str | None, weights: Path | str | None, head: int | str | None
+) -> Classifier | Bare:
     collection, colon, name = model.partition(":")
     if colon and collection in COLLECTIONS:
         return COLLECTIONS[collection](name, weights)
@@ -83,7 +86,7 @@ def _open(model: str, device: torch.device | str | None, weights: Path | str | N
     if onnx.endswith(".onnx"):
         return open_onnx(Path(onnx), output, device)
     if model.endswith(".safetensors"):
-        return open_checkpoint(model)
+        return open_checkpoint(model, head)
     raise _unknown(model)
 
 

@@ -7,7 +7,7 @@ from amiss.models import CodeFlow, ConvVAE, Flow, bits_per_dim
 from amiss.repro import generator
 from amiss.training.batches import as_pixels
 
-__all__ = ["accuracy", "flow_bits", "mean_elbo", "reconstruction_error"]
+__all__ = ["accuracy", "flow_bits", "head_accuracies", "mean_elbo", "reconstruction_error"]
 
 _BINARY, _CODES, _LEVELS = 5, 6, 7  # streams of randomness
 
@@ -36,6 +36,33 @@ def accuracy(
     right = 0
     for x, y in zip(torch.split(images, batch), torch.split(labels, batch), strict=True):
         right += int((model((as_pixels(x) - shift) / scale).argmax(1) == y).sum())
+    return right / len(images)
+
+
+@torch.no_grad()
+def head_accuracies(
+    model: nn.Module,
+    images: Tensor,
+    attributes: Tensor,
+    *,
+    mean: tuple[float, ...] = (0.0,),
+    std: tuple[float, ...] = (1.0,),
+    batch: int = 500,
+) -> Tensor:
+    """Share of images whose logit is above 0 where the attribute is there and nowhere else, for each head [m].
+
+    Args:
+        model: Gives logits [N, m]; it is used as it is, so call `eval()` first.
+        images: [n, C, H, W], bytes or floats in [0, 1].
+        attributes: 0 or 1 [n, m].
+        mean: Subtracted from each channel first.
+        std: What each channel is divided by.
+        batch: Images at a time.
+    """
+    shift, scale = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+    right = torch.zeros(attributes.shape[1])
+    for x, y in zip(torch.split(images, batch), torch.split(attributes, batch), strict=True):
+        right += ((model((as_pixels(x) - shift) / scale) > 0) == (y > 0.5)).float().sum(0)
     return right / len(images)
 
 

@@ -1,21 +1,24 @@
 """Recipes that reach known figures, and recipes for images that nobody has seen before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from amiss.data.attributes import attributes
 from amiss.data.images import Images
 from amiss.errors import DataError, ModelError
 from amiss.models import ConvVAE, PixelFlow, build
 from amiss.repro import digest, generator
-from amiss.training.losses import ClassifierLoss, ELBOLoss, FlowLoss
+from amiss.training.losses import AttributesLoss, ClassifierLoss, ELBOLoss, FlowLoss
 from amiss.training.recipe import TrainingRecipe
 
 __all__ = [
     "Preset",
+    "attributes_for",
     "classifier_for",
     "decoder_for",
     "faces_classifier",
@@ -39,17 +42,21 @@ class Preset:
     """
 
     model: dict[str, Any]
-    loss: ClassifierLoss | ELBOLoss | FlowLoss
+    loss: ClassifierLoss | AttributesLoss | ELBOLoss | FlowLoss
     training: TrainingRecipe
     start: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
-        """What the model is for: "classifier" or "decoder"."""
+        """What the model is for: "classifier", "attributes" (a classifier of many labels) or "decoder"."""
+        if isinstance(self.loss, AttributesLoss):
+            return "attributes"
         return "classifier" if isinstance(self.loss, ClassifierLoss) else "decoder"
 
 
-def _preset(name: str, arguments: dict[str, Any], loss: ClassifierLoss | ELBOLoss, **training: Any) -> Preset:
+def _preset(
+    name: str, arguments: dict[str, Any], loss: ClassifierLoss | AttributesLoss | ELBOLoss, **training: Any
+) -> Preset:
     return Preset({"architecture": name, "arguments": arguments}, loss, TrainingRecipe(**training))
 
 
@@ -106,19 +113,48 @@ def classifier_for(images: Images, seed: int = 0, epochs: float | None = None) -
     Raises:
         DataError: The images have no labels, or are not square.
     """
-    channels, size = _square(images)
     _ = images.truth  # refuses images without labels
+    return _classifying(images, len(images.classes), ClassifierLoss, seed, epochs)
+
+
+def attributes_for(
+    images: Images, heads: Sequence[str] | None = None, seed: int = 0, epochs: float | None = None
+) -> Preset:
+    """A classifier with one output for each attribute of the images, of the same networks as `classifier_for`.
+
+    Args:
+        images: The training images, square, with attributes.
+        heads: Which attributes, in the order of the outputs; by default all of `amiss.data.attributes`.
+        seed: Of weights, order and noise.
+        epochs: Passes over the images; by default 8 to 40, fewer where there are more images.
+
+    Raises:
+        DataError: The images have no such attributes, or are not square.
+    """
+    names = tuple(attributes(images, heads))
+    return _classifying(images, len(names), partial(AttributesLoss, names), seed, epochs)
+
+
+def _classifying(
+    images: Images,
+    outputs: int,
+    loss: Callable[[tuple[float, ...], tuple[float, ...]], ClassifierLoss | AttributesLoss],
+    seed: int,
+    epochs: float | None,
+) -> Preset:
+    """A network of so many outputs for the images, with a loss of their mean and deviation."""
+    channels, size = _square(images)
     floats = images.pixels.to(torch.float64) / 255
     mean = tuple(round(float(m), 4) for m in floats.mean((0, 2, 3)))
     std = tuple(max(round(float(s), 4), 0.01) for s in floats.std((0, 2, 3)))
     name = "LeNet" if size < 16 or (channels == 1 and size <= 32) else "SmallCNN"
-    arguments = {"channels": channels, "classes": len(images.classes), "size": size}
+    arguments = {"channels": channels, "classes": outputs, "size": size}
     batch = 128 if len(images) >= 10_000 else 64
     if epochs is None:
         epochs = float(min(40, max(8, round(1500 * batch / len(images)))))
     shift = 1 if size >= 16 else 0
     return _preset(
-        name, arguments, ClassifierLoss(mean, std), epochs=epochs, batch=batch, rate=2e-3, shift=shift,
+        name, arguments, loss(mean, std), epochs=epochs, batch=batch, rate=2e-3, shift=shift,
         seed=seed, **_fast(size),
     )  # fmt: skip
 
