@@ -154,23 +154,24 @@ def _test_images(request: TrainRequest, images: Images) -> Images | None:
 def _preset(request: TrainRequest, images: Images) -> Preset:
     if request.latent is not None and request.kind != "vae":
         raise UsageError(
-            f"A {request.kind} has no latent code whose dimensions could be chosen.",
+            f"A model of kind {request.kind} has no latent code whose dimensions could be chosen.",
             slug="train-latent",
             seen=f"--latent {request.latent}",
             hint="Leave --latent away, or train a vae.",
         )
     if request.codes is not None and request.kind != "flow":
         raise UsageError(
-            f"A {request.kind} maps no codes of another model.",
+            f"A model of kind {request.kind} maps no codes of another model.",
             slug="train-codes",
             seen=f"--codes {request.codes}",
             hint="Leave --codes away, or train a flow.",
         )
     if request.columns is not None and request.kind != "attributes":
         raise UsageError(
-            f"A {request.kind} learns no columns of a table.",
+            f"A model of kind {request.kind} learns no columns of a table.",
             slug="train-columns",
             seen=f"--columns {','.join(request.columns)}",
+            needed="--columns for the kind attributes alone",
             hint="Leave --columns away, or train attributes; --label-column names a classifier's column.",
         )
     if request.kind == "attributes":
