@@ -8,12 +8,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from amiss.audit.audit import Audit
 from amiss.audit.figures import radius
 from amiss.audit.fooling import Fooling
+from amiss.audit.frames import number, read_frames
 from amiss.audit.methods import methods
 from amiss.audit.repairs import Repairs
 from amiss.classifier import Classifier
@@ -80,7 +78,7 @@ def record(
         "fooled": [
             {
                 "class": names[c],
-                "confidence": _number(float(audit.fooling.confidence[i])),
+                "confidence": number(float(audit.fooling.confidence[i])),
                 "image": audit.fooling.paths[i],
                 "verified": bool(audit.fooling.verified[i]),
                 "steps": first if (first := audit.fooling.result.outcomes[i].first) >= 0 else None,
@@ -255,13 +253,13 @@ def _repair(
     files = [f"{folder.as_posix()}/{case_id}-{j:02d}.png" for j in range(len(path.frames))]
     for file, frame in zip(files, path.frames, strict=True):
         write_png(out / file, frame)
-    margins, answers = _margins(classifier, path.frames, label)
+    margins, answers = read_frames(classifier, path.frames, label)
     return {
         "method": name,
         "image": part.paths[k],
         "outcome": outcome.status,
-        "l2": _number(float(part.result.l2[k])),
-        "linf": _number(float(part.result.linf[k])),
+        "l2": number(float(part.result.l2[k])),
+        "linf": number(float(part.result.linf[k])),
         "steps": outcome.steps,
         "margin": margins[-1],
         "judge": None if part.judged is None else names[int(part.judged[k])],
@@ -272,20 +270,6 @@ def _repair(
         "frame_margins": margins,
         "frame_labels": [names[a] for a in answers],
     }
-
-
-def _margins(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float | None], list[int]]:
-    """How far the true label's logit is ahead in each frame, and the classifier's answer."""
-    with torch.no_grad():
-        logits = classifier.outputs(frames.to(torch.float32) / 255)["answer"].cpu()
-    others = logits.clone()
-    others[:, label] = -torch.inf
-    return [_number(gap) for gap in (logits[:, label] - others.amax(1)).tolist()], logits.argmax(1).tolist()
-
-
-def _number(value: float) -> float | None:
-    """A number that JSON has a word for: a network may answer NaN far from what it was trained on."""
-    return value if isfinite(value) else None
 
 
 def _varied(audit: Audit) -> list[int]:

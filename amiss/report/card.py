@@ -127,25 +127,36 @@ def _finding(finding: Record) -> Iterator[str]:
     verdict = _VERDICTS.get(finding["verdict"], _text(finding["verdict"]))
     yield f"{_text(finding.get('says') or '')} Verdict: {verdict}."
     yield ""
-    yield (
-        f"- {finding['mistakes']:,} mistakes; tested on {finding['tested']:,} images; Wald z {finding['wald']:.1f}, "
-        f"where a claim needs {finding['wald_bar']:g} or lower; AUC with the answers "
-        f"{finding['auc_prediction']:.2f}, with the truth {finding['auc_truth']:.2f}"
-    )
+    wald, bar = _number(finding["wald"], ".1f"), format(finding["wald_bar"], "g")
+    answers, truth = (_number(finding[name], ".2f") for name in ("auc_prediction", "auc_truth"))
+    yield f"- {finding['mistakes']:,} mistakes; tested on {finding['tested']:,} images"
+    yield f"- Wald z {wald}, where a claim needs {bar} or lower; AUC with the answers {answers}, with the truth {truth}"
     for effect in finding.get("effects") or []:
-        control = effect["control"]
-        yield (
-            f"- at length {effect['length']:.2g}: breaks {_share(effect['breaks'])} of right answers, repairs "
-            f"{_share(effect['repairs'])} of mistakes; {control['n']} random directions break "
-            f"{control['mean']:.0%}, at most {control['most']:.0%}"
-        )
-    if truth := finding.get("truth"):
-        breaks, repairs = _share(truth["breaks"]), _share(truth["repairs"])
-        yield f"- in truth, {_text(truth['what'])}: breaks {breaks}, repairs {repairs}"
+        yield f"- at length {effect['length']:.2g}: {_effect(effect)}{_control(effect.get('control'))}"
+    if measured := finding.get("measured"):
+        yield f"- until it reads like real images of the other half: {_effect(measured)}"
+    if redrawn := finding.get("truth"):
+        yield f"- the same images in truth, {_text(redrawn['what'])}: {_effect(redrawn)}"
+
+
+def _effect(effect: Record) -> str:
+    return f"breaks {_share(effect['breaks'])} of right answers, repairs {_share(effect['repairs'])} of mistakes"
+
+
+def _control(control: Record | None) -> str:
+    if control is None or control["mean"] is None:
+        return ""
+    return f"; {control['n']} other directions break {control['mean']:.0%}, at most {control['most']:.0%}"
 
 
 def _share(share: Record) -> str:
+    if share["share"] is None:
+        return "none, where nothing was there to ask,"
     return f"{share['share']:.0%} ({share['low']:.0%} to {share['high']:.0%}, n = {share['n']:,})"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "not measured" if value is None else format(value, form)
 
 
 def _limits(record: Record) -> list[str]:

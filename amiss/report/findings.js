@@ -49,7 +49,7 @@ function heading(finding, tag, id) {
 
 const interval = (share) => `${percent(share?.share)} (${percent(share?.low)} to ${percent(share?.high)}${typeof share?.n === "number" ? `, n = ${count(share.n)}` : ""})`;
 
-/** One bar a row: of right answers broken and of mistakes repaired, at each length; last the truth, where it can be redrawn. */
+/** One bar a row: right answers broken and mistakes repaired at each length, then beside what is known of the truth. */
 function bars(finding) {
   const effects = listed(finding.effects);
   const rows = effects.flatMap((effect, i) => [
@@ -57,8 +57,11 @@ function bars(finding) {
     { text: "breaks right answers", kind: "breaks", share: effect.breaks, control: effect.control },
     { text: "repairs mistakes", kind: "repairs", share: effect.repairs },
   ]);
-  if (!finding.truth) return rows;
-  return [...rows, { head: `In truth: ${finding.truth.what}` }, { text: "breaks right answers", kind: "truth", share: finding.truth.breaks }, { text: "repairs mistakes", kind: "truth", share: finding.truth.repairs }];
+  const { measured, seen, truth } = finding;
+  if (measured) rows.push({ head: `Until it reads like real images of the other half, ${figure(measured.length)}` }, { text: "breaks right answers", kind: "breaks", share: measured.breaks }, { text: "repairs mistakes", kind: "repairs", share: measured.repairs });
+  if (measured && truth) rows.push({ head: `The same images in truth: ${truth.what}` }, { text: "breaks right answers", kind: "truth", share: truth.breaks }, { text: "repairs mistakes", kind: "truth", share: truth.repairs });
+  if (typeof seen?.share === "number") rows.push({ head: "What real images of the other half suggest" }, { text: "more of them are wrong", kind: "truth", share: seen });
+  return rows;
 }
 
 function effectChart(width, finding) {
@@ -98,18 +101,21 @@ function effects(finding) {
   const list = listed(finding.effects);
   if (!list.length) return null;
   const shares = (share) => [percent(share?.share), `${percent(share?.low)} to ${percent(share?.high)}`, share?.n ?? null];
-  const rows = list.flatMap((effect) => [
-    [figure(effect.length), "breaks right answers", ...shares(effect.breaks)], [figure(effect.length), "repairs mistakes", ...shares(effect.repairs)],
-    [figure(effect.length), "random directions break", percent(effect.control?.mean), `at most ${percent(effect.control?.most)}`, effect.control?.n ?? null]]);
-  const truth = finding.truth ? [["redrawn", `${finding.truth.what}: breaks`, ...shares(finding.truth.breaks)], ["redrawn", `${finding.truth.what}: repairs`, ...shares(finding.truth.repairs)]] : [];
+  let at = "";
+  const rows = bars(finding).flatMap((row) => {
+    if (row.head) at = row.head;
+    if (row.head) return [];
+    const line = [[at, row.text, ...shares(row.share)]];
+    return row.control ? [...line, [at, "other directions break", percent(row.control.mean), `at most ${percent(row.control.most)}`, row.control.n]] : line;
+  });
   const last = list.at(-1).control;
   return [
     el("h3", {}, "What it does to images that had no part in finding it"),
     el("p", { class: "soft small" }, "Bars with their 95 % intervals. ",
-      last ? `Diamond: what random directions of equal length break on average (${percent(last.mean)} at natural length); thin line: the most of ${count(last.n)} of them (${percent(last.most)}). ` : null,
-      finding.truth ? ["The truth beside it is the same images drawn anew: ", named(finding.truth.what), "."] : null),
+      last ? `Diamond: what ${count(last.n)} directions between real images break on average, at the same length (${percent(last.mean)} at the natural one); thin line: the most that one of them breaks (${percent(last.most)}). ` : null,
+      finding.measured && finding.truth ? ["Beside the last bars stands the truth: the same images drawn anew, ", named(finding.truth.what), "."] : null),
     fluid((width) => effectChart(width, finding)),
-    el("details", {}, el("summary", {}, "The same as a table"), table(["Length", "Effect", "Share", "Interval", "Images"], [...rows, ...truth], "Effects of the direction")),
+    el("details", {}, el("summary", {}, "The same as a table"), table(["Moved", "Effect", "Share", "Interval", "Images"], rows, "Effects of the direction")),
   ];
 }
 
@@ -254,7 +260,7 @@ function findings() {
   const few = listed(found.too_few);
   return [
     el("h1", { tabindex: "-1" }, named(found.sentence ?? "What many mistakes have in common")),
-    el("p", { class: "lead" }, `Looked for in ${count(found.discover)} images, tested on ${count(found.test)} others. A finding is claimed where the truth does not follow what the classifier follows, and moving images along it changes answers more than any random direction does.`),
+    el("p", { class: "lead" }, `Looked for in ${count(found.discover)} images, tested on ${count(found.test)} others. A finding is claimed where the truth does not follow what the classifier follows, and moving images along it changes answers more than any difference between two real images does.`),
     claims().map((finding, i) => findingCard(finding, i)),
     claims().length ? null : el("div", { class: "finding none" }, el("h2", {}, "No finding"), el("p", {}, others.length || few.length ? "Nothing that was tested passed both gates." : "There was nothing to test."), limits()),
     others.length ? el("details", { class: "paper", id: "tested" }, el("summary", {}, `Tested, not claimed: ${count(others.length)}`), others.map((finding, i) => findingCard(finding, claims().length + i, "h2"))) : null,

@@ -39,10 +39,12 @@ def test_findings_are_told_with_their_intervals_and_limits(record):
     for words in (
         "### hair (suggested name): male called not male",
         "Verdict: claimed: used, and the truth does not follow it.",
-        "34 mistakes; tested on 500 images; Wald z -12.3, where a claim needs -5 or lower",
+        "34 mistakes; tested on 500 images",
+        "Wald z -12.3, where a claim needs -5 or lower; AUC with the answers 0.80, with the truth 0.54",
         "at length 4.8: breaks 54% (44% to 64%, n = 80) of right answers",
-        "repairs 90% (80% to 100%, n = 34) of mistakes; 20 random directions break 15%, at most 24%",
-        "in truth, hair redrawn: breaks 43% (33% to 53%, n = 80)",
+        "repairs 90% (80% to 100%, n = 34) of mistakes; 20 other directions break 15%, at most 24%",
+        "until it reads like real images of the other half: breaks 48% (38% to 58%, n = 60)",
+        "the same images in truth, hair redrawn: breaks 43% (33% to 53%, n = 60)",
         "### A change without a name: male called not male",
         "Too few mistakes, below 20: not male called male (7).",
         "- Data that share the shortcut cannot show it.",
@@ -59,6 +61,17 @@ def test_what_a_record_lacks_is_left_out(record, lacking):
     text = card({name: value for name, value in record.items() if name != lacking})
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
     assert ("was not looked for in this run" in text) == (lacking == "findings")
+
+
+def test_what_was_not_measured_is_said_and_no_number_is_made_up(record):
+    nothing = {"share": None, "low": None, "high": None, "n": 0}
+    claim = {**record["findings"]["claims"][0], "wald": None, "measured": None, "truth": None}
+    effect = {"length": 2.0, "breaks": nothing, "repairs": nothing, "control": {"mean": None, "most": None, "n": 0}}
+    found = {**record["findings"], "claims": [{**claim, "effects": [effect, {**effect, "control": None}]}]}
+    text = card({**record, "findings": found})
+    assert "Wald z not measured" in text
+    assert "None" not in text
+    assert "nan" not in text.split("## Data")[1].lower()
 
 
 def test_names_are_text_and_never_markup(record, wild, attack):

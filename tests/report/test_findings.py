@@ -48,8 +48,9 @@ def test_a_claim_says_all_that_was_measured(record, card):
         "are less often male (Wald z −12.3; a claim needs −5 or lower)",
         "AUC 0.8, and the true label with AUC 0.54",
         "cosine 0.93",
-        "(15 % at natural length)",
-        "the most of 20 of them (24 %)",
+        "what 20 directions between real images break on average",
+        "(15 % at the natural one)",
+        "the most that one of them breaks (24 %)",
         *record["findings"]["limits"],
     ):
         assert words in text, words
@@ -60,20 +61,36 @@ def test_effects_are_drawn_to_scale_with_control_truth_and_a_table(record, card)
     finding = record["findings"]["claims"][0]
     bars = shown.locator("rect.amount")
     shares = [s["share"] for e in finding["effects"] for s in (e["breaks"], e["repairs"])]
-    shares += [finding["truth"][name]["share"] for name in ("breaks", "repairs")]
+    shares += [finding[part][name]["share"] for part in ("measured", "truth") for name in ("breaks", "repairs")]
+    shares.append(finding["seen"]["share"])
     widths = [float(bar.get_attribute("width")) for bar in bars.all()]
-    assert len(widths) == 8
+    assert len(widths) == 11
     for width, share in zip(widths, shares, strict=True):
         assert width / widths[-1] == pytest.approx(share / shares[-1], rel=0.01)
-    assert shown.locator("path.whisker").count() == 8
+    assert shown.locator("path.whisker").count() == 11
     assert shown.locator("path.control").count() == shown.locator("path.most").count() == 3
     label = shown.locator(".chart svg").get_attribute("aria-label")
-    assert "In truth: hair redrawn; breaks right answers 43 % (33 % to 53 %, n = 80)" in label
+    assert "The same images in truth: hair redrawn; breaks right answers 43 % (33 % to 53 %, n = 60)" in label
     shown.locator("summary", has_text="The same as a table").click()
     rows = [row.locator("td").all_inner_texts() for row in shown.locator("details tbody tr").all()]
-    assert rows[0] == ["1.6", "breaks right answers", "18 %", "8 % to 28 %", "80"]
-    assert rows[2] == ["1.6", "random directions break", "5 %", "at most 8 %", "20"]
-    assert rows[-1] == ["redrawn", "hair redrawn: repairs", "93 %", "83 % to 100 %", "34"]
+    assert rows[0] == ["At length 1.6", "breaks right answers", "18 %", "8 % to 28 %", "80"]
+    assert rows[1] == ["At length 1.6", "other directions break", "5 %", "at most 8 %", "20"]
+    other = "Until it reads like real images of the other half, 4.1"
+    assert rows[-5] == [other, "breaks right answers", "48 %", "38 % to 58 %", "60"]
+    truth = "The same images in truth: hair redrawn"
+    assert rows[-2] == [truth, "repairs mistakes", "93 %", "83 % to 100 %", "34"]
+    assert rows[-1][2:] == ["50 %", "40 % to 60 %", "60"]
+
+
+def test_an_effect_that_was_not_measured_is_left_out(run, visit):
+    record, folder = run
+    finding = record["findings"]["claims"][0]
+    finding |= {"measured": None, "seen": {"share": None, "low": None, "high": None, "n": 0}}
+    finding["effects"][0]["control"] = None
+    shown = visit(build(record, folder), "findings").locator("article.finding").first
+    assert shown.locator("rect.amount").count() == 6
+    assert shown.locator("path.control").count() == 2
+    assert "other half" not in shown.inner_text()
 
 
 def test_an_example_is_walked_by_the_keyboard(card):

@@ -1,0 +1,30 @@
+"""What the classifier says of the images that a report shows."""
+
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+
+__all__ = ["number", "read_frames"]
+
+
+def read_frames(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float | None], list[int]]:
+    """How far a label's logit is ahead in each image, and the classifier's answer.
+
+    Args:
+        classifier: Who is asked.
+        frames: uint8 [n, C, H, W].
+        label: Whose logit is compared with the largest of the others.
+    """
+    with torch.no_grad():
+        logits = classifier.outputs(frames.to(torch.float32) / 255)["answer"].cpu()
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    return [number(gap) for gap in (logits[:, label] - others.amax(1)).tolist()], logits.argmax(1).tolist()
+
+
+def number(value: float) -> float | None:
+    """A number that JSON has a word for: a network may answer NaN far from what it was trained on."""
+    return value if isfinite(value) else None
