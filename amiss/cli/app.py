@@ -10,6 +10,7 @@ from amiss.cli.bench import bench
 from amiss.cli.check import check
 from amiss.cli.compare import compare
 from amiss.cli.demo import demo
+from amiss.cli.figures import figures
 from amiss.cli.run import run as run_recipe
 from amiss.cli.show import show
 from amiss.cli.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, audit, check, show, compare, train, bench):
+for verb in (demo, audit, check, show, compare, train, figures, bench):
     app.command()(verb)
 # What is left over are options of the recipe.
 app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_recipe)
