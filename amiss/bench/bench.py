@@ -17,7 +17,7 @@ from amiss.repro import versions
 
 __all__ = ["BENCHES", "Bar", "Bench", "Part", "Run", "Skip", "load_bench", "merge", "run_bench"]
 
-BENCHES = {"spine": "amiss.bench.spine", "trust": "amiss.bench.trust"}
+BENCHES = {"spine": "amiss.bench.spine", "trust": "amiss.bench.trust", "findings": "amiss.bench.findings"}
 """Benches by name, and the module that holds each as BENCH."""
 
 
@@ -33,11 +33,13 @@ class Bar:
         sign: ">=" or "<=" or "==".
         bound: The bound.
         quick: The looser bound of `--quick`; None: the part's quick form does not judge it.
+        seeds: For one value of many seeds: how many it needs at the least. 0: one value a seed, of three or more.
     """
 
     sign: str
     bound: float
     quick: float | None = None
+    seeds: int = 0
 
     def holds(self, value: float, quick: bool = False) -> bool:
         """Whether a value meets it."""
@@ -79,11 +81,19 @@ Part = Callable[[Run], tuple[dict[str, float], dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Bench:
-    """A named list of parts and the bars of their figures."""
+    """A named list of parts and the bars of their figures.
+
+    Attributes:
+        name: Of the bench.
+        parts: What is measured, by name.
+        bars: What the figures must meet.
+        merged: Figures that are one value of all seeds (a share, a mean), from what the parts measured by seed.
+    """
 
     name: str
     parts: Mapping[str, Part]
     bars: Mapping[str, Bar] = field(default_factory=dict)
+    merged: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
 
 
 def load_bench(name: str) -> Bench:
@@ -150,6 +160,8 @@ def merge(book: dict[str, Any], bench: Bench, quick: bool = False) -> dict[str, 
         for part in bench.parts:
             for name, value in book["raw"][str(seed)].get(part, {}).get("figures", {}).items():
                 figures.setdefault(name, []).append(value)
+    if bench.merged is not None:
+        figures |= {name: [value] for name, value in bench.merged(book["raw"]).items()}
     return {
         **book,
         "command": f"amiss bench {bench.name} --seed N" + (" --quick" if quick else ""),
