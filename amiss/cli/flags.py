@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amiss.cli.command import shown
+from amiss.trust import Flag
 
-__all__ = ["FLAGS", "told_flags"]
+__all__ = ["FLAGS", "told_decoder", "told_flags"]
 
 FLAGS = "flags.json"
 
@@ -17,3 +18,10 @@ def told_flags(flags: Sequence[Mapping[str, Any]]) -> list[str]:
         return [shown(f"Trust: {flag['slug']}: {flag['measured']} {flag['remedy']}") for flag in fired]
     clear = len([flag for flag in flags if flag["state"] == "clear"])
     return [f"Trust: {clear} checks clear, {len(flags) - clear} not measured."]
+
+
+def told_decoder(flags: Sequence[Flag]) -> str:
+    """What a decoder keeps of the images, in one line for before a search; empty where there is no decoder."""
+    said = [flag for flag in flags if flag.slug.startswith("decoder-") and flag.state != "not measured"]
+    words = " ".join([flag.measured for flag in said] + [flag.remedy for flag in said if flag.fired][:1])
+    return shown(f"Decoder: {words}") if said else ""

@@ -13,7 +13,7 @@ from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
 from amiss.cli.config import RunConfig, read_config, trusted
 from amiss.cli.device import usable
-from amiss.cli.flags import told_flags
+from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
@@ -102,6 +102,8 @@ def run(
     with showing(quiet or as_json) as tell:
         work = open_work(config, folder, command=written(context), device=device, tell=tell)
         left_out(work.images)
+        if not (quiet or as_json) and (line := told_decoder(work.flags)):
+            typer.echo(line, err=True)
         work = _searched(work, fork, tell)
         record = derive(work, tell)
     verdicts = settled(gates, record, figures_known())

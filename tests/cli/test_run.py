@@ -354,6 +354,24 @@ def test_a_classifier_without_mistakes_has_nothing_to_repair(amiss):
     assert 'decoder = "../d.safetensors"' in Path("run/config.toml").read_text()
 
 
+def test_what_a_decoder_keeps_is_said_before_the_search_and_stays_with_the_run(amiss):
+    from amiss.models import build
+    from amiss.training import save_model
+
+    recipe = {"architecture": "PixelFlow", "arguments": {"size": 8, "transforms": 2, "width": 4}}
+    save_model("d.safetensors", build(recipe), recipe, {"kind": "decoder", "classes": []})
+    words = ("run", "lse", "nets.py:wrapped", "photos", "--decoder", "d.safetensors", "--steps", "2")
+    said = amiss(*words, "--out", "run")
+    assert said.code == 0, said.err
+    line = "Decoder: 100% of the pixels' variance is kept"  # a flow on pixels loses nothing
+    assert -1 < said.err.find(line) < said.err.find("Searching by lse")
+    flags = {flag["slug"]: flag for flag in json.loads(Path("run/flags.json").read_text())}
+    assert flags["decoder-agreement"]["state"] == flags["decoder-reconstruction"]["state"] == "clear"
+    for quiet in ("--quiet", "--json"):
+        assert "Decoder:" not in amiss(*words, "--out", quiet.strip("-"), quiet).err
+    assert "Decoder:" not in amiss(*[word for word in PGD if word != "--quiet"], "--out", "pgd").err
+
+
 def test_settings_that_were_edited_are_refused_and_never_run(amiss):
     assert amiss(*PGD, "--out", "run").code == 0
     config = Path("run/config.toml")
