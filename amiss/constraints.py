@@ -73,7 +73,9 @@ class Constraint:
 
     def __repr__(self) -> str:
         given = ", ".join(
-            f"{k}={v!r}" for k, v in vars(self).items() if not isinstance(v, Tensor) and not hasattr(Constraint, k)
+            f"{k}={v!r}"
+            for k, v in vars(self).items()
+            if not isinstance(v, Tensor) and k[0] != "_" and not hasattr(Constraint, k)
         )
         return f"{type(self).__name__}({given})"
 
@@ -194,13 +196,21 @@ class LatentNorm(Constraint):
     Args:
         weight: Factor of the squared length in the value that is descended, >= 0.
         radius: Longest change allowed, >= 0, or None.
+        scale: Covariance [d, d] of codes. Lengths are then counted in its standard deviations: the length of eps is
+            the root of eps . scale^-1 eps.
+
+    Raises:
+        UsageError: A weight or radius below 0, or a scale that is no covariance.
+
+    References:
+        Mahalanobis (1936), on the generalized distance in statistics (the length with a scale).
     """
 
     binds = "parameters"
     soft = True
     measures = True
 
-    def __init__(self, weight: float = 0.0, radius: float | None = None) -> None:
+    def __init__(self, weight: float = 0.0, radius: float | None = None, scale: Tensor | None = None) -> None:
         if not weight >= 0 or (radius is not None and not radius >= 0):
             raise UsageError(
                 "A weight or radius of the latent code cannot be negative.",
@@ -209,23 +219,31 @@ class LatentNorm(Constraint):
                 needed="numbers >= 0",
                 hint="LatentNorm(weight=0.03)",
             )
-        self.weight, self.radius = weight, radius
+        self.weight, self.radius, self.scale = weight, radius, scale
         self.soft = weight > 0
+        self._root = None if scale is None else _root(scale)
 
     def project(self, v: Tensor, task: Task) -> Tensor:
-        """Shrink the code to the radius."""
+        """Shrink the change to the radius."""
         if self.radius is None:
             return v
-        length = v.flatten(1).norm(dim=1).reshape(-1, *[1] * (v.ndim - 1))
+        length = self.size(v, task).reshape(-1, *[1] * (v.ndim - 1))
         return v * (self.radius / length.clamp_min(max(self.radius, torch.finfo(v.dtype).tiny)))
 
     def penalty(self, v: Tensor, task: Task) -> Tensor:
         """`weight` times the squared length [R]."""
-        return self.weight * v.flatten(1).square().sum(1)
+        return self.weight * self._white(v).square().sum(1)
 
     def size(self, v: Tensor, task: Task) -> Tensor:
         """Length of the code's change [R]."""
-        return v.flatten(1).norm(dim=1)
+        return self._white(v).norm(dim=1)
+
+    def _white(self, v: Tensor) -> Tensor:
+        """The change in standard deviations [R, d]."""
+        flat = v.flatten(1)
+        if self._root is None:
+            return flat
+        return torch.linalg.solve_triangular(self._root.to(flat), flat.mT, upper=False).mT
 
 
 class Box(Constraint):
@@ -309,6 +327,23 @@ class Mask(Constraint):
 
 class Unconstrained(Constraint):
     """Anything goes; every size is 0, so the loss alone tells one success from another."""
+
+
+def _root(scale: Tensor) -> Tensor:
+    """The lower triangle L with L L^T = scale, in float64; a scale that has none is refused."""
+    square = scale.ndim == 2 and scale.shape[0] == scale.shape[1]
+    wide = scale.detach().to(torch.float64)
+    root, failed = torch.linalg.cholesky_ex(wide) if square and bool(wide.isfinite().all()) else (wide, 1)
+    if failed or not torch.allclose(wide, wide.mT, rtol=1e-4, atol=1e-8 * float(wide.abs().max())):
+        raise UsageError(
+            "The scale of the latent code is no covariance.",
+            slug="latent-norm-scale",
+            seen=f"a tensor {tuple(scale.shape)}",
+            needed="a symmetric [d, d] with eigenvalues above 0",
+            why="fewer codes than dimensions, or a dimension that never varies",
+            hint="LatentNorm(scale=torch.cov(codes.T)) of many codes; add a little to its diagonal if need be.",
+        )
+    return root
 
 
 def original(task: Task) -> Tensor:

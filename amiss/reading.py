@@ -13,7 +13,7 @@ from amiss.foreign import gradient
 from amiss.objectives.objective import Objective, leaves
 from amiss.task import ALL, Answer, Query
 
-__all__ = ["Pace", "read", "take"]
+__all__ = ["Pace", "blank", "read", "take"]
 
 T = TypeVar("T")
 
@@ -112,7 +112,9 @@ def _look(
         y = objective.read(classifier, x, task.key, query.draw)
         loss, met = objective.score(y, task)
         value = loss
-        if query.weight is not None:
+        if query.of == "slack":
+            value = objective.slack(y, task)
+        elif query.weight is not None:
             penalty = query.weight.to(loss.dtype) * domain.penalty(p, x, owner)
             value = torch.where(met, 0.0, loss) + penalty
         margins = objective.margins(y, task) if want == "jacobian" else None
@@ -138,6 +140,15 @@ def _compete(objective: Objective, classifier: Classifier, domain: Domain, query
         y = leaves(y, lambda t: t.unsqueeze(1).expand(r, n, *t.shape[1:]))
         loss, met = objective.score(y, domain.task.grid(r))
         return Answer(met, domain.size(query.p, x, anyone), loss), x
+
+
+def blank(query: Query) -> Answer:
+    """The answer to a query whose rows are all idle: nothing met, zeros, and nobody's best."""
+    rows, device = len(query), query.owner.device if query.owner is not None else None
+    zeros = torch.zeros(rows, device=device)
+    climbs = query.want in ("grad", "jacobian")
+    grad = torch.zeros_like(query.p) if climbs and isinstance(query.p, Tensor) else None
+    return Answer(zeros.bool(), zeros, zeros, zeros, grad, won=None)
 
 
 def take(p: Any, rows: Tensor) -> Any:

@@ -13,7 +13,7 @@ from amiss.domain import Domain
 from amiss.errors import UsageError
 from amiss.objectives.objective import Objective
 from amiss.optimizers.optimizer import Optimizer
-from amiss.reading import Pace, read, take
+from amiss.reading import Pace, blank, read, take
 from amiss.result import Recorder, Result
 from amiss.standing import begin, outcome, rows_each, stand
 from amiss.task import ALL, Answer, P, Query, State, Task
@@ -119,6 +119,12 @@ class Search:
             query = self._allowed(self.optimizer.ask(state["optimizer"], domain), state)
             if query is None:
                 return
+            if query.owner is not ALL and not bool((query.owner >= 0).any()):
+                # Those it asks for may be asked no more, while others wait their turn: it is told nothing, and goes
+                # on.
+                told = self.optimizer.tell(state["optimizer"], domain, query, blank(query))
+                state = {**state, "optimizer": told, "seconds": spent + time.monotonic() - began}
+                continue
             try:
                 answer, seen = read(self.objective, self.classifier, domain, query, self.pace, images)
             except torch.OutOfMemoryError:
@@ -160,8 +166,9 @@ class Search:
         seen = list(self.pace.over(domain.everyone, look))
         found, again = torch.cat([x for x, _ in seen]), torch.cat([met for _, met in seen])
         held, unmoved = best["met"] & again, _unmoved(best["p"], domain.start())
+        left = self.optimizer.left(state["optimizer"])
         outcomes = tuple(
-            outcome(state, i, bool(held[i]), unmoved[i], self.pace.starved) for i in range(len(self.task))
+            outcome(state, i, bool(held[i]), unmoved[i], self.pace.starved, left) for i in range(len(self.task))
         )
         paths = recorder.paths(found) if recorder is not None else ()
         return Result(self.task, found, best["p"], outcomes, paths, self.probe, state["seconds"])
@@ -176,7 +183,7 @@ class Search:
         return self.conclude(state, recorder)
 
     def _allowed(self, query: Query, state: State) -> Query | None:
-        """The query with finished samples idle; None where nothing is left to ask or to spend."""
+        """The query with finished samples idle; None where nothing is left to ask, or nobody to spend it on."""
         seconds, queries = self.budget.seconds, self.budget.queries
         if seconds is not None and state["seconds"] >= seconds:
             return None
@@ -185,16 +192,17 @@ class Search:
             spent = int(state["queries"].max())
             over = queries is not None and spent + len(query) * cost > queries
             return None if over or not bool(state["alive"].any()) else query
-        owner = query.owner
-        alive = state["alive"]
-        if queries is not None:
-            asked = rows_each(owner, len(alive)) * cost
-            alive = alive & (state["queries"] + asked <= queries)
-        if not bool(alive.all()):
-            owner = torch.where(alive[owner.clamp_min(0)], owner, -1)
+        owner, alive = query.owner, state["alive"]
         if not bool((owner >= 0).any()):
             return None
-        return query if owner is query.owner else replace(query, owner=owner)
+        if queries is None and bool(alive.all()):
+            return query
+        asked = rows_each(owner, len(alive))
+        if queries is not None:
+            alive = alive & (state["queries"] + (asked * cost).clamp_min(cost) <= queries)
+        waiting = alive & (asked == 0)
+        owner = torch.where(alive[owner.clamp_min(0)], owner, -1)
+        return replace(query, owner=owner) if bool((owner >= 0).any() | waiting.any()) else None
 
 
 def _unmoved(p: P, start: P) -> list[bool]:

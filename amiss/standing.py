@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amiss.domain import Domain
+from amiss.optimizers.optimizer import Left
 from amiss.order import better, champions, first_rows
 from amiss.result import Outcome, Status
 from amiss.task import ALL, Answer, Query, State
@@ -92,7 +93,9 @@ def stand(
     return rows, ahead, memory
 
 
-def outcome(state: State, i: int, held: bool, unmoved: bool, starved: bool = False) -> Outcome:
+def outcome(
+    state: State, i: int, held: bool, unmoved: bool, starved: bool = False, left: Left | None = None
+) -> Outcome:
     """How sample i ended.
 
     Args:
@@ -101,6 +104,7 @@ def outcome(state: State, i: int, held: bool, unmoved: bool, starved: bool = Fal
         held: Whether its success was judged once more, and held.
         unmoved: Whether its best attempt is where the search started.
         starved: Whether the search ended because not even one row fits into memory.
+        left: What the optimizer says of the samples that it leaves unmet.
     """
     best, first = state["best"], int(state["first"][i])
     turns, queries = int(state["turns"][i]), int(state["queries"][i])
@@ -117,6 +121,8 @@ def outcome(state: State, i: int, held: bool, unmoved: bool, starved: bool = Fal
         status, reason = "not-finite", f"A loss or gradient that is not finite, at turn {turns - 1}."
     elif bool(state["climbed"][i] & state["flat"][i]):
         status, reason = "no-gradient", "Every gradient was zero: nothing says where to go."
+    elif left is not None and bool(left[0][i]):
+        status, reason = left[1:]
     else:
         status, reason = "exhausted", f"Not met within the budget: {turns} turns, {queries} queries."
     return Outcome(status, float(best["size"][i]), float(best["loss"][i]), turns, queries, first, reason)

@@ -102,6 +102,8 @@ class Query:
         weight: The rows' penalty factors [R]. None: no penalty, the value is the bare loss.
         draw: The turn that randomness is folded from, [R] or one for all; pinned within a line search.
             None asks for the judgement alone.
+        of: What `value` is and `grad` is the gradient of: "value", what is descended; "slack", the objective's
+            slack, which goes on where the loss is 0 already, and carries no penalty.
     """
 
     p: P
@@ -109,6 +111,7 @@ class Query:
     want: Level = "grad"
     weight: Tensor | None = None
     draw: int | Tensor | None = None
+    of: Literal["value", "slack"] = "value"
 
     def __len__(self) -> int:
         return len(self.p)
@@ -122,7 +125,8 @@ class Answer:
         met: Whether the objective is met, margin included [R] (for `ALL` rows [R, n]).
         size: The constraint's measure of the change [R].
         loss: The objective's loss [R] (for `ALL` rows [R, n]); a margin loss is 0 where `met` begins.
-        value: What is descended [R]: the loss, or with a weight (0 where met, else loss) + weight x penalty.
+        value: What is descended [R]: the loss, or with a weight (0 where met, else loss) + weight x penalty. Where
+            the slack was asked for, that.
         grad: The value's gradient [R, *p], or the margins' Jacobian [R, m, *p].
         margins: The objective's margins [R, m], each 0 at its own boundary.
         won: The row that became a sample's standing best [n], or -1.

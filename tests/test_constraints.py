@@ -192,6 +192,24 @@ def test_latent_norm(code, radius):
     assert not LatentNorm(0).soft
 
 
+@pytest.mark.parametrize("radius", [None, 0.0, 0.7])
+def test_a_scaled_latent_norm_is_mahalanobis_length(radius):
+    root = torch.tensor([[2.0, 0.0, 0.0], [1.0, 0.5, 0.0], [-1.0, 0.3, 0.1]], dtype=torch.float64)
+    scale, task = root @ root.mT, Task(torch.arange(4))
+    v = normal(torch.arange(4), (3,), torch.float64)
+    length = torch.stack([row @ torch.linalg.inv(scale) @ row for row in v]).sqrt()
+    constraint = LatentNorm(0.1, radius, scale)
+    assert torch.allclose(constraint.size(v, task), length, rtol=1e-9)
+    assert torch.allclose(constraint.penalty(v, task), 0.1 * length**2, rtol=1e-9)
+    p = constraint.project(v, task)
+    assert (constraint.size(p, task) <= (length if radius is None else radius) + 1e-9).all()
+    across = p[:, 0] * v[:, 1] - p[:, 1] * v[:, 0]  # shrunk toward no change, and not turned
+    assert torch.allclose(across, torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-12)
+    assert constraint.size(v.float(), task).dtype == torch.float32
+    unit = LatentNorm(0.1, radius, torch.eye(3))
+    assert torch.allclose(unit.size(v, task), LatentNorm().size(v, task))
+
+
 def test_box_needs_no_image():
     domain = Domain(Pixels(shape=(1, 2, 2)), Box(0.2, 0.7), Task(torch.arange(3)), 1)
     p = domain.project(torch.linspace(-1, 2, 12).view(3, 1, 2, 2), domain.everyone)
@@ -240,6 +258,10 @@ def test_refusals(refuses):
     for make in (lambda: LatentNorm(-0.1), lambda: LatentNorm(radius=-1.0)):
         with refuses(UsageError, "latent-norm-negative"):
             make()
+    flat, skew = torch.diag(torch.tensor([1.0, 0.0])), torch.tensor([[1.0, 0.5], [0.0, 1.0]])
+    for scale in (flat, skew, -torch.eye(2), torch.ones(3), torch.ones(2, 3), torch.full((2, 2), torch.nan)):
+        with refuses(UsageError, "latent-norm-scale"):
+            LatentNorm(scale=scale)
     with refuses(UsageError, "box-empty"):
         Box(0.5, 0.2)
     with refuses(UsageError, "levels-few"):

@@ -59,6 +59,9 @@ def test_a_margin_loss_is_0_exactly_where_met_begins(rows, margin, dtype):
         margins = objective.margins(y, task)
         least = margins.amin(1) if isinstance(objective, Become) else margins.amax(1)
         assert torch.allclose(least, ahead - margin, rtol=0, atol=2e-6)
+        slack = objective.slack(y, task)
+        assert torch.equal(slack >= 0, met)
+        assert torch.allclose(slack, ahead - margin, rtol=0, atol=1e-6)
 
 
 def test_confidence_is_the_softmax_probability():
@@ -66,6 +69,16 @@ def test_confidence_is_the_softmax_probability():
     p = WORLD.logits(task.image).softmax(1).gather(1, task.target[:, None])[:, 0]
     assert torch.allclose(loss, -p.log())
     assert torch.equal(met, p >= 0.6)
+
+
+def test_the_slack_of_a_sum_is_the_least_and_a_factor_moves_no_boundary():
+    parts = [Become(margin=0.3), Avoid(0.1), Confidence(0.4)]
+    _, met, y, task = read(parts[0] + 3 * parts[1] + parts[2])
+    each = torch.stack([part.slack(read(part)[2], task) for part in parts])
+    assert torch.equal((parts[0] + 3 * parts[1] + parts[2]).slack(y, task), each.amin(0))
+    assert torch.equal(each.amin(0) >= 0, met)
+    confident = each[2] + torch.tensor(0.4).log()
+    assert torch.allclose(confident.exp(), WORLD.logits(task.image).softmax(1).gather(1, task.target[:, None])[:, 0])
 
 
 @pytest.mark.parametrize("objective", [*LABELS, 2 * Become() + Avoid(), EOT(Become(), [Noise(0.1)], n=3)], ids=repr)
@@ -253,6 +266,10 @@ def test_refusals(refuses):
             EOT(Avoid(), [Noise()], **options)
     with refuses(ContractError, "contract-margins", seen=False):
         Confidence().margins({}, bare)
+    for objective in (EOT(Avoid(), [Noise()]), Become() + Layer("linear")):
+        _, _, y, task = read(objective)
+        with refuses(ContractError, "contract-slack", seen=False):
+            objective.slack(y, task)
     one = Classifier(lambda x: x.flatten(1)[:, :0])
     with refuses(ModelError, "model-one-class"):
         read(Avoid(), one)

@@ -91,7 +91,7 @@ def overhead(run: Run) -> Figures:
     repeats, steps = (3, 10) if run.quick else (7, 40)
     network = classifier.network
     attack = pgd(0.1, steps, until="budget", levels=None)
-    search = lse(decoder, steps=steps, until="budget", levels=None)
+    search = lse(decoder, minimize=None, steps=steps, until="budget", levels=None)
     figures: dict[str, float] = {}
     raw: dict[str, Any] = {"batch": 64, "steps": steps, "repeats": repeats}
     bare: dict[str, Callable[[], Any]] = {

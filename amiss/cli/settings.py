@@ -12,8 +12,8 @@ from amiss.recipes import RECIPES, Recipe
 
 __all__ = ["find_recipe", "parse_budget", "parse_settings", "refuse_misfit", "settings_of", "sorted_words"]
 
-_OURS = ("decoder", "shape", "seed", "batch")
-"""What the command line gives a recipe itself."""
+_OURS = ("decoder", "shape", "seed", "batch", "codes", "labels")
+"""What the command line gives a recipe itself, and what it has no words for."""
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,6 +1,7 @@
 """Objectives about labels: become a class, avoid one, be sure of one."""
 
 import difflib
+import math
 from dataclasses import replace
 
 import torch
@@ -59,6 +60,11 @@ class Become(_Labels):
         gap = self.gap(y, task.target)
         return (self.margin - gap).clamp_min(0), gap >= self.margin
 
+    def slack(self, y: View, task: Task) -> Tensor:
+        """How far the target's logit is ahead, less the margin [R]."""
+        assert task.target is not None  # noqa: S101 - prepare has seen to it
+        return self.gap(y, task.target) - self.margin
+
     def margins(self, y: View, task: Task) -> Tensor:
         """How far each other class is behind the target, less the margin [R, m]; inf for the target itself."""
         assert task.target is not None  # noqa: S101
@@ -93,6 +99,11 @@ class Avoid(_Labels):
         assert task.label is not None  # noqa: S101 - prepare has seen to it
         gap = self.gap(y, task.label)
         return (self.margin + gap).clamp_min(0), gap <= -self.margin
+
+    def slack(self, y: View, task: Task) -> Tensor:
+        """How far the label's logit is behind, less the margin [R]."""
+        assert task.label is not None  # noqa: S101 - prepare has seen to it
+        return -self.gap(y, task.label) - self.margin
 
     def margins(self, y: View, task: Task) -> Tensor:
         """How far each other class is ahead of the label, less the margin [R, m]; -inf for the label itself."""
@@ -136,6 +147,11 @@ class Confidence(_Labels):
         assert task.target is not None  # noqa: S101 - prepare has seen to it
         log_p = _of(y["log_p"], task.target)
         return -log_p, log_p.exp() >= self.threshold
+
+    def slack(self, y: View, task: Task) -> Tensor:
+        """Log-probability of the target above the logarithm of the threshold [R], in nats."""
+        assert task.target is not None  # noqa: S101 - prepare has seen to it
+        return _of(y["log_p"], task.target) - math.log(self.threshold)
 
 
 def _of(values: Tensor, label: Tensor) -> Tensor:

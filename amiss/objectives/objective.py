@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
@@ -74,6 +75,21 @@ class Objective:
             hint="Use Avoid or Become with an optimizer that wants a Jacobian.",
         )
 
+    def slack(self, y: View, task: Task) -> Tensor:
+        """How much there is to spare before `met` is lost [R]: >= 0 where met, and lacking below that.
+
+        A loss may be 0 wherever the objective is met; the slack goes on, so that a success can be made smaller.
+
+        Raises:
+            ContractError: The objective is judged in another way than by a margin.
+        """
+        raise ContractError(
+            f"{type(self).__name__} has no slack, which the optimizer wants.",
+            slug="contract-slack",
+            needed="an objective that is met by a margin: Become, Avoid, Confidence, or a sum of such",
+            hint="Search with an optimizer that stops at the first success or descends the loss, such as Adam.",
+        )
+
     def __add__(self, other: "Objective") -> "Sum":
         return Sum(self, other)
 
@@ -141,6 +157,13 @@ class Sum(Objective):
             loss, met = loss + more, met & also
         return loss, met
 
+    def slack(self, y: View, task: Task) -> Tensor:
+        """The least of the parts' slacks."""
+        least = self.parts[0].slack(y["0"], task)
+        for i, part in enumerate(self.parts[1:], 1):
+            least = torch.minimum(least, part.slack(y[str(i)], task))
+        return least
+
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.parts))
 
@@ -177,6 +200,10 @@ class Scaled(Objective):
         """The part's loss times the factor."""
         loss, met = self.part.score(y, task)
         return self.factor * loss, met
+
+    def slack(self, y: View, task: Task) -> Tensor:
+        """The part's slack: a factor moves no boundary."""
+        return self.part.slack(y, task)
 
     def __repr__(self) -> str:
         return f"{self.factor} * ({self.part!r})" if isinstance(self.part, Sum) else f"{self.factor} * {self.part!r}"

@@ -1,8 +1,10 @@
 """State machines that move parameters: asked for a query, told its answer, and never near the network."""
 
+from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
 from amiss.optimizers.gradient import Adam, Momentum, Sign
+from amiss.optimizers.linearized import Linearized
 from amiss.optimizers.optimizer import Optimizer
 from amiss.optimizers.queries import Square
 
-__all__ = ["Adam", "Momentum", "Optimizer", "Sign", "Square", "Then"]
+__all__ = ["Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"]

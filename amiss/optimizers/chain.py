@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from amiss.domain import Domain
-from amiss.optimizers.optimizer import Optimizer
+from amiss.optimizers.optimizer import Left, Optimizer
 from amiss.task import LEVELS, Answer, Query, State
 
 __all__ = ["Then"]
@@ -34,8 +34,9 @@ class Then(Optimizer):
         self.competes = first.competes or second.competes
 
     def init(self, domain: Domain, warm: State | None = None) -> State:
-        """Begin with the first."""
-        return {"phase": 0, "turn": 0, "inner": self.first.init(self._share(domain, 0), warm)}
+        """Begin with the first, unless it finds nothing to do."""
+        begun = {"phase": 0, "turn": 0, "inner": self.first.init(self._share(domain, 0), warm)}
+        return self._handed(begun, domain) if warm is not None and self._idle(begun, domain) else begun
 
     def ask(self, state: State, domain: Domain) -> Query:
         """Ask whoever's turn it is; samples that are met wait for the others."""
@@ -53,11 +54,32 @@ class Then(Optimizer):
         one = self._share(domain, state["phase"])
         if state["phase"] == 1:
             return {**state, "inner": self.second.tell(state["inner"], one, query, answer)}
-        inner, turn = self.first.tell(state["inner"], one, query, answer), state["turn"] + 1
-        if turn > self.steps or (self.when == "met" and bool(domain.best["met"].all())):
-            handed = self.second.init(self._share(domain, 1), inner)
-            return {"phase": 1, "turn": turn, "inner": handed}
-        return {"phase": 0, "turn": turn, "inner": inner}
+        inner = self.first.tell(state["inner"], one, query, answer)
+        told = {"phase": 0, "turn": state["turn"] + 1, "inner": inner}
+        return self._handed(told, domain) if told["turn"] > self.steps or self._idle(told, domain) else told
+
+    def left(self, state: State) -> Left | None:
+        """What either half says; where both do, the second."""
+        if state["phase"] == 0:
+            return self.first.left(state["inner"])
+        later, earlier = self.second.left(state["inner"]), state["left"]
+        if later is not None or earlier is None:
+            return later
+        return earlier["rows"], earlier["outcome"], earlier["reason"]
+
+    def _handed(self, state: State, domain: Domain) -> State:
+        """The second in place of the first."""
+        handed = self.second.init(self._share(domain, 1), state["inner"])
+        said = self.first.left(state["inner"])
+        left = None if said is None else {"rows": said[0], "outcome": said[1], "reason": said[2]}
+        return {"phase": 1, "turn": state["turn"], "inner": handed, "left": left}
+
+    def _idle(self, state: State, domain: Domain) -> bool:
+        """Whether the first has nothing left to ask: all rows idle would end the search, and the second waits."""
+        owner = self.ask(state, domain).owner
+        if owner is None:
+            return self.when == "met" and bool(domain.best["met"].all())
+        return not bool((owner >= 0).any())
 
     def _share(self, domain: Domain, phase: int) -> Domain:
         """The same domain, with this half's part of the steps: schedules rely on it."""

@@ -28,7 +28,11 @@ class _FirstOrder(Optimizer):
                 slug="contract-gradient",
                 hint="Use an optimizer that evolves, or a space whose parameters are a tensor.",
             )
-        if warm is None and self.spread > 0:
+        n = len(domain.task)
+        fresh = warm is None or len(p) != n * self.restarts
+        if len(p) != n * self.restarts:  # the optimizer before had another number of starts
+            p = (p if len(p) == n else domain.best["p"]).repeat_interleave(self.restarts, 0)
+        if fresh and self.spread > 0:
             p = domain.project(self._scatter(p, domain), self._owner(domain))
         return {"p": p, "step": 0, **self._memory(p)}
 

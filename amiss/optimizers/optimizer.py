@@ -1,9 +1,16 @@
 """The contract of an optimizer: `ask` is pure, `tell` gives the next state, and a state can be saved."""
 
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
 from amiss.domain import Domain
 from amiss.task import Answer, Level, Query, State
 
-__all__ = ["Optimizer"]
+__all__ = ["Left", "Optimizer"]
+
+Left: TypeAlias = tuple[Tensor, Literal["stuck", "unreachable"], str]
+"""Samples [n], boolean; how they are called if they are left unmet; and why."""
 
 
 class Optimizer:
@@ -34,6 +41,19 @@ class Optimizer:
         """The state after the answer; `domain.best` already counts it."""
         raise NotImplementedError
 
+    def left(self, state: State) -> Left | None:
+        """What is said of samples that this search leaves unmet; None: that the budget is spent.
+
+        Args:
+            state: Where the search ended.
+
+        Returns:
+            Of which samples [n], the outcome, and the reason in words.
+        """
+        return None
+
     def __repr__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not hasattr(Optimizer, k))
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in vars(self).items() if not (hasattr(Optimizer, k) or isinstance(v, Tensor))
+        )
         return f"{type(self).__name__}({given})"

@@ -1,4 +1,4 @@
-"""Fourteen methods of the field as rows of one list: a probe, who is asked, the samples, and the known answer."""
+"""Methods of the field as rows of one list: a probe, who is asked, the samples, and the known answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from amiss.probe import Budget, Probe
 from amiss.repro import fold
 from amiss.spaces import Latent, Pixels
 from amiss.task import Task
-from amiss.testing import LinearWorld
+from amiss.testing import LinearWorld, RingWorld
 from amiss.transforms import Noise
 from tests.probes import optimizers as own
 from tests.probes import worlds
@@ -51,10 +51,29 @@ def lse_restarts(world=LinearWorld()):
 
 
 def lse_minimal(world=LinearWorld()):
-    search = opt.Then(opt.Adam(0.05), own.Minimize(), steps=200)
-    probe = Probe(Latent(world.codec), Become(margin=0.5), LatentNorm(), search, "budget", Budget(220))
+    search = opt.Then(opt.Adam(0.05), opt.Linearized("pull-back"), steps=200)
+    probe = Probe(Latent(world.codec), Become(margin=0.5), LatentNorm(), search, "budget", Budget(216))
     # J^T J is the identity for an orthonormal decoder, so the pull-back optimum is the Euclidean one.
-    return Row("lse, minimized", probe, world.classifier(), world.task, within(1.02, world.latent_optimum(0.5)))
+    return Row("lse, minimized", probe, world.classifier(), world.task, within(1.001, world.latent_optimum(0.5)))
+
+
+def pixels_minimal(world=LinearWorld(crowd=0.3)):
+    search = opt.Then(opt.Momentum(0.1, 0.0, "l2"), opt.Linearized(), steps=100)
+    probe = Probe(Pixels(), Become(margin=MARGIN), L2(), search, "budget", Budget(116))
+    optimum = world.l2_optimum(MARGIN)  # which the walls of the box bind
+    return Row("pixels, minimized", probe, world.classifier(), world.task, within(1.002, optimum))
+
+
+def ring_grid(world=RingWorld(decoy=0.2, n=40)):
+    search = opt.Then(opt.Adam(0.02), opt.Then(opt.Grid(11, 1.6), opt.Adam(0.02), 0), steps=60)
+    probe = Probe(Latent(world.codec), Become(margin=MARGIN), LatentNorm(), search, budget=Budget(120))
+
+    def known(result):
+        assert world.trapped.sum() > 3 and result.met.all()
+        queries = torch.tensor([outcome.queries for outcome in result.outcomes])
+        assert (queries[world.trapped] > 121).all()
+
+    return Row("grid", probe, world.classifier(), world.task, known)
 
 
 def ddn(world=LinearWorld()):
@@ -208,6 +227,8 @@ ROWS = [
     pgd,
     lse_restarts,
     lse_minimal,
+    pixels_minimal,
+    ring_grid,
     ddn,
     deepfool,
     box_lbfgs,

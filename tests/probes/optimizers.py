@@ -63,35 +63,6 @@ class DeepFool(Optimizer):
         return {"p": p, "t": state["t"] + 1}
 
 
-class Minimize(Optimizer):
-    """From a success, the nearest point of the linearized boundary in a metric, then halfway back toward the best."""
-
-    wants = "jacobian"
-
-    def __init__(self, slack=0.001, pullback=True):
-        self.slack, self.pullback = slack, pullback
-
-    def init(self, domain, warm=None):
-        return {"p": domain.best["p"], "t": 0}
-
-    def ask(self, state, domain):
-        idle = ~domain.best["met"] | (state["t"] > domain.steps)
-        return Query(state["p"], torch.where(idle, -1, domain.everyone), "jacobian", draw=state["t"])
-
-    def tell(self, state, domain, query, answer):
-        at = torch.arange(len(state["p"]))
-        near = answer.margins.argmin(1)
-        margin, w = answer.margins[at, near], answer.grad[at, near]
-        eye = torch.eye(w.shape[1], dtype=w.dtype).expand(len(w), -1, -1)
-        metric = domain.metric(state["p"], domain.everyone) if self.pullback else eye
-        lean = torch.linalg.solve(metric + 1e-9 * eye, w)
-        need = (self.slack - margin + (w * state["p"]).sum(1)) / (w * lean).sum(1).clamp_min(1e-300)
-        goal = lean * need[:, None]
-        best = domain.best["p"]
-        p = torch.where(answer.met[:, None], goal, (goal + best) / 2)
-        return {"p": torch.where((query.owner >= 0)[:, None], p, state["p"]), "t": state["t"] + 1}
-
-
 class BoxLBFGS(Optimizer):
     """Projected L-BFGS, a row a sample, with a backtracking line search; `weigh` > 0 searches over the factor c."""
 

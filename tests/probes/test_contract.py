@@ -1,4 +1,4 @@
-"""The contract holds on fourteen methods: known answers, exact resume, no dependence on the batch, early refusals."""
+"""The contract holds on the catalog: known answers, exact resume, no dependence on the batch, early refusals."""
 
 import io
 from dataclasses import replace

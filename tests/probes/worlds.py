@@ -1,4 +1,4 @@
-"""What the fourteen probes need beside the linear world: graph genomes, a captioner stub, a second functional."""
+"""What the catalog needs beside the linear world: graph genomes, a captioner stub, a second functional."""
 
 import torch
 from torch import nn

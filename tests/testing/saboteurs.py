@@ -116,6 +116,11 @@ class Shifted(Become):
         return super().margins(y, task) + 1
 
 
+class Generous(Become):
+    def slack(self, y, task):
+        return super().slack(y, task) + self.margin
+
+
 class Dear(Become):
     def cost(self, draw):
         return 2
@@ -354,6 +359,7 @@ SABOTEURS = [
     ("objective", "gradients-stay-in-their-row", Centered),
     ("objective", "rows-are-independent", Ranked),
     ("objective", "margins-are-zero-at-their-boundary", Shifted),
+    ("objective", "slack-is-signed-as-met", lambda: Generous(margin=0.5)),
     ("objective", "cost-is-what-it-asks", Dear),
     ("objective", "nothing-is-written-to", Scribbling),
     ("constraint", "projecting-twice-is-projecting-once", lambda: Hesitant(0.05)),

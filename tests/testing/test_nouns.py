@@ -12,7 +12,7 @@ import amiss.spaces
 from amiss import recipes
 from amiss.constraints import L1, L2, Both, Box, Constraint, LatentNorm, Linf, Mask, Quantized, Unconstrained
 from amiss.objectives import EOT, Avoid, Become, Confidence, Objective, Says, Scaled, Sum
-from amiss.optimizers import Adam, Momentum, Optimizer, Sign, Square, Then
+from amiss.optimizers import Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
 from amiss.task import Task
@@ -33,6 +33,8 @@ from tests.probes import catalog, worlds
 WORLD = defaults.WORLD  # what the batteries ask by default: its decoder fits
 CLASSES = Task(torch.arange(3), target=torch.tensor([0, 1, 0]))  # samples without images
 RING = RingWorld(n=6)
+PLANE = Probe(Latent(RING.codec), Become(), LatentNorm(), Adam(0.1), "budget")  # a code of two numbers
+PLANES = (PLANE, RING.classifier(), RING.task)
 HALF = torch.arange(8) < 4
 
 SPACES = [
@@ -85,15 +87,27 @@ OPTIMIZERS = [
     Adam(0.02),
     Adam(0.02, restarts=2, spread=0.1),
     Square(0.05),
+    Linearized(),
     Then(Sign(0.02), Adam(0.01), 5),
     Then(Momentum(0.02), Square(0.05), 5, "steps"),
+    Then(Sign(0.02), Linearized(rounds=3, halvings=2), 6),
+]
+SPREAD = Segments(0.5 * torch.eye(2, dtype=torch.float64), torch.tensor([1, 1]), k=2, points=3)
+CODED = [  # these look at codes
+    Grid(5),
+    SPREAD,
+    Then(Adam(0.01), Then(Grid(5, cap=2.0), Then(Adam(0.05), Linearized("pull-back", 2, 2), 3), 0), 3),
+    Then(Adam(0.01), Then(SPREAD, Then(Adam(0.05), Linearized(torch.eye(2), 2, 2), 3), 0), 3),
+    Then(Adam(0.01), Then(Grid(5, also_met=True), Linearized(), 0, "steps"), 3),
 ]
 RECIPES = {
     "fgsm": [(recipes.fgsm(0.05), ())],
     "pgd": [(recipes.pgd(0.03), ()), (recipes.pgd(0.5, norm="l2", target="task", until="budget"), ())],
     "lse": [
         (recipes.lse(WORLD.codec, lr=0.2), ()),
+        (recipes.lse(WORLD.codec, lr=0.2, minimize=None), ()),
         (recipes.lse(WORLD.codec, lr=0.2, restarts=2, until="budget", residual=False), ()),
+        (recipes.lse(RING.codec, margin=0.1, steps=6, restarts=2, grid=5), (RING.classifier(), RING.task)),
     ],
     "square": [(recipes.square(0.05), ())],
     "fool_gradient": [(recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), (None, CLASSES))],
@@ -134,6 +148,11 @@ def test_constraints_in_float32(constraint):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=named)
 def test_optimizers(optimizer):
     check_optimizer(optimizer)
+
+
+@pytest.mark.parametrize("optimizer", CODED, ids=named)
+def test_optimizers_that_look_at_codes(optimizer):
+    check_optimizer(optimizer, *PLANES)
 
 
 def test_an_optimizer_that_competes():
@@ -181,6 +200,6 @@ def test_no_noun_and_no_recipe_is_left_out():
     assert members(amiss.spaces, Space) <= {type(space) for space, _ in SPACES}
     assert members(amiss.objectives, Objective) <= {type(objective) for objective, _ in OBJECTIVES}
     assert members(amiss.constraints, Constraint) - {Both} == {type(constraint) for constraint in CONSTRAINTS}
-    assert members(amiss.optimizers, Optimizer) == {type(optimizer) for optimizer in OPTIMIZERS}
+    assert members(amiss.optimizers, Optimizer) == {type(optimizer) for optimizer in OPTIMIZERS + CODED}
     assert set(recipes.RECIPES) == set(RECIPES)
     assert {Scaled, Sum} <= {type(objective) for objective, _ in OBJECTIVES}

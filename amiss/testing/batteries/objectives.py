@@ -219,6 +219,21 @@ def margins_are_zero_at_their_boundary(case: _Case) -> None:
         raise Skipped("no two images of the task lie on both sides of its boundary")
 
 
+def slack_is_signed_as_met(case: _Case) -> None:
+    """Where a slack is offered, it is at least 0 exactly where the objective is met, but for rounding."""
+    for x in case.points:
+        with torch.no_grad():
+            y = case.read(x)
+            try:
+                slack = case.objective.slack(y, case.task)
+            except ContractError:
+                raise Skipped("it offers no slack") from None
+            _, met = case.objective.score(y, case.task)
+        need(slack.shape == met.shape, f"slack {tuple(slack.shape)}", f"[{len(met)}]")
+        wrong = ((slack >= 0) != met) & (slack.abs() > tolerance(slack, coarse=1e-6))
+        need(not bool(wrong.any()), f"slack {slack.tolist()}, met {met.tolist()}", "0 or more exactly where met")
+
+
 def cost_is_what_it_asks(case: _Case) -> None:
     """A reading shows the network as many images a row as `cost` says."""
     counts = getattr(case.classifier, "counts", None)
@@ -256,6 +271,7 @@ LAWS: tuple[Law, ...] = (
     gradients_stay_in_their_row,
     rows_are_independent,
     margins_are_zero_at_their_boundary,
+    slack_is_signed_as_met,
     cost_is_what_it_asks,
     nothing_is_written_to,
 )

@@ -254,6 +254,9 @@ class _Poisoned(Objective):
     def margins(self, y: View, task: Task) -> Tensor:
         return self.inner.margins(y, task)
 
+    def slack(self, y: View, task: Task) -> Tensor:
+        return self.inner.slack(y, task)
+
 
 def _tree(record: Query | Answer) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in fields(record)}
