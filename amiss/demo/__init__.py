@@ -1,18 +1,24 @@
 """A small face classifier with a planted shortcut, its decoder and its test faces, shipped ready to be audited."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from amiss.classifier import Classifier
 from amiss.data import Images, open_data
+from amiss.data.worlds.faces import ATTRIBUTES, CAUSES, redraw, sample_faces
 from amiss.errors import CheckpointError
 from amiss.models import ConvVAE
 from amiss.training import load_model
 
-__all__ = ["demo_classifier", "demo_decoder", "demo_faces", "demo_figures"]
+__all__ = ["demo_classifier", "demo_decoder", "demo_faces", "demo_figures", "demo_redraw"]
 
 _ROOM = Path(__file__).parent
+_STREAM = 2  # of the lots that the test faces are drawn by
 
 
 def demo_classifier() -> Classifier:
@@ -62,6 +68,31 @@ def demo_faces(n: int = 1000) -> Images:
         UsageError: n is below 1.
     """
     return open_data(f"faces:n={n}", split="test")
+
+
+def demo_redraw(n: int = 1000) -> Callable[[str, bool, Tensor], Tensor | None]:
+    """The true counterfactual of the test faces: the same ones with an attribute in its other half.
+
+    Args:
+        n: Number of faces, as in `demo_faces`.
+
+    Returns:
+        A function of an attribute's name, whether it goes to its upper half, and positions [k]. It gives pixels
+        [k, 3, 48, 48], uint8; faces that are in that half already stay as they are. None for what is no attribute
+        of a face, and for jaw and brow, from which the label itself follows.
+    """
+    faces = sample_faces(n, _STREAM)
+
+    def drawn(attribute: str, upward: bool, rows: Tensor) -> Tensor | None:
+        if attribute not in ATTRIBUTES or attribute in CAUSES:
+            return None
+        chosen = faces.pick(rows)
+        value = chosen[attribute]
+        return redraw(
+            chosen, attribute, torch.maximum(value, 1 - value) if upward else torch.minimum(value, 1 - value)
+        )
+
+    return drawn
 
 
 def demo_figures() -> dict[str, Any]:

@@ -130,7 +130,8 @@ def _finding(finding: Record) -> Iterator[str]:
     wald, bar = _number(finding["wald"], ".1f"), format(finding["wald_bar"], "g")
     answers, truth = (_number(finding[name], ".2f") for name in ("auc_prediction", "auc_truth"))
     yield f"- {finding['mistakes']:,} mistakes; tested on {finding['tested']:,} images"
-    yield f"- Wald z {wald}, where a claim needs {bar} or lower; AUC with the answers {answers}, with the truth {truth}"
+    yield f"- Wald z {wald}, where a claim needs {bar} or lower"
+    yield f"- AUC of the position with the answers {answers}, with the truth {truth}"
     for effect in finding.get("effects") or []:
         yield f"- at length {effect['length']:.2g}: {_effect(effect)}{_control(effect.get('control'))}"
     if measured := finding.get("measured"):
