@@ -17,7 +17,7 @@ from amiss.study import RUN, Store
 from amiss.study.identity import likeness, refuse_other
 from amiss.trust import DecoderGate, decoder_gate, refuse_other_order
 
-__all__ = ["Asked", "as_found", "ask", "gate_of", "some"]
+__all__ = ["Asked", "as_found", "ask", "gate_of", "lone", "some"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,28 @@ def as_found(asked: Asked) -> Asked:
         there = {**there, "fingerprints": {**there["fingerprints"], "judge": here["judge"]}}
     refuse_other(there["fingerprints"], here, str(asked.out))
     return replace(asked, reading=True)
+
+
+def lone(asked: Asked) -> list[tuple[str, str, str]]:
+    """What must be told where there is one class alone, in the images or in the answers: (level, title, text).
+
+    Args:
+        asked: The audit.
+    """
+    images, own = asked.images, asked.classifier.labels or ()
+    told = []
+    if len(there := images.truth.unique().tolist()) == 1:
+        name, called = images.classes[there[0]], own[there[0]]
+        which = f"{name!r}" if name == called else f"{name!r}, which is {called!r} to the classifier"
+        text = f"All {len(images):,} images are of the class {which}. There is no other class to compare it with: "
+        text += "the accuracy is that of this class, what is mistaken for it cannot be seen, and what its mistakes "
+        text += "have in common cannot be tested. Give images of the other classes too."
+        told.append(("warning", "One class only", text))
+    if len(said := asked.predicted.unique().tolist()) == 1 and there != said:
+        text = f"The classifier answers {own[said[0]]!r} to all {len(images):,} images. Nothing in them tells one "
+        text += "answer from another: look at its preprocessing first."
+        told.append(("warning", "One answer only", text))
+    return told
 
 
 def gate_of(asked: Asked, codec: Codec) -> DecoderGate:

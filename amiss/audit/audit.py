@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.audit.asking import Asked, as_found, ask, gate_of, some
+from amiss.audit.asking import Asked, as_found, ask, gate_of, lone, some
 from amiss.audit.decoders import find_decoder
 from amiss.audit.desk import Carry, Desk
 from amiss.audit.fooling import Fooling, fool
@@ -256,7 +256,7 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     desk, flags = _desk(replace(asked, gate=gate), carry)
     judge, mute = _judge(asked)
     repairs, curve, fooling = _searched(desk, asked, codec, judge)
-    notices += _heard(judge, mute, repairs, images.truth[chosen])
+    notices += [*_heard(judge, mute, repairs, images.truth[chosen]), *lone(asked)]
     flags += _flags_after(desk, repairs, curve, fooling)
     said, plan = tuple(notices), asked.plan
     return Audit(

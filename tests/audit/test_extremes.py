@@ -374,3 +374,31 @@ def test_a_success_that_its_file_does_not_hold_is_none(world, tmp_path, monkeypa
     lost = [case for case in account["cases"] if not case["verified"]]
     assert {(case["outcome"], case["repaired_as"]) for case in lost} == {("exhausted", None)}
     assert all("did not survive" in case["repairs"][0]["reason"] for case in lost)
+
+
+def notices(done):
+    return {notice["title"]: notice["text"] for notice in done.account["notices"] if notice["level"] == "warning"}
+
+
+def test_images_of_one_class_are_audited_and_said_to_be(small, world, tmp_path):
+    for k, (classes, said) in enumerate(((("1",), "'1', which is '0' to"), (("0",), "the class '0'. There"))):
+        done = audited(world.classifier(), small(12, labels=[0] * 12, classes=classes), tmp_path / str(k))
+        text = notices(done)["One class only"]
+        assert text.startswith("All 12 images are of the class")
+        assert said in text
+        assert "no other class to compare it with" in text
+        assert sum(done.account["counts"][part] for part in ("right", "wrong")) == 12
+        assert {case["true"] for case in done.account["cases"]} <= {"0"}
+
+
+def test_images_of_several_classes_are_not_said_to_be_of_one(linear):
+    assert "One class only" not in notices(linear)
+    assert "One answer only" not in notices(linear)
+
+
+def test_a_classifier_with_one_answer_is_said_to_have_one(small, fixed, tmp_path):
+    done = audited(fixed(0.0, 1.0), small(6), tmp_path / "both")
+    assert notices(done)["One answer only"].startswith("The classifier answers '1' to all 6 images.")
+    done = audited(fixed(0.0, 1.0), small(6, labels=[1] * 6), tmp_path / "one")
+    assert "One answer only" not in notices(done)  # it is the right one
+    assert "One class only" in notices(done)
