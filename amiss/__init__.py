@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
     from amiss.optimizers import Adam as Adam
+    from amiss.optimizers import Grid as Grid
+    from amiss.optimizers import Linearized as Linearized
     from amiss.optimizers import Momentum as Momentum
     from amiss.optimizers import Optimizer as Optimizer
+    from amiss.optimizers import Segments as Segments
     from amiss.optimizers import Sign as Sign
     from amiss.optimizers import Square as Square
     from amiss.optimizers import Then as Then
@@ -74,7 +77,7 @@ _HOMES = {
     "data": ("open_data",),
     "loading": ("load_weights", "open_classifier"),
     "objectives": ("EOT", "Avoid", "Become", "Confidence", "Objective", "Says"),
-    "optimizers": ("Adam", "Momentum", "Optimizer", "Sign", "Square", "Then"),
+    "optimizers": ("Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"),
     "probe": ("Budget", "Probe"),
     "recipes": ("classes",),
     "report": ("write_report",),

@@ -81,6 +81,11 @@ class Grid(_Candidates):
             )
         self.n, self.reach, self.cap, self.also_met = n, reach, cap, also_met
 
+    def nodes(self, like: Tensor) -> Tensor:
+        """The codes of the nodes [n * n, 2], of the type of `like` and where it is."""
+        axis = torch.linspace(-self.reach, self.reach, self.n, dtype=like.dtype, device=like.device)
+        return torch.cartesian_prod(axis, axis)
+
     def left(self, state: State) -> Left:
         """Unreachable, where the whole grid was read."""
         far = "" if self.cap is None else f", no further than {self.cap:g} from its own code,"
@@ -104,8 +109,7 @@ class Grid(_Candidates):
                 why="n points along each of many sides would be too many to look at",
                 hint="Leave the grid out, or train a decoder with latent=2.",
             )
-        axis = torch.linspace(-self.reach, self.reach, self.n, dtype=z.dtype, device=z.device)
-        return torch.cartesian_prod(axis, axis).expand(len(z), -1, -1)
+        return self.nodes(z).expand(len(z), -1, -1)
 
 
 class Segments(_Candidates):
