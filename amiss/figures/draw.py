@@ -56,7 +56,6 @@ def needs_matplotlib() -> Any:
     try:
         import matplotlib
         import matplotlib.figure
-        import matplotlib.patheffects
     except ImportError as error:
         raise UsageError(
             "Figures are drawn with matplotlib, which is not installed.",
@@ -191,10 +190,10 @@ def name(axes: Any, x: float, y: float, text: str, *, above: bool = False) -> No
         text: The name.
         above: Whether it stands a little above the place.
     """
-    halo = needs_matplotlib().patheffects.withStroke(linewidth=2, foreground="white")
+    paper = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     axes.annotate(
         plain(text), (x, y), xytext=(0, 6 if above else 0), textcoords="offset points", ha="center",
-        va="bottom" if above else "center", fontsize=9, fontweight="bold", path_effects=[halo], zorder=9,
+        va="bottom" if above else "center", fontsize=9, fontweight="bold", bbox=paper, zorder=9,
     )  # fmt: skip
 
 

@@ -85,9 +85,10 @@ def make(figure: Figure, world: World) -> Made:
 
 
 def _settings(figure: Figure, world: World) -> dict[str, Any]:
-    """All that its numbers follow from."""
+    """All that its numbers follow from, as a file holds it."""
     data = "drawn faces" if figure.faces else world.fingerprint
-    return {"data": data, "seed": world.seed, "effort": asdict(world.effort), "amiss": __version__}
+    effort = {name: list(n) if isinstance(n, tuple) else n for name, n in asdict(world.effort).items()}
+    return {"data": data, "seed": world.seed, "effort": effort, "amiss": __version__}
 
 
 def _found(path: Path, settings: dict[str, Any]) -> Values | None:

@@ -1,7 +1,5 @@
 """Figures 6 and 10: attributes that are missed or seen where there are none, and a cohort of mistakes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,15 +13,13 @@ from amiss.data.worlds.faces import BINARY, CLASSES, Faces
 from amiss.demo import demo_classifier, demo_decoder
 from amiss.figures import draw
 from amiss.figures.world import World
-from amiss.models import build
 from amiss.objectives import Become
 from amiss.optimizers import Adam
 from amiss.probe import Budget, Probe
-from amiss.repro import digest
 from amiss.result import Result
 from amiss.spaces import Latent
 from amiss.task import Task
-from amiss.training import Batch, TrainingRecipe, fit, load_model, save_model
+from amiss.training import attributes_for
 
 __all__ = ["attributes", "cohort", "draw_attributes", "draw_cohort", "groups", "mistaken"]
 
@@ -33,37 +29,13 @@ _KINDS = (("earrings", 1, "missed earrings"), ("mustache", 0, "false mustache"),
 _EACH = 3  # examples of each kind
 _SHOWN = 8  # men of the cohort that are shown, at most
 _LEARN, _ASK = 1_000_000, 2_000_000  # seeds of faces that nothing else is drawn from
-_MEAN, _STD = (0.5,) * 3, (0.25,) * 3
 
 
-@dataclass(frozen=True)
-class _HeadsLoss:
-    """Cross-entropy of every attribute on its own; it reads `image` and `label` [N, attributes] in 0 and 1."""
-
-    turns: tuple[tuple[str, ...], ...] = (("classifier",),)
-
-    def players(self, model: nn.Module) -> Mapping[str, Any]:
-        return {"classifier": model.parameters()}
-
-    def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
-        logits = model((batch["image"] - _MEAN[0]) / _STD[0]).float()
-        return {"classifier": F.binary_cross_entropy_with_logits(logits, batch["label"], reduction="sum")}
-
-
-def _heads(world: World) -> nn.Module:
-    """A network of many labels that has seen too few faces."""
-    effort, recipe = world.effort, {"architecture": "SmallCNN", "arguments": {"classes": len(BINARY), "width": 8}}
-    training = TrainingRecipe(epochs=effort.epochs, batch=32, rate=2e-3, seed=world.seed)
-    path, identity = world.place / "models" / "attributes.safetensors", digest(repr((recipe, training, effort.faces)))
-    if not path.is_file() or load_model(path)[1].get("identity") != identity:
-        faces = sample_faces(effort.faces, _LEARN + world.seed)
-        rows = {"image": faces.draw(), "label": torch.stack([faces[name] for name in BINARY], 1)}
-        model = build(recipe, seed=world.seed)
-        what = "Training a classifier of attributes"
-        fit(model, _HeadsLoss(), rows, training, on_step=lambda p: world.tell(what, round(100 * p.fraction), 100))
-        facts = {"kind": "classifier", "classes": list(BINARY), "mean": list(_MEAN), "std": list(_STD)}
-        save_model(path, model, recipe, facts | {"identity": identity})
-    return load_model(path)[0]
+def _network(world: World) -> tuple[nn.Module, dict[str, Any]]:
+    """A network of many labels that has seen too few faces, and its facts."""
+    faces = sample_faces(world.effort.faces, _LEARN + world.seed).images()
+    preset = attributes_for(faces, BINARY, world.seed, float(world.effort.epochs))
+    return world.trained("attributes", preset, faces, "Training a classifier of attributes")
 
 
 def attributes(world: World) -> Values:
@@ -72,13 +44,13 @@ def attributes(world: World) -> Values:
     Args:
         world: Seed, effort and progress.
     """
-    network = _heads(world)
+    network, facts = _network(world)
     faces = sample_faces(world.effort.cohort, _ASK + world.seed)
     images = faces.images()
     kinds = []
     for k, (name, true, says) in enumerate(_KINDS):
         world.tell("Repairing attributes", k, len(_KINDS))
-        classifier = Classifier(network, mean=_MEAN, std=_STD, labels=BINARY, head=name)
+        classifier = Classifier(network, mean=facts["mean"], std=facts["std"], labels=facts["heads"], head=name)
         truth = faces[name].long()
         answers = torch.cat([classifier.predict(images.images(rows)) for rows in _parts(len(images))])
         wrong = ((truth == true) & (answers != truth)).nonzero().flatten()
@@ -99,14 +71,21 @@ def attributes(world: World) -> Values:
                 "cases": [_triple(result, i, classifier) for i in met[:_EACH]],
             }
         )
-    told = [f"{k['says']}: {k['repaired']} of {k['tried']} repaired ({k['mistakes']} mistakes)" for k in kinds]
+    told = [_told(kind) for kind in kinds]
     says = (
         "Attributes that a network of many labels, trained on {} faces, gets wrong: each image x, the change x' - x "
-        "from white (brighter) over gray to black (darker), and x'. {}."
+        "from white (brighter) over gray to black (darker), and x'. {}. Density: how many times denser the squared "
+        "change is where the attribute is drawn than over the whole image."
     )
     if not any(kind["cases"] for kind in kinds):
         return {"found": False, "kinds": kinds, "says": says.format(world.effort.faces, "; ".join(told))}
     return {"kinds": kinds, "says": says.format(world.effort.faces, "; ".join(told))}
+
+
+def _told(kind: Values) -> str:
+    """What became of one kind of mistake."""
+    dense = "" if kind["place"] is None else f", density {kind['place']:.1f}"
+    return f"{kind['says']}: {kind['repaired']} of {kind['tried']} repaired ({kind['mistakes']} mistakes){dense}"
 
 
 def _repaired(world: World, classifier: Classifier, task: Task) -> Result:

@@ -49,8 +49,8 @@ class Effort:
     flat: int = 2400
     judge: int = 900
     dimensions: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
-    faces: int = 1200
-    epochs: int = 8
+    faces: int = 800
+    epochs: int = 12
     cohort: int = 1000
     repairs: int = 50
 
