@@ -91,7 +91,7 @@ def effects(
             far,
             bootstrap(breaks[i], settings.seed, settings.draws),
             bootstrap(repairs[i], settings.seed, settings.draws),
-            Control(float(others[:, i].mean()), float(others[:, i].max()), len(others)),
+            Control(float(others[:, i].mean()), float(others[:, i].max()), len(others)) if len(others) else None,
         )
         for i, far in enumerate(lengths)
     )

@@ -76,7 +76,8 @@ class Mover:
                 along, space = self._turned(direction, task), Latent(self.decoder)
                 scale, before = torch.ones(len(part), 1, device=image.device), lengths[0]
                 for j, length in enumerate(lengths):
-                    scale = scale * (length / before)  # a good guess, for a change grows about as its step does
+                    # A good guess, for a change grows about as its step does; a length of nothing is no step.
+                    scale = scale * (length / max(before, 1e-9))
                     for _ in range(_SECANTS if j == 0 else 1):
                         moved = (space.decode(task, scale * along) - image).flatten(1).norm(dim=1, keepdim=True)
                         scale = scale * (length / moved.clamp_min(1e-6)).clamp(1 / _GROWTH, _GROWTH)
