@@ -16,6 +16,7 @@ __all__ = ["CodeFlow", "Flow", "PixelFlow"]
 
 _MARGIN = 1e-3  # keeps the logit of a pixel finite
 _MOST = 64  # couplings
+_LARGEST = 2**18  # numbers that are mapped: a file that claims more is refused before memory is asked for
 _SLOPE = 0.1  # of one map at the least: steep maps would multiply rounding errors from coupling to coupling
 
 
@@ -177,7 +178,8 @@ class PixelFlow(Flow):
     def __init__(self, channels: int = 1, size: int = 28, transforms: int = 8, width: int = 32) -> None:
         super().__init__()
         _zuko()
-        if min(channels, width) < 1 or size < 4 or size % 2 or not 1 <= transforms <= _MOST:
+        whole = size >= 4 and size % 2 == 0 and channels >= 1 and channels * size * size <= _LARGEST
+        if not whole or width < 1 or not 1 <= transforms <= _MOST:
             raise _refused(f"channels={channels}, size={size}, transforms={transforms}, width={width}")
         self.channels, self.size, self.latent = channels, size, channels * size * size
         half = size // 2
@@ -286,7 +288,7 @@ class CodeFlow(Flow):
         _zuko()
         self.vae = ConvVAE(**(decoder or {}))
         self.latent = self.vae.latent
-        if self.latent < 2 or hidden < 1 or bins < 2 or not 1 <= transforms <= _MOST:
+        if not 2 <= self.latent <= _LARGEST or hidden < 1 or bins < 2 or not 1 <= transforms <= _MOST:
             raise _refused(f"latent={self.latent}, transforms={transforms}, hidden={hidden}, bins={bins}")
         couplings = []
         for split in _splits(self.latent, transforms):
@@ -338,6 +340,7 @@ def _refused(seen: str) -> UsageError:
         "This flow cannot be built.",
         slug="flow-arguments",
         seen=seen,
-        needed=f"positive counts, an even size >= 4, latent >= 2, 1 to {_MOST} transforms, bins >= 2",
+        needed="positive counts, an even size >= 4, bins and latent >= 2, at most "
+        f"{_MOST} transforms and {_LARGEST:,} numbers",
         hint="Pass, for instance, PixelFlow(channels=1, size=28) or CodeFlow({'latent': 16}).",
     )

@@ -187,9 +187,19 @@ def test_a_file_brings_the_same_flow_back(recipe, tmp_path):
     assert next(again.parameters()).requires_grad
 
 
-def test_a_file_that_asks_for_endless_couplings_is_refused(tmp_path):
-    recipe = {"architecture": "PixelFlow", "arguments": {**PIXELS["arguments"], "transforms": 10**12}}
-    save_model(tmp_path / "flow.safetensors", build(PIXELS), recipe, {"kind": "decoder"})
+@pytest.mark.parametrize(
+    ("recipe", "claim"),
+    [
+        (PIXELS, {"transforms": 10**12}),
+        (PIXELS, {"channels": 10**12}),
+        (PIXELS, {"size": 10**7}),
+        (CODES, {"transforms": 10**12}),
+        (CODES, {"decoder": {**VAE, "latent": 10**9}}),
+    ],
+)
+def test_a_file_that_asks_for_more_than_it_brings_is_refused(recipe, claim, tmp_path):
+    claimed = {**recipe, "arguments": {**recipe["arguments"], **claim}}
+    save_model(tmp_path / "flow.safetensors", build(recipe), claimed, {"kind": "decoder"})
     with pytest.raises(CheckpointError, match="does not fit"):
         load_model(tmp_path / "flow.safetensors")
 
