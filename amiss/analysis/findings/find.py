@@ -137,14 +137,15 @@ def _of_one_kind(
     whitening = Whitening.of(codes[both])
     mistakes = (first & truth & (world.logits.argmax(1) == predicted)).nonzero().flatten()
     mistakes, changes = _changes(world, mistakes[: settings.mistakes], settings, repairs)
-    if not len(mistakes):
+    tested = torch.bincount(truth[both & ~first].long(), minlength=2)
+    if not len(mistakes) or int(tested.min()) < 2:  # none is repaired, or there is nobody to test on
         return [], whitening
     learn, test = both & first, (both & ~first).nonzero().flatten()
     parts = evidence(codes[learn], gap[learn], truth[learn], changes, whitening)
     mover = Mover(world.classifier, world.decoder, world.images.pixels, world.codes, true, predicted, settings.batch)
     found: list[Finding] = []
     taken: list[Tensor] = []
-    while len(found) < settings.deflations:
+    while len(found) < min(settings.deflations, codes.shape[1]):
         basis = orthonormal(taken, codes.shape[1])
         direction, check = parts.bisector(basis)
         blank = _Blank(true, predicted, direction, check, mistakes, test, basis)

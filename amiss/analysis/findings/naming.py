@@ -20,7 +20,7 @@ def named(
         direction: [d].
         position: Where each image lies along it [n].
         codes: Their codes [n, d].
-        table: Attributes [n] by name; those that do not vary here are left out.
+        table: Attributes [n] by name; those that do not vary here, or are not known of every image, are left out.
         whitening: Of the codes.
         ends: Images at each end, at most a quarter of all.
     """
@@ -41,10 +41,12 @@ def attribute_direction(codes: Tensor, values: Tensor) -> Tensor | None:
 
     Args:
         codes: [n, d].
-        values: Of the attribute [n]; two-valued ones are split between the values, others at the median.
+        values: Of the attribute [n]; two-valued ones are split between the values, others at the median,
+            or below it where nothing is above.
     """
     levels = values.unique()
-    more = values > (levels.mean() if len(levels) == 2 else values.median())
+    middle = levels.mean() if len(levels) == 2 else values.median()
+    more = values > middle if bool((values > middle).any()) else values >= middle
     if bool(more.all()) or not bool(more.any()):
         return None
     means: Tensor = codes[more].mean(0) - codes[~more].mean(0)

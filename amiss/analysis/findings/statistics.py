@@ -30,7 +30,7 @@ class Whitening:
     @classmethod
     def of(cls, codes: Tensor) -> "Whitening":
         """Of codes [n, d]; variances below a millionth of the largest are raised to it."""
-        covariance = torch.cov(codes.T.double())
+        covariance = torch.cov(codes.T.double()).reshape(codes.shape[1], codes.shape[1])
         values, vectors = torch.linalg.eigh(covariance)
         values = values.clamp_min(float(values[-1]) * _FLAT).clamp_min(torch.finfo(torch.float64).tiny)
         root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))

@@ -204,5 +204,6 @@ class Findings:
         """Whether two directions are one cue, seen from two kinds of mistake."""
         if {one.true, one.predicted} != {other.true, other.predicted}:
             return one.name is not None and one.name == other.name
-        precision = torch.linalg.pinv(self.covariance[one.true, one.predicted])
+        # What a code hardly uses says nothing of a direction; its inverse would say everything.
+        precision = torch.linalg.pinv(self.covariance[one.true, one.predicted], rtol=1e-6, hermitian=True)
         return abs(float(one.direction @ precision @ other.direction)) > 0.5
