@@ -47,9 +47,8 @@ def _both(run: Run, name: str) -> dict[str, Any]:
 
 
 def _told(world: RealWorld, run: Run) -> dict[str, Any]:
-    torch.set_num_threads(2)
-    classifier, decoder = train_models(world, run.place)
     torch.set_num_threads(1)
+    classifier, decoder = train_models(world, run.place)
     asked = world.test.images()
     asked.table.update(shape_of(world.test.clean))
     gate = decoder_gate(classifier, decoder, asked.images(torch.arange(0, len(asked), max(1, len(asked) // 2000))))
