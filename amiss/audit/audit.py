@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amiss.analysis.findings import Findings
 from amiss.audit.asking import Asked, as_found, ask, gate_of, lone, some
+from amiss.audit.causes import causes
 from amiss.audit.decoders import find_decoder
 from amiss.audit.desk import Carry, Desk
 from amiss.audit.fooling import Fooling, fool
@@ -49,6 +51,8 @@ class Audit:
         flags: What was measured of the trust in it, before and after.
         votes: How often a success was judged: more than once for a classifier that answers at random.
         judge: Who said what the repairs show; None where nobody was asked.
+        findings: What the mistakes have in common; None where it was not looked for.
+        codec: The decoder that LSE went along, where one may speak.
     """
 
     images: Images
@@ -64,6 +68,8 @@ class Audit:
     flags: tuple[Flag, ...] = ()
     votes: int = 1
     judge: Judge | None = None
+    findings: Findings | None = None
+    codec: Codec | None = None
 
     @property
     def right(self) -> Tensor:
@@ -257,11 +263,11 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     judge, mute = _judge(asked)
     repairs, curve, fooling = _searched(desk, asked, codec, judge)
     notices += [*_heard(judge, mute, repairs, images.truth[chosen]), *lone(asked)]
+    found = causes(asked, codec, repairs)
     flags += _flags_after(desk, repairs, curve, fooling)
-    said, plan = tuple(notices), asked.plan
-    return Audit(
-        images, asked.predicted, repairs, chosen, gate, source, curve, fooling, plan, said, flags, desk.votes, judge
-    )
+    said, who = tuple(notices), asked.predicted
+    part = images, who, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags, desk.votes, judge
+    return Audit(*part, findings=found, codec=codec)
 
 
 def _judge(asked: Asked) -> tuple[Judge | None, str]:

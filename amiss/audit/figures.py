@@ -21,6 +21,8 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
         figures |= {"mistakes_repaired": none, "pixel_repaired": none, "pixel_l2": "no repair held"}
         figures |= dict.fromkeys(("lse_repaired", "lse_plain_repaired"), mute)
         figures |= dict.fromkeys(("lse_l2", "lse_plain_l2"), f"{mute}, or no repair held")
+        if plan.findings:
+            figures["findings"] = f"{mute}, or the images are of one class"
         if judge or plan.train_judge:
             agreements = ("lse_judge_agreement", "lse_plain_judge_agreement", "pixel_judge_agreement")
             untrained = ", or no judge could be trained" * plan.train_judge

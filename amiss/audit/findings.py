@@ -11,7 +11,7 @@ from amiss.audit.frames import number
 from amiss.audit.walks import Sheet
 from amiss.trust.interval import wilson
 
-__all__ = ["Redraw", "called", "findings_record", "first_tile", "in_short"]
+__all__ = ["Redraw", "called", "finding_id", "findings_record", "first_tile", "in_short"]
 
 Redraw = Callable[[str, bool, Tensor], Tensor | None]
 """Of worlds that can be drawn anew: the images at given positions, uint8 [k, C, H, W], with an attribute moved into
@@ -63,6 +63,11 @@ def first_tile(findings: Findings, names: tuple[str, ...]) -> dict[str, str]:
     return {"label": "Misused cue", "value": called(first), "note": f"taken for {names[first.true]}; {tested}"}
 
 
+def finding_id(finding: Finding, place: int) -> str:
+    """What a finding is known by, fit for a file: its classes and its place among all that was tested."""
+    return f"{finding.true}-{finding.predicted}-{place}"
+
+
 def called(finding: Finding) -> str:
     """The change along a direction in words: more or less of what the table calls it."""
     if finding.name is None:
@@ -78,11 +83,12 @@ def _finding(
     where = {int(i): float(at) for i, at in zip(finding.tested, finding.position, strict=True)}
     mistakes = kind.nonzero().flatten().tolist()
     fresh = [i for i in findings.test.tolist() if bool(kind[i])]
-    folder = f"findings/{finding.true}-{finding.predicted}-{place}"
+    name = finding_id(finding, place)
+    folder = f"findings/{name}"
     upper, lower = finding.ends(_ENDS)
     measured = finding.measured
     return {
-        "id": f"{finding.true}-{finding.predicted}-{place}",
+        "id": name,
         "name": None if finding.name is None else called(finding),
         "suggested": True,
         "true": names[finding.true],

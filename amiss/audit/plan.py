@@ -25,6 +25,8 @@ class Plan:
         attacked: At most so many images are attacked; 0 attacks none.
         steps: Gradient steps of an attack.
         fooled: At most so many classes are fooled, evenly spaced; 0 fools none.
+        findings: At most so many kinds of mistake are asked what they have in common; 0 asks none.
+        maps: At most so many cases get maps of the codes around them; 0 draws none.
         decoder_images: Fewest images that a missing decoder is trained on.
         decoder_seconds: Longest that this training may take.
         train_judge: Whether two networks are trained on halves of the images to judge the repairs.
@@ -40,6 +42,8 @@ class Plan:
     attacked: int = 256
     steps: int = 40
     fooled: int = 100
+    findings: int = 4
+    maps: int = 4
     decoder_images: int = 2000
     decoder_seconds: float = 90.0
     train_judge: bool = False
@@ -59,7 +63,7 @@ class Plan:
                 why="radii in units of 0..255" if steps[-1] > 1 else "",
                 hint="Plan(epsilons=(2 / 255, 4 / 255, 8 / 255))",
             )
-        least = {"mistakes": 0, "attacked": 0, "fooled": 0, "steps": 1, "batch": 1}
+        least = {"mistakes": 0, "attacked": 0, "fooled": 0, "findings": 0, "maps": 0, "steps": 1, "batch": 1}
         if low := [name for name, bound in least.items() if getattr(self, name) < bound]:
             raise UsageError(
                 "A count of the audit's plan is too low.",

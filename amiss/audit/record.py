@@ -3,28 +3,37 @@
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from amiss.audit.audit import Audit
+from amiss.audit.cases import cases, shown
+from amiss.audit.causes import settings_for
 from amiss.audit.figures import radius
+from amiss.audit.findings import Redraw, findings_record, first_tile, in_short
 from amiss.audit.fooling import Fooling
-from amiss.audit.frames import number, read_frames
+from amiss.audit.frames import number
+from amiss.audit.maps import atlas
 from amiss.audit.methods import methods
 from amiss.audit.repairs import Repairs
+from amiss.audit.walks import Sheet
 from amiss.classifier import Classifier
-from amiss.data import write_png
 from amiss.repro import versions
 
 __all__ = ["percent", "record", "sentence", "summary"]
 
-_CASES = 24
-
 
 def record(
-    audit: Audit, classifier: Classifier, out: Path, *, model: str, data: str, command: str, judge: str = ""
+    audit: Audit,
+    classifier: Classifier,
+    out: Path,
+    *,
+    model: str,
+    data: str,
+    command: str,
+    judge: str = "",
+    redraw: Redraw | None = None,
 ) -> dict[str, Any]:
     """The audit as JSON values; the pictures it names are written under `out`.
 
@@ -36,6 +45,7 @@ def record(
         data: How the data are called.
         command: What makes this record again.
         judge: How the judge is called, if there was one.
+        redraw: Draws the same images anew, where they come from a world that can.
     """
     names = _names(audit, classifier)
     claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
@@ -45,7 +55,7 @@ def record(
     claimed, held = sum(part.claimed for part in claims), sum(int(part.verified.sum()) for part in claims)
     return {
         "title": f"Audit of {model}",
-        "sentence": sentence(audit),
+        "sentence": sentence(audit, names),
         "model": model,
         "data": data,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -54,7 +64,7 @@ def record(
         "fingerprints": {"model": classifier.fingerprint, "data": audit.images.fingerprint},
         "versions": versions(),
         "figures": summary(audit),
-        "tiles": _tiles(audit),
+        "tiles": _tiles(audit, names),
         "notices": [{"level": level, "title": title, "text": text} for level, title, text in audit.notices],
         "counts": counts,
         "outcomes": {name: part.result.counts for name, part in audit.repairs.items()},
@@ -62,7 +72,9 @@ def record(
         "claims": "repairs and fooling images",
         "flags": [flag.to_json() for flag in audit.flags],
         **_table(audit),
-        "cases": _cases(audit, classifier, names, out),
+        **_findings(audit, classifier, names, out, redraw),
+        "cases": cases(audit, classifier, names, out),
+        **_atlas(audit, classifier, out),
         "robustness": None
         if curve is None
         else {
@@ -119,13 +131,20 @@ def summary(audit: Audit) -> dict[str, float]:
     claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
     if claimed := sum(part.claimed for part in claims):
         figures["verified_from_disk"] = sum(int(part.verified.sum()) for part in claims) / claimed
+    if audit.findings is not None:
+        figures["findings"] = len(audit.findings.claims)
     figures["classes_fooled"] = int(audit.fooling.verified.sum())
     figures["classes_tried"] = len(audit.fooling.classes)
     return {name: value for name, value in figures.items() if isfinite(value)}
 
 
-def sentence(audit: Audit) -> str:
-    """What was found, in one plain sentence."""
+def sentence(audit: Audit, names: tuple[str, ...] = ()) -> str:
+    """What was found, in one plain sentence.
+
+    Args:
+        audit: What was found.
+        names: Of the classes; those of the images where left out.
+    """
     figures = summary(audit)
     wrong, n = int(figures["mistakes"]), len(audit.images)
     if not wrong:
@@ -138,6 +157,8 @@ def sentence(audit: Audit) -> str:
         text += f"{percent(figures['mistakes_repaired'])} of {len(audit.mistakes):,} mistakes are put right "
         text += "by a small change along the manifold of such images" if slug == "lse" else "in pixels alone"
         text += f" (median L2 {figures[f'{slug}_l2']:.2f})" if f"{slug}_l2" in figures else ""
+    if audit.findings is not None and (cause := in_short(audit.findings, names or audit.images.classes)):
+        text += f"; {cause}"
     curve = audit.robustness
     if curve is not None:
         clean, at = curve.accuracy[0], _telling(audit)
@@ -173,7 +194,24 @@ def percent(share: float) -> str:
     return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def _tiles(audit: Audit) -> list[dict[str, str]]:
+def _findings(
+    audit: Audit, classifier: Classifier, names: tuple[str, ...], out: Path, redraw: Redraw | None
+) -> dict[str, Any]:
+    if audit.findings is None or audit.codec is None:
+        return {}
+    sheet = Sheet(audit.images, audit.predicted, classifier, audit.codec, out, names)
+    return {"findings": findings_record(audit.findings, sheet, bar=settings_for(audit.plan).wald, redraw=redraw)}
+
+
+def _atlas(audit: Audit, classifier: Classifier, out: Path) -> dict[str, Any]:
+    first = dict(list(shown(audit).items())[: audit.plan.maps])
+    if audit.codec is None or not first:
+        return {}
+    part, places = audit.repairs["LSE"], {name: int(audit.mistakes[k]) for name, k in first.items()}
+    return {"atlas": atlas(classifier, audit.codec, audit.images, part, places, out, audit.plan.batch)}
+
+
+def _tiles(audit: Audit, names: tuple[str, ...]) -> list[dict[str, str]]:
     figures = summary(audit)
     method = _main(audit)
     part = audit.repairs[method]
@@ -201,85 +239,8 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
         "value": f"{figures['classes_fooled']:.0f} of {figures['classes_tried']:.0f}",
         "note": "certain of nonsense at 99% or more",
     }
-    return [repaired, size, robust, fooled]
-
-
-def _cases(audit: Audit, classifier: Classifier, names: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
-    images, labels = audit.images, audit.images.truth
-    cases = []
-    for k in _varied(audit):
-        i = int(audit.mistakes[k])
-        case_id = f"{images.ids[i][:16]}-{i}"
-        original = f"images/original/{case_id}.png"
-        (out / original).parent.mkdir(parents=True, exist_ok=True)
-        write_png(out / original, images.pixels[i])
-        first = next(iter(audit.repairs.values()))
-        verified = bool(first.verified[k])
-        judged = first.judged_before
-        cases.append(
-            {
-                "id": case_id,
-                "name": images.names[i],
-                "true": names[int(labels[i])],
-                "predicted": names[int(audit.predicted[i])],
-                "repaired_as": names[int(labels[i])] if verified else None,
-                "outcome": first.result.outcomes[k].status,
-                "verified": verified,
-                "original": original,
-                "judge": None if judged is None else names[int(judged[k])],
-                "repairs": [
-                    _repair(name, part, k, int(labels[i]), classifier, names, case_id, out)
-                    for name, part in audit.repairs.items()
-                ],
-            }
-        )
-    return cases
-
-
-def _repair(
-    name: str,
-    part: Repairs,
-    k: int,
-    label: int,
-    classifier: Classifier,
-    names: tuple[str, ...],
-    case_id: str,
-    out: Path,
-) -> dict[str, Any]:
-    """One method's repair of one case, with its frames named by the classifier."""
-    outcome, path = part.result.outcomes[k], part.result.trajectories[k]
-    folder = Path(part.paths[k]).parent / "frames"
-    (out / folder).mkdir(parents=True, exist_ok=True)
-    files = [f"{folder.as_posix()}/{case_id}-{j:02d}.png" for j in range(len(path.frames))]
-    for file, frame in zip(files, path.frames, strict=True):
-        write_png(out / file, frame)
-    margins, answers = read_frames(classifier, path.frames, label)
-    return {
-        "method": name,
-        "image": part.paths[k],
-        "outcome": outcome.status,
-        "l2": number(float(part.result.l2[k])),
-        "linf": number(float(part.result.linf[k])),
-        "steps": outcome.steps,
-        "margin": margins[-1],
-        "judge": None if part.judged is None else names[int(part.judged[k])],
-        "verified": bool(part.verified[k]),
-        "reason": outcome.reason,
-        "frames": files,
-        "frame_steps": path.frame_turns.tolist(),
-        "frame_margins": margins,
-        "frame_labels": [names[a] for a in answers],
-    }
-
-
-def _varied(audit: Audit) -> list[int]:
-    """Cases to show: the kinds of mistake in turn, the most frequent first."""
-    labels = audit.images.truth
-    kinds: dict[tuple[int, int], list[int]] = {}
-    for k, i in enumerate(audit.mistakes.tolist()):
-        kinds.setdefault((int(labels[i]), int(audit.predicted[i])), []).append(k)
-    columns = sorted(kinds.values(), key=len, reverse=True)
-    return [k for row in zip_longest(*columns) for k in row if k is not None][:_CASES]
+    found = [] if audit.findings is None else [first_tile(audit.findings, names)]
+    return [*found, repaired, size, robust, fooled]
 
 
 def _names(audit: Audit, classifier: Classifier) -> tuple[str, ...]:

@@ -62,6 +62,10 @@ def audit(
     attacked: Annotated[int, typer.Option(min=0, help="attack at most so many images; 0: none")] = 256,
     steps: Annotated[int, typer.Option(min=1, help="gradient steps of an attack")] = 40,
     fooled: Annotated[int, typer.Option(min=0, help="fool at most so many classes; 0: none")] = 100,
+    findings: Annotated[
+        int, typer.Option(min=0, help="ask at most so many kinds of mistake what they have in common; 0: none")
+    ] = 4,
+    maps: Annotated[int, typer.Option(min=0, help="map the codes around at most so many cases; 0: none")] = 4,
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
@@ -85,6 +89,8 @@ def audit(
         attacked=attacked,
         steps=steps,
         fooled=fooled,
+        findings=findings,
+        maps=maps,
         train_judge=train_judge,
         batch=batch,
         seed=seed,

@@ -20,6 +20,7 @@ from amiss.study.hold import MODELS
 
 if TYPE_CHECKING:
     from amiss.audit import Audit, Plan
+    from amiss.audit.findings import Redraw
 
 __all__ = ["AUDITS", "AuditWork", "account_of", "open_audit", "plan_of", "settings_of_plan", "write_account"]
 
@@ -41,6 +42,7 @@ class AuditWork:
         model: How the classifier is called.
         data: How the images are called.
         remark: What the reader must know and the audit cannot: (title, text), or None.
+        redraw: Draws the same images anew, where they come from a world that can.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class AuditWork:
     model: str
     data: str
     remark: tuple[str, str] | None = None
+    redraw: "Redraw | None" = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def account_of(found: "Audit", work: AuditWork, out: Path, command: str) -> dict
     from amiss.audit import record
 
     names = {"model": work.model, "data": work.data, "command": command, "judge": work.judge_name}
-    account = record(found, work.classifier, out, **names)
+    account = record(found, work.classifier, out, **names, redraw=work.redraw)
     if work.remark is not None:
         title, text = work.remark
         account["notices"].insert(0, {"level": "info", "title": title, "text": text})
@@ -158,7 +161,7 @@ def _on_digits(
 
 
 def _demo(config: RunConfig) -> AuditWork:
-    from amiss.demo import demo_classifier, demo_decoder, demo_faces, demo_figures
+    from amiss.demo import demo_classifier, demo_decoder, demo_faces, demo_figures, demo_redraw
 
     men = demo_figures()["classifier"]["errors"]["male"]
     remark = (
@@ -169,4 +172,5 @@ def _demo(config: RunConfig) -> AuditWork:
     )
     images = demo_faces(config.images["n"])
     names = "the demo's face classifier", "drawn faces"
-    return AuditWork(config, plan_of(config), demo_classifier(), images, demo_decoder(), None, *names, remark)
+    made = demo_classifier(), images, demo_decoder(), None
+    return AuditWork(config, plan_of(config), *made, *names, remark, demo_redraw(len(images)))

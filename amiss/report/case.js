@@ -11,7 +11,7 @@ function casePage(index) {
   const repair = item.repairs.find((entry) => entry.method === look.method) || best(item);
   const again = (changes, focus) => { Object.assign(look, changes); casePage(index); $(focus)?.focus(); };
   const toggle = (id, text, on, changes) => el("button", { type: "button", id, "aria-pressed": String(on), onclick: () => again(changes, id) }, named(text));
-  $("case").replaceChildren(
+  $("case").replaceChildren(...[
     el("nav", { class: "path", "aria-label": "Case" }, el("a", { href: hash(), id: "back" }, "All cases"), step(-1, "Previous"), step(1, "Next"), el("span", { class: "soft" }, `${at + 1} of ${list.length}`)),
     el("h1", { tabindex: "-1" }, "True ", named(item.true), item.predicted ? [", said ", named(item.predicted)] : null),
     el("p", { class: "lead" }, named(item.name), `: ${said(item.outcome)}`, item.outcome === "met" && item.repaired_as ? [", now ", named(item.repaired_as)] : null, ". ",
@@ -27,7 +27,8 @@ function casePage(index) {
       el("div", { class: "beside" }, item.repairs.map((entry) => beside(item, entry))),
       answers(item),
     ] : [el("p", { class: "lead" }, "No repair was tried on this image."), el("div", { class: "stage one" }, framed(original(item)))]),
-    el("p", { class: "lead small keys" }, el("kbd", {}, "j"), " next  ", el("kbd", {}, "k"), " previous  ", el("kbd", {}, "b"), " blink  ", el("kbd", {}, "Esc"), " all cases"));
+    el("p", { class: "lead small keys" }, el("kbd", {}, "j"), " next  ", el("kbd", {}, "k"), " previous  ", el("kbd", {}, "b"), " blink  ", el("kbd", {}, "Esc"), " all cases"),
+  ].filter(Boolean));
 }
 
 /** The findings that a case belongs to, and its map. */

@@ -237,6 +237,14 @@ def test_a_case_says_what_its_decoded_versions_are_called(report, visit):
     assert page.locator("#atlas-case").input_value() == "0"
 
 
+def test_a_case_of_no_finding_and_without_a_map_is_told_without_them(report, visit):
+    page = visit(report, "case/5")
+    text = page.locator("#case").inner_text()
+    assert "img_0005" in text
+    for words in ("null", "undefined", "Finding:", "atlas", "Before and after the decoder"):
+        assert words not in text
+
+
 def test_a_record_without_findings_says_so(tmp_path, visit):
     page = visit(build({"title": "t", "sentence": "Nothing was found."}, tmp_path))
     assert page.locator("#nav a").all_text_contents() == ["Overview", "Methods"]
