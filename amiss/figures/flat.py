@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.analysis import ClassMap, Path, around, class_map, differ, plane_2d, trace
+from amiss.analysis import ClassMap, Path, around, class_map, differ, plane_2d, tell_apart, trace
 from amiss.analysis.maps import Extent
 from amiss.constraints import LatentNorm
 from amiss.figures import draw
@@ -170,25 +170,30 @@ def minimum(world: World) -> Values:
     """
     task, result, paths = _traced(world)
     left = [i for i, outcome in enumerate(result.outcomes) if not outcome.met]
-    walls: list[tuple[float, float, int]] = []
-    unreachable = 0
-    probe = search(world)
-    for k, i in enumerate(left):
-        world.tell("Looking for a local minimum", k, len(left))
-        one = task.rows(torch.tensor([i]))
-        assert one.target is not None  # noqa: S101
-        share = _mapped(world, one, True, min(_COARSE, world.effort.nodes)).share(int(one.target[0]))
-        unreachable += share == 0
-        wall = around(probe, world.classifier, one, paths[i].eps[-1], _RADII)
-        if share > 0 and wall.walled > 0:
-            walls.append((wall.walled, share, -i))
-    counts = {"looked": len(task), "left": len(left), "unreachable": unreachable, "minima": len(walls)}
+    world.tell("Looking for a local minimum", 0, 1)
+    probe, half = search(world), _EXTENT[0][1]
+    nodes = min(_COARSE, world.effort.nodes)
+    reach = tell_apart(result, world.classifier, world.decoder(2), nodes, half, margin=0.0, levels=None)
+    ends = [outcome.status for outcome in reach.result.outcomes]
+    walls: list[tuple[float, int]] = []
+    for i in (i for i in left if ends[i] == "stuck"):
+        wall = around(probe, world.classifier, task.rows(torch.tensor([i])), paths[i].eps[-1], _RADII)
+        if wall.walled > 0:
+            walls.append((wall.walled, -i))
+    counts = {
+        "looked": len(task),
+        "left": len(left),
+        "stuck": ends.count("stuck"),
+        "unreachable": ends.count("unreachable"),
+        "unreachable_plain": int(reach.plain.sum()),
+        "minima": len(walls),
+    }
     if not walls:
         says = (
             "No local minimum found: of {looked} mistakes the search left {left}, {unreachable} of them unreachable."
         )
         return {"found": False, **counts, "says": says.format(**counts)}
-    i = -max(walls)[2]
+    i = -max(walls)[1]
     _, values = _shown(world, i, True)
     values |= _walked(values, paths[i]) | counts | {"found": True}
     wall = around(probe, world.classifier, task.rows(torch.tensor([i])), paths[i].eps[-1], _RADII)
@@ -197,11 +202,11 @@ def minimum(world: World) -> Values:
     says = (
         "A local minimum: an image of {}, called {}; the search ends where the loss is {:.3g}, and {:.3g} or more at "
         "every one of the points looked at {:g} away, while {:.1%} of the map is {}. Of {} mistakes the search left "
-        "{}: {} in such minima, {} with no node of their class on the map."
+        "{}: {} though a node of the map is of their class, {} of these in such minima, and {} with no such node."
     )
     said = says.format(
         *_names(values), wall.loss, wall.lowest[wall.radii.index(wall.walled)], wall.walled, share, _names(values)[0],
-        len(task), len(left), len(walls), unreachable,
+        len(task), len(left), counts["stuck"], len(walls), counts["unreachable"],
     )  # fmt: skip
     return values | {"loss": wall.loss, "around": near, "walled": wall.walled, "says": said}
 

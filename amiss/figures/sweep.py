@@ -172,7 +172,7 @@ def steps(world: World) -> Values:
     Args:
         world: Data and models.
     """
-    probe = _first_flip(world, _LATENT, 0.005, 0.0, 150)
+    probe = _first_flip(world, _LATENT, 0.01, 0.0, 150)
     task = world.first(world.effort.look)
     result, paths = trace(probe, world.classifier, task)
     flipped = [i for i, outcome in enumerate(result.outcomes) if outcome.met]
@@ -189,7 +189,7 @@ def steps(world: World) -> Values:
         )
     strides = ", ".join(str(case["stride"]) for case in cases)
     says = (
-        "Every fifth step, or a multiple of that where the way is long (here every {}), of Adam at 0.005 to the "
+        "Every fifth step, or a multiple of that where the way is long (here every {}), of Adam at 0.01 to the "
         "first flip, with a code of {} dimensions. Below each image its change, stretched so that its lowest value "
         "is -1 and its highest 1. Cases: the longest ways among {} mistakes, {} of them flipped."
     )

@@ -178,7 +178,9 @@ def test_attributes_are_counted_and_shown_with_both_answers(shown):
 
 def test_a_minimum_is_walled_and_its_class_is_on_the_map(shown):
     values = shown[9]
-    assert values["minima"] + values["unreachable"] <= values["left"] <= values["looked"] == TINY.look
+    assert values["stuck"] + values["unreachable"] == values["left"] <= values["looked"] == TINY.look
+    assert values["minima"] <= values["stuck"]
+    assert values["unreachable_plain"] <= values["unreachable"]
     if values["found"]:
         assert values["shares"][values["true"]] > 0
         assert values["path"][-1][3] != values["true"]
