@@ -17,7 +17,12 @@ from amiss.repro import versions
 
 __all__ = ["BENCHES", "Bar", "Bench", "Part", "Run", "Skip", "load_bench", "merge", "run_bench"]
 
-BENCHES = {"spine": "amiss.bench.spine", "trust": "amiss.bench.trust", "findings": "amiss.bench.findings"}
+BENCHES = {
+    "spine": "amiss.bench.spine",
+    "trust": "amiss.bench.trust",
+    "lse": "amiss.bench.lse",
+    "findings": "amiss.bench.findings",
+}
 """Benches by name, and the module that holds each as BENCH."""
 
 
