@@ -130,7 +130,7 @@ def _examples(finding: Finding, fresh: list[int]) -> list[int]:
 
 def _truth(finding: Finding, sheet: Sheet, redraw: Redraw | None) -> dict[str, Any] | None:
     """What the model says of the images behind `measured`, drawn anew with the named attribute in its other half."""
-    if redraw is None or finding.name is None:
+    if redraw is None or finding.name is None or finding.measured is None:
         return None
     upward = finding.names[0].difference > 0
     true = sheet.images.truth[finding.tested] == finding.true
@@ -175,9 +175,8 @@ def _share(share: Share) -> dict[str, Any]:
 def _says(finding: Finding, names: tuple[str, ...]) -> str:
     cue = called(finding) if finding.name else "this change"
     if finding.verdict == "misuse":
-        last = finding.effects[-1]
-        broken = number(last.breaks.value)
-        share = "" if broken is None else f": taken away, it breaks {broken:.0%} of right answers"
+        broken = number((finding.measured or finding.effects[-1]).breaks.value)
+        share = "" if broken is None else f". Pushed back along it, {broken:.0%} of right answers break"
         return f"The model takes {cue} for {names[finding.true]}, though the truth does not follow it{share}."
     if finding.verdict == "use":
         return f"The model uses {cue} for {names[finding.true]}; no misuse was detected."
@@ -188,7 +187,7 @@ def _sentence(findings: Findings, names: tuple[str, ...]) -> str:
     if findings.claims:
         first = findings.claims[0]
         return (
-            f"The commonest change that puts {names[first.true]} called {names[first.predicted]} right is "
+            f"The commonest change that puts {names[first.true]!r} called {names[first.predicted]!r} right is "
             f"{called(first)}, and the truth does not follow it."
         )
     if findings.tested:

@@ -230,14 +230,15 @@ function atlasPage(index) {
   const moved = new Map(shares(sheet.moved));
   const decoded = new Map(shares(sheet.decoded));
   const rows = ranked().filter((c) => moved.has(c) || decoded.has(c)).map((c) => [className(c), percent(decoded.get(c) ?? 0), percent(moved.get(c) ?? 0)]);
+  const file = (entry) => DATA.cases.find((one) => one.id === entry.case)?.name ?? entry.case;
   const choice = el("select", { id: "atlas-case", onchange: (event) => { location.hash = "#/atlas/" + event.target.value; } },
-    sheets().map((entry, i) => el("option", { value: i }, `${entry.title ?? entry.case}${entry.outcome ? `, ${said(entry.outcome)}` : ""}`)));
+    sheets().map((entry, i) => el("option", { value: i }, `${file(entry)}: ${entry.title ?? "a case"}${entry.outcome ? `, ${said(entry.outcome)}` : ""}`)));
   choice.value = sheets().indexOf(sheet);
   $("atlas").replaceChildren(...[
     el("h1", { tabindex: "-1" }, "Atlas"),
     el("p", { class: "lead" }, "A plane of codes: what the classifier calls the decoded image at each point, and what it calls the original with that change. Where the two differ, the change means one thing on its own and another on this image."),
     el("div", { class: "tools" }, el("label", {}, "Case", choice)),
-    el("p", { class: "lead" }, named(sheet.title ?? sheet.case), `: ${said(sheet.outcome)}. `, named((Object.hasOwn(PLANES, sheet.plane) ? PLANES[sheet.plane] : null) ?? sheet.plane ?? ""), sheet.plane ? ". " : null, `The two maps differ in ${percent(sheet.differ)} of their cells. `,
+    el("p", { class: "lead" }, named(file(sheet)), ", ", named(sheet.title ?? "a case"), `: ${said(sheet.outcome)}. `, named((Object.hasOwn(PLANES, sheet.plane) ? PLANES[sheet.plane] : null) ?? sheet.plane ?? ""), sheet.plane ? ". " : null, `The two maps differ in ${percent(sheet.differ)} of their cells. `,
       item ? el("a", { href: "#/case/" + DATA.cases.indexOf(item) }, "See the case") : null),
     stage, ...key(sheet),
     el("details", {}, el("summary", {}, "The same as a table"), table(["Class", "Decoded image", "Changed image"], rows, "Share of the cells by class"),

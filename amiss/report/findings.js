@@ -191,7 +191,7 @@ function meanChange(finding) {
 }
 
 function namesTable(finding) {
-  const rows = listed(finding.names).map((entry) => [entry.name, entry.difference, entry.cosine]);
+  const rows = listed(finding.names).map((entry) => [entry.name, ...[entry.difference, entry.cosine].map((value) => (typeof value === "number" ? Math.round(100 * value) / 100 : null))]);
   if (!rows.length) return null;
   return [el("h3", {}, "Which attribute it may be"),
     el("p", { class: "soft small" }, "Difference between the real images at both ends, in standard deviations, and cosine with the attribute's own direction. A name is suggested where both agree; it is a hypothesis about a direction of the decoder."),

@@ -138,6 +138,9 @@ def test_the_record_says_what_was_measured_and_the_page_and_the_card_take_it(she
     assert record["too_few"] == [{"true": "cat", "predicted": "dog", "mistakes": 4}]
     assert (record["needed"], record["discover"], record["test"]) == (20, 20, 20)
     assert claim["truth"] is None
+    assert claim["says"].endswith(
+        "though the truth does not follow it. Pushed back along it, 50% of right answers break."
+    )
     json.dumps(record, allow_nan=False)
     whole = {"title": "t", "sentence": "s", "findings": record}
     assert build(whole, sheet.out).stat().st_size > 10_000
@@ -191,6 +194,8 @@ def test_the_truth_is_what_the_model_says_of_the_same_images_redrawn(sheet, find
     assert set(repaired) == {int(i) for i in true[: (len(true) + 1) // 2] if sheet.predicted[i] == 0}
     assert claim["truth"]["repairs"]["share"] == 1.0
     assert findings_record(findings, sheet, bar=-5.0, redraw=lambda *_: None)["claims"][0]["truth"] is None
+    unmeasured = replace(findings, tested=(replace(finding, measured=None),))
+    assert findings_record(unmeasured, sheet, bar=-5.0, redraw=redraw)["claims"][0]["truth"] is None
 
 
 def test_words_never_say_more_than_was_tested(findings):
@@ -213,7 +218,7 @@ def test_words_never_say_more_than_was_tested(findings):
 
 
 @pytest.mark.parametrize(
-    ("tested", "words"), [(0, "puts dog called cat right is less hair"), (1, "No finding"), (2, "Too few")]
+    ("tested", "words"), [(0, "puts 'dog' called 'cat' right is less hair"), (1, "No finding"), (2, "Too few")]
 )
 def test_the_sentence_of_the_page(sheet, findings, tested, words):
     record = findings_record(replace(findings, tested=findings.tested[tested:]), sheet, bar=-inf)
