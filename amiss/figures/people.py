@@ -251,7 +251,7 @@ def draw_cohort(values: Values) -> Any:
     """
     columns = len(values["cases"])
     figure, axes = draw.canvas(3, columns + 1, 1.05 * (columns + 1) + 0.8, 3.3)
-    most = 64
+    most = 32
     for k, case in enumerate(values["cases"]):
         names = [values["classes"][answer] for answer in case["answers"]]
         draw.picture(axes[0, k], case["image"], names[0])
