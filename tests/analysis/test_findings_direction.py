@@ -82,10 +82,12 @@ def test_the_bisector_lies_midway_between_repairs_and_what_the_scaled_logit_miss
 
 
 def test_lengths_of_repairs_do_not_count():
+    """Ten times as long a repair says no more: repairs along two axes have their mean midway."""
     world = Gaussian(2.0)
-    one = world.evidence().repairs
-    world.changes = world.changes * drawn(len(world.changes), 1, seed=4).abs()
-    torch.testing.assert_close(world.evidence().repairs, one)
+    eye = torch.eye(D, dtype=torch.float64)
+    world.changes = torch.stack([eye[2], 10 * eye[3]])
+    expected = torch.nn.functional.normalize(world.whitening.root @ (eye[2] + eye[3]), dim=0)
+    torch.testing.assert_close(world.evidence().repairs, expected)
 
 
 def test_repairs_of_no_length_are_no_evidence():
