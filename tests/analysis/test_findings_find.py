@@ -305,6 +305,17 @@ def test_numbers_of_a_code_that_say_nothing_change_nothing(more):
     assert found.same(found.tested[0], found.tested[1]), "one cue, from both kinds of mistake"
 
 
+def test_no_effect_is_claimed_that_any_two_codes_have():
+    """In a code of one number every control lies along the only direction there is, and breaks as much."""
+    world = PlantedWorld(rho=0.9, n=900)
+    codec, many = LinearCodec(world.codec.basis[:, :1], (1, 8, 8)), replace(FEW, controls=20)
+    found = find(world.classifier(), codec, world.images, settings=many)
+    assert [one.verdict for one in found.tested] == ["none", "none"]
+    for one in found.tested:
+        assert one.wald < -5, "the first gate alone would have let it through"
+        assert one.effects[-1].control.most == pytest.approx(one.effects[-1].breaks.value)
+
+
 @pytest.mark.parametrize("d", [1, 2])
 def test_a_code_of_few_numbers_has_no_more_directions_than_those(d):
     world = PlantedWorld(rho=0.9, n=600)
