@@ -11,11 +11,15 @@ from PIL import Image
 from torch import nn
 
 from amiss.analysis.findings import Control, Effect, Finding, Findings, Named, Share
+from amiss.audit import Plan
+from amiss.audit.cases import _findings
+from amiss.audit.figures import known
 from amiss.audit.findings import called, findings_record, first_tile, in_short
 from amiss.audit.walks import POSITIONS, Sheet, mean_change, walk
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.report import build, card
+from tests.audit.conftest import audited, linear_images
 
 SIDE, CODE = 6, 3
 BASIS = torch.linalg.qr(torch.randn(SIDE * SIDE, CODE, generator=torch.Generator().manual_seed(0))).Q.T
@@ -225,3 +229,38 @@ def test_the_sentence_of_the_page(sheet, findings, tested, words):
     assert words in record["sentence"]
     assert any("people" in text for text in record["limits"])
     assert len(record["claims"]) == (tested == 0)
+
+
+def test_an_audit_asks_for_findings_maps_some_cases_and_says_what_each_version_is_called(linear):
+    account, found = linear.account, linear.found
+    assert account["figures"]["findings"] == len(account["findings"]["claims"]) == len(found.findings.claims)
+    assert account["findings"]["discover"] + account["findings"]["test"] == len(found.images)
+    kinds = found.findings.too_few + tuple((one.true, one.predicted) for one in found.findings.tested)
+    assert kinds
+    ids = [case["id"] for case in account["cases"]]
+    assert [case["case"] for case in account["atlas"]["cases"]] == ids[: found.plan.maps]
+    for case in account["cases"]:
+        assert case["answers"]["x"] == case["predicted"]
+        if case["verified"]:
+            assert case["answers"]["moved"] == case["true"]
+    assert account["tiles"][0]["label"] == "Misused cue"
+
+
+def test_a_plan_may_leave_findings_and_maps_out(world, tmp_path):
+    plan = Plan(findings=0, maps=0, mistakes=3, attacked=0, fooled=0)
+    account = audited(world.classifier(), linear_images(world), tmp_path, decoder=world.codec, plan=plan).account
+    assert not {"findings", "atlas"} & set(account)
+    assert "findings" not in account["figures"]
+    assert "findings" not in known(plan)
+    assert not (tmp_path / "atlas").exists()
+    assert account["cases"][0]["findings"] == []
+
+
+def test_only_claims_about_its_own_kind_stand_beside_a_case(linear, findings):
+    found = replace(linear.found, findings=findings)
+    kinds = {
+        (int(found.images.truth[i]), int(found.predicted[i])): _findings(found, i) for i in found.mistakes.tolist()
+    }
+    assert kinds
+    for kind, ids in kinds.items():
+        assert ids == (["1-0-0"] if kind == (1, 0) else [])
