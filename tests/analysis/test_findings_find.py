@@ -347,6 +347,8 @@ def test_a_name_is_what_both_readings_put_first():
     assert finding(e, (hair, hat)).name == "hair"
     assert finding(e, (hair, replace(hat, cosine=0.6))).name is None, "ends say hair, codes say hat"
     assert finding(e).name is None
+    assert finding(e, (replace(hair, cosine=0.5), hat)).name is None, "more at one end, less by the codes"
+    assert finding(e, (replace(hair, noise=2.1), hat)).name is None, "no more than chance would have it"
 
 
 def test_two_directions_are_the_same_by_their_whitened_cosine_or_between_kinds_by_their_name():

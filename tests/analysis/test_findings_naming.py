@@ -52,6 +52,15 @@ def test_what_does_not_vary_or_is_not_known_of_every_image_is_left_out(column):
     assert [one.name for one in names(column=column, good=CODES[:, 0])] == ["good"]
 
 
+def test_noise_is_three_standard_errors_of_the_difference_of_the_ends():
+    """Ends drawn at random: their means, in standard deviations, differ by sqrt(2 / 40) as a rule."""
+    (one,) = names(other=CODES[:, 1])
+    assert one.noise == pytest.approx(3 * math.sqrt(2 / 40))
+    drawn = torch.Generator().manual_seed(1)
+    apart = [(r[:40].mean() - r[40:80].mean()).abs() for r in torch.randn(300, 80, generator=drawn)]
+    assert torch.stack(apart).gt(one.noise).double().mean() < 0.01
+
+
 def test_an_empty_table_has_no_names():
     assert names() == ()
 

@@ -32,7 +32,7 @@ def named(
         own = attribute_direction(codes, values)
         if own is not None and spread > 0:
             apart = float(values[order[:few]].mean() - values[order[-few:]].mean())
-            found.append(Named(name, apart / spread, whitening.cosine(direction, own)))
+            found.append(Named(name, apart / spread, whitening.cosine(direction, own), 3 * (2 / few) ** 0.5))
     return tuple(sorted(found, key=lambda one: -abs(one.difference)))
 
 

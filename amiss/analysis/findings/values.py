@@ -103,11 +103,14 @@ class Named:
         name: Of the attribute.
         difference: Its mean at the upper end minus that at the lower end, in standard deviations.
         cosine: Whitened cosine between the direction and the attribute's own direction in code space.
+        noise: What a difference between two ends of so many images drawn at random seldom exceeds: three standard
+            errors.
     """
 
     name: str
     difference: float
     cosine: float
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +161,16 @@ class Finding:
 
     @property
     def name(self) -> str | None:
-        """The attribute that both readings of the table put first; None where they differ or there is no table."""
+        """The attribute that both readings of the table put first.
+
+        None without a table, and where the readings differ: in the attribute, in its sign, or because the ends
+        differ by no more than chance would have them.
+        """
         if not self.names:
             return None
-        by_cosine = max(self.names, key=lambda named: abs(named.cosine))
-        return self.names[0].name if by_cosine is self.names[0] else None
+        first, by_cosine = self.names[0], max(self.names, key=lambda named: abs(named.cosine))
+        told = abs(first.difference) > first.noise and first.difference * first.cosine > 0
+        return first.name if first is by_cosine and told else None
 
     @property
     def length(self) -> float:
