@@ -37,6 +37,20 @@ BIBTEX = {
   year = {2015},
   eprint = {1412.7525}
 }""",
+    "moosavi2016": """@inproceedings{moosavi2016,
+  author = {Seyed-Mohsen Moosavi-Dezfooli and Alhussein Fawzi and Pascal Frossard},
+  title = {DeepFool: A Simple and Accurate Method to Fool Deep Neural Networks},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year = {2016},
+  eprint = {1511.04599}
+}""",
+    "arvanitidis2018": """@inproceedings{arvanitidis2018,
+  author = {Georgios Arvanitidis and Lars Kai Hansen and S{\\o}ren Hauberg},
+  title = {Latent Space Oddity: on the Curvature of Deep Generative Models},
+  booktitle = {International Conference on Learning Representations},
+  year = {2018},
+  eprint = {1710.11379}
+}""",
     "nguyen2015": """@inproceedings{nguyen2015,
   author = {Anh Nguyen and Jason Yosinski and Jeff Clune},
   title = {Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images},

@@ -138,7 +138,7 @@ def pgd(
     return Probe(Pixels(), _wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
 
 
-@_recipe("mistakes", "zoetmulder2018", "lee2015")
+@_recipe("mistakes", "zoetmulder2018", "lee2015", "moosavi2016", "arvanitidis2018")
 def lse(
     decoder: Codec,
     *,

@@ -27,7 +27,7 @@ def main() -> tuple[am.Result, am.Result]:
     print(f"right on {classifier.check(test.pixels, test.labels).accuracy:.1%} of {len(test)} test images")
 
     decoder = train(decoder_for(images, epochs=30), images).model  # or your own: encode and decode
-    lse = am.recipes.lse(decoder, margin=0.5, until="budget")
+    lse = am.recipes.lse(decoder, margin=0.5)
     repairs = lse.run(classifier, test.misclassified(classifier))
     print(f"repaired {repairs.met.sum()} of {len(repairs)} mistakes, median change {repairs.size.median():.2f}")
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amiss.audit.audit import Audit
+from amiss.audit.causes import settings_for
 from amiss.audit.figures import radius
 
 __all__ = ["methods"]
@@ -22,10 +23,11 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
             _method(
                 "LSE",
                 "The code of a wrong image is changed until the answer is right by the margin; the change of the "
-                "decoded image is added to the image, so that what the decoder cannot draw is not lost.",
+                "decoded image is added to the image, so that what the decoder cannot draw is not lost. Then the "
+                "change of the code is made as small as it can be, step by step to the linearized boundary.",
                 {"probe": audit.repairs["LSE"].result.probe, "decoder": audit.decoder, "margin": plan.margin},
                 "Zoetmulder et al. (2018), latent sympathetic examples; Lee et al. (2015), difference target "
-                "propagation, eq. 15",
+                "propagation, eq. 15; Moosavi-Dezfooli et al. (2016), DeepFool, eq. 5",
             )
         )
         found.append(
@@ -45,6 +47,19 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
                 "and they need not mean anything.",
                 {"probe": audit.repairs["Pixel PGD"].result.probe},
                 "Madry et al. (2018), towards deep learning models resistant to adversarial attacks, eq. 2.2",
+            )
+        )
+    if audit.findings is not None:
+        found.append(
+            _method(
+                "Findings",
+                "Of the mistakes of one kind the minimal repairs give a direction of codes, and what the model's logit "
+                "leaves unexplained gives another; their bisector is tested on the half of the images that had no "
+                "part in it. It is claimed where the truth does not follow the position along it, given the logit "
+                "(Wald's statistic), and where moving images along it breaks more right answers, by the lower end of "
+                "a bootstrap interval, than any difference of two real codes of the same length.",
+                {"settings": str(settings_for(plan)), "decoder": audit.decoder},
+                "Zoetmulder et al. (2018), latent sympathetic examples: what many repairs reveal",
             )
         )
     if audit.robustness is not None:
