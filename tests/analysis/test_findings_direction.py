@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amiss.analysis.findings import Whitening
-from amiss.analysis.findings.direction import evidence
+from amiss.analysis.findings.direction import evidence, without
 from amiss.analysis.findings.naming import orthonormal
 
 N, D = 6000, 8
@@ -106,3 +106,16 @@ def test_nothing_is_found_again_along_what_is_known(k):
     for direction in world.evidence().bisector(basis):
         assert (basis @ (world.whitening.inverse @ direction)).abs().max() < 1e-8
         assert float((world.whitening.inverse @ direction).norm()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_what_was_found_is_taken_out_of_other_directions_and_nothing_else_is(k):
+    world = Gaussian(1.0, turned=True)
+    whitening = Whitening.of(world.codes)
+    known = orthonormal([drawn(D, seed=i) for i in range(k)], D)
+    given = drawn(5, D, seed=9)
+    left = without(given, known, whitening)
+    white, before = left @ whitening.inverse, given @ whitening.inverse
+    assert torch.allclose(white @ known.T, torch.zeros(5, k, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(before - white, before @ known.T @ known, atol=1e-9), "only along what is known"
+    assert torch.allclose(without(left, known, whitening), left, atol=1e-9)

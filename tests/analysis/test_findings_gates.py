@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amiss.analysis.findings import Mover, Settings
-from amiss.analysis.findings.gates import effects, measure, misuse, natural_length
+from amiss.analysis.findings.gates import controls, effects, measure, misuse, natural_length
 from amiss.data import Images
 from amiss.testing import LinearWorld
 
@@ -19,6 +19,7 @@ UPHILL = WORLD.codec.basis.double().T @ (WORLD.weight[1] - WORLD.weight[0]).doub
 UPHILL = UPHILL / UPHILL.norm()
 SLOPE = float((WORLD.codec.basis.double() @ UPHILL) @ (WORLD.weight[1] - WORLD.weight[0]).double())
 FEW = Settings(pushed=500, controls=6, draws=100)
+OTHERS = controls(CODES, FEW).double()
 
 
 def moving(batch=64):
@@ -86,7 +87,7 @@ def test_effects_are_the_shares_whose_logit_is_within_reach():
     """A push of length l along d changes the logit by l ||B^T w|| where d is along B^T w."""
     right, wrong = ROWS[GAP > 0], ROWS[GAP <= 0]
     length = 0.4
-    found = effects(moving(), right, wrong, 3 * UPHILL, length, FEW)
+    found = effects(moving(), right, wrong, 3 * UPHILL, OTHERS, length, FEW)
     assert [one.length for one in found] == pytest.approx([length / 3, 2 * length / 3, length])
     for one in found:
         reach = one.length * SLOPE
@@ -100,15 +101,21 @@ def test_effects_are_the_shares_whose_logit_is_within_reach():
 
 
 def test_no_more_images_are_pushed_than_asked_for_and_none_are_no_share():
-    found = effects(moving(), ROWS[GAP > 0], ROWS[:0], UPHILL, 0.3, Settings(pushed=9, controls=2, draws=20))
+    found = effects(moving(), ROWS[GAP > 0], ROWS[:0], UPHILL, OTHERS[:2], 0.3, Settings(pushed=9, draws=20))
     assert found[-1].breaks.n == 9
     assert found[-1].control.n == 2
     assert found[-1].repairs.n == 0
     assert math.isnan(found[-1].repairs.value)
 
 
+def test_controls_lie_between_two_real_codes_both_ways_round():
+    between = (CODES[:, None] - CODES[None]).flatten(0, 1)
+    assert all(bool((between == one).all(1).any()) for one in OTHERS.to(CODES))
+    assert torch.equal(OTHERS[:3], -OTHERS[3:])
+
+
 def test_without_controls_none_are_told():
-    assert effects(moving(), ROWS[:5], ROWS[5:9], UPHILL, 0.3, Settings(controls=0, draws=20))[-1].control is None
+    assert effects(moving(), ROWS[:5], ROWS[5:9], UPHILL, OTHERS[:0], 0.3, Settings(draws=20))[-1].control is None
 
 
 def measured(direction, position, gap=GAP, settings=FEW, batch=64):

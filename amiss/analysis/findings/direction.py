@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amiss.analysis.findings.statistics import Whitening, logistic, unit
 
-__all__ = ["Evidence", "evidence"]
+__all__ = ["Evidence", "evidence", "without"]
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,15 @@ def evidence(codes: Tensor, gap: Tensor, truth: Tensor, changes: Tensor, whiteni
         unit(whitening.root @ fit),
         whitening,
     )
+
+
+def without(directions: Tensor, known: Tensor, whitening: Whitening) -> Tensor:
+    """Directions [m, d] with what was found before taken out.
+
+    Args:
+        directions: In code space.
+        known: Whitened directions [k, d], orthonormal rows.
+        whitening: Of the codes.
+    """
+    white = directions.double() @ whitening.inverse
+    return (white - white @ known.T @ known) @ whitening.root

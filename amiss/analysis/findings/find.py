@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from amiss.analysis.findings.direction import Evidence, evidence
-from amiss.analysis.findings.gates import effects, measure, misuse, natural_length
+from amiss.analysis.findings.direction import Evidence, evidence, without
+from amiss.analysis.findings.gates import controls, effects, measure, misuse, natural_length
 from amiss.analysis.findings.moving import Mover
 from amiss.analysis.findings.naming import attribute_direction, named, orthonormal
 from amiss.analysis.findings.statistics import Whitening, auc, unit
@@ -181,7 +181,9 @@ def _tested(
     wald = misuse(position, known, own, is_true)
     right, wrong = rows[is_true & (own > 0)], rows[is_true & (own <= 0)]
     length = natural_length(mover, rows, direction, position, settings)
-    pushes = effects(mover, right, wrong, direction, length, settings)
+    # What was found before is taken out of the controls too: else a second cue would have to beat the first.
+    others = without(controls(world.codes, settings), blank.known, whitening)
+    pushes = effects(mover, right, wrong, direction, others, length, settings)
     measured = measure(mover, rows[is_true], own[is_true], direction, position[is_true], settings)
     table = {name: values[rows] for name, values in world.images.table.items()}
     last = pushes[-1]

@@ -10,7 +10,7 @@ from amiss.analysis.findings.statistics import bootstrap, difference, logistic
 from amiss.analysis.findings.values import Control, Effect, Settings, Share
 from amiss.repro import generator
 
-__all__ = ["Measured", "effects", "measure", "misuse", "natural_length"]
+__all__ = ["Measured", "controls", "effects", "measure", "misuse", "natural_length"]
 
 _BISECTIONS = 10
 _FURTHEST = 6.0  # whitened standard deviations: no image lies further out
@@ -66,7 +66,13 @@ def natural_length(mover: Mover, rows: Tensor, direction: Tensor, position: Tens
 
 
 def effects(
-    mover: Mover, right: Tensor, wrong: Tensor, direction: Tensor, length: float, settings: Settings
+    mover: Mover,
+    right: Tensor,
+    wrong: Tensor,
+    direction: Tensor,
+    others: Tensor,
+    length: float,
+    settings: Settings,
 ) -> tuple[Effect, ...]:
     """Push right answers back and mistakes forth, at a third, two thirds and the whole of a length.
 
@@ -75,26 +81,36 @@ def effects(
         right: Positions of right answers.
         wrong: Positions of mistakes.
         direction: [d].
+        others: Directions that it must beat [m, d].
         length: The longest, in pixels.
-        settings: How many images and controls.
+        settings: How many images.
     """
     right, wrong = _some(right, settings, 1), _some(wrong, settings, 2)
     lengths = [share * length for share in (1 / 3, 2 / 3, 1.0)]
     breaks = mover.by_lengths(right, -direction[None], lengths)[0] <= 0
     repairs = mover.by_lengths(wrong, direction[None], lengths)[0] > 0
-    # Differences of two real codes, both ways round.
-    pairs = torch.randint(len(mover.codes), (settings.controls // 2, 2), generator=generator(settings.seed, 5))
-    between = mover.codes[pairs[:, 0]] - mover.codes[pairs[:, 1]]
-    others = (mover.by_lengths(right, torch.cat([between, -between]), lengths) <= 0).double().mean(2)
+    beside = (mover.by_lengths(right, others, lengths) <= 0).double().mean(2)
     return tuple(
         Effect(
             far,
             bootstrap(breaks[i], settings.seed, settings.draws),
             bootstrap(repairs[i], settings.seed, settings.draws),
-            Control(float(others[:, i].mean()), float(others[:, i].max()), len(others)) if len(others) else None,
+            Control(float(beside[:, i].mean()), float(beside[:, i].max()), len(beside)) if len(beside) else None,
         )
         for i, far in enumerate(lengths)
     )
+
+
+def controls(codes: Tensor, settings: Settings) -> Tensor:
+    """Differences of two real codes drawn by the seed, both ways round [settings.controls, d].
+
+    Args:
+        codes: Of all images [n, d].
+        settings: How many.
+    """
+    pairs = torch.randint(len(codes), (settings.controls // 2, 2), generator=generator(settings.seed, 5))
+    between = codes[pairs[:, 0]] - codes[pairs[:, 1]]
+    return torch.cat([between, -between])
 
 
 def measure(
