@@ -95,6 +95,46 @@ def test_what_one_direction_has_claimed_is_not_claimed_again(planted):
     ), "claims come first"
 
 
+class Scorer(nn.Module):
+    """Two logits, 0 and slope . (x - .5)."""
+
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = nn.Parameter(slope)
+
+    def forward(self, x):
+        score = (x.flatten(1) - 0.5) @ self.slope
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+
+def two_shortcuts(seed, n=1600, d=24):
+    """Codes of d numbers: the truth follows the first, the model the first three; the second and third are known."""
+    drawn = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(64, d, generator=drawn))[0]
+    codes = torch.randn(n, d, generator=drawn)
+    codes[:, 1:3] = codes[:, 1:3].sign() * (1 + 0.1 * torch.randn(n, 2, generator=drawn))
+    pixels = (0.5 + 0.06 * (codes @ basis.T)).clamp(0, 1).reshape(n, 1, 8, 8)
+    truth = codes[:, 0] + 0.3 * torch.randn(n, generator=drawn) > 0
+    table = {"left": (codes[:, 1] > 0).float(), "right": (codes[:, 2] > 0).float(), **rivals(n)}
+    images = Images.of((pixels * 255).round().byte(), truth.long(), ("no", "yes"), table=table)
+    slope = 50 * (basis[:, 0] + basis[:, 1] + basis[:, 2])
+    return Classifier(Scorer(slope), labels=("no", "yes")), LinearCodec(basis, (1, 8, 8)), images
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_shortcuts_come_out_as_a_mixture_and_are_split_by_the_table(seed):
+    classifier, codec, images = two_shortcuts(seed)
+    found = find(classifier, codec, images, settings=replace(FEW, deflations=2))
+    assert {one.name for one in found.claims} == {"left", "right"}
+    for one in found.claims:
+        assert one.names[0].cosine**2 > 0.9, "each is its attribute's own direction"
+        assert one.wald < -5, "given the other"
+    bare = find(classifier, codec, replace(images, table=rivals(len(images))), settings=FEW)
+    first = bare.tested[0]
+    left, right = (torch.eye(24).double()[i] for i in (1, 2))
+    assert all(0.4 < abs(cosine(bare, first, axis)) < 0.9 for axis in (left, right)), "without names it stays one"
+
+
 def test_every_image_is_of_one_half_and_mistakes_are_of_the_discovering_one(planted):
     world, found = planted
     assert torch.equal(torch.cat([found.discover, found.test]).sort().values, torch.arange(900))

@@ -9,7 +9,7 @@ from torch import Tensor
 from amiss.analysis.findings.direction import Evidence, evidence, without
 from amiss.analysis.findings.gates import controls, effects, measure, misuse, natural_length
 from amiss.analysis.findings.moving import Mover
-from amiss.analysis.findings.naming import attribute_direction, named, orthonormal
+from amiss.analysis.findings.naming import attribute_direction, mixed, named, orthonormal
 from amiss.analysis.findings.statistics import Whitening, auc, unit
 from amiss.analysis.findings.values import Finding, Findings, Settings, Verdict
 from amiss.classifier import Classifier
@@ -149,10 +149,13 @@ def _of_one_kind(
         basis = orthonormal(taken, codes.shape[1])
         direction, check = parts.bisector(basis)
         blank = _Blank(true, predicted, direction, check, mistakes, test, basis)
-        found.append(_tested(world, parts, blank, gap, truth, mover, settings))
-        if found[-1].verdict != "misuse":
+        one = _tested(world, parts, blank, gap, truth, mover, settings)
+        if one.wald <= settings.wald and (split := _split(world, whitening, blank, one, learn)):
+            return [*found, *(_tested(world, parts, part, gap, truth, mover, settings) for part in split)], whitening
+        found.append(one)
+        if one.verdict != "misuse":
             break
-        taken.append(_cue(world, parts.whitening, found[-1], codes))
+        taken.append(_cue(world, whitening, one, learn))
     return found, whitening
 
 
@@ -211,17 +214,41 @@ def _tested(
     )
 
 
-def _cue(world: _World, whitening: Whitening, finding: Finding, codes: Tensor) -> Tensor:
+def _split(world: _World, whitening: Whitening, blank: _Blank, mixture: Finding, learn: Tensor) -> list[_Blank]:
+    """The parts of a mixture, each to be tested by itself, given the others; none where the table shows no mixture.
+
+    Several shortcuts come out as one direction between them, which has no name and need not break answers as each of
+    them does. Where the table shows of what it is mixed, each part is that attribute's own direction.
+    """
+    own = {}
+    for part in mixed(mixture.names):
+        direction = _own(world, part.name, learn)
+        if direction is not None:
+            own[part.name] = direction if part.cosine > 0 else -direction
+    if len(own) < 2:
+        return []
+    white = {name: unit(whitening.inverse @ direction) for name, direction in own.items()}
+    parts = []
+    for name, direction in own.items():
+        others = [white[other] for other in own if other != name]
+        known = orthonormal([*blank.known, *others], len(direction))
+        parts.append(replace(blank, direction=direction, known=known))
+    return parts
+
+
+def _cue(world: _World, whitening: Whitening, finding: Finding, learn: Tensor) -> Tensor:
     """What is taken out before the next direction is looked for, whitened.
 
-    Of several shortcuts the first direction is a mixture, and what is left after the mixture is gone is none of
-    them: where the table gives it a name, that attribute's own direction is taken out instead.
+    Where the table gives the finding a name, that attribute's own direction is taken out in its place, for what is
+    found first leans toward what would be found second.
     """
-    direction = finding.direction
-    if finding.name is not None:
-        own = attribute_direction(codes[finding.tested], world.images.table[finding.name][finding.tested].double())
-        direction = direction if own is None else own
-    return unit(whitening.inverse @ direction)
+    own = None if finding.name is None else _own(world, finding.name, learn)
+    return unit(whitening.inverse @ (finding.direction if own is None else own))
+
+
+def _own(world: _World, name: str, rows: Tensor) -> Tensor | None:
+    """An attribute's own direction, from the images that make directions."""
+    return attribute_direction(world.codes[rows].double(), world.images.table[name][rows].double())
 
 
 def _changes(

@@ -1,6 +1,6 @@
 """Which attribute of a table a direction goes along with, read from real images and their codes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -8,7 +8,9 @@ from torch import Tensor
 from amiss.analysis.findings.statistics import Whitening
 from amiss.analysis.findings.values import Named
 
-__all__ = ["attribute_direction", "named", "orthonormal"]
+__all__ = ["attribute_direction", "mixed", "named", "orthonormal"]
+
+_PART = 0.4  # whitened cosine from which an attribute is a part of a direction
 
 
 def named(
@@ -34,6 +36,16 @@ def named(
             apart = float(values[order[:few]].mean() - values[order[-few:]].mean())
             found.append(Named(name, apart / spread, whitening.cosine(direction, own), 3 * (2 / few) ** 0.5))
     return tuple(sorted(found, key=lambda one: -abs(one.difference)))
+
+
+def mixed(names: Sequence[Named]) -> tuple[Named, ...]:
+    """The attributes that a direction is a mixture of: two or more, or none.
+
+    Args:
+        names: Of the direction.
+    """
+    parts = tuple(one for one in names if one.tells and abs(one.cosine) >= _PART)
+    return parts if len(parts) > 1 else ()
 
 
 def attribute_direction(codes: Tensor, values: Tensor) -> Tensor | None:

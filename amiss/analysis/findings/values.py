@@ -112,6 +112,11 @@ class Named:
     cosine: float
     noise: float = 0.0
 
+    @property
+    def tells(self) -> bool:
+        """Whether both readings have one sign, and the ends differ by more than chance would have them."""
+        return abs(self.difference) > self.noise and self.difference * self.cosine > 0
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -169,8 +174,7 @@ class Finding:
         if not self.names:
             return None
         first, by_cosine = self.names[0], max(self.names, key=lambda named: abs(named.cosine))
-        told = abs(first.difference) > first.noise and first.difference * first.cosine > 0
-        return first.name if first is by_cosine and told else None
+        return first.name if first is by_cosine and first.tells else None
 
     @property
     def length(self) -> float:
