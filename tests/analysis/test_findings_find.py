@@ -127,7 +127,7 @@ def test_two_shortcuts_come_out_as_a_mixture_and_are_split_by_the_table(seed):
     found = find(classifier, codec, images, settings=replace(FEW, deflations=2))
     assert {one.name for one in found.claims} == {"left", "right"}
     for one in found.claims:
-        assert one.names[0].cosine**2 > 0.9, "each is its attribute's own direction"
+        assert one.names[0].cosine ** 2 > 0.9, "each is its attribute's own direction"
         assert one.wald < -5, "given the other"
     bare = find(classifier, codec, replace(images, table=rivals(len(images))), settings=FEW)
     first = bare.tested[0]
