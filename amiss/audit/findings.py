@@ -1,6 +1,7 @@
 """Findings as plain values, sentences and pictures on disk: what the first page of a report is built from."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def in_short(findings: Findings, names: tuple[str, ...]) -> str:
     if not findings.claims:
         return ""
     first = findings.claims[0]
-    return f"the commonest change behind its mistakes is {called(first)}, which it takes for {names[first.true]}"
+    return f"the cue best shown to be misused is {called(first)}, which it takes for {names[first.true]}"
 
 
 def first_tile(findings: Findings, names: tuple[str, ...]) -> dict[str, str]:
@@ -80,13 +81,14 @@ def _finding(
 ) -> dict[str, Any]:
     images, names = sheet.images, sheet.names
     kind = (images.truth == finding.true) & (sheet.predicted == finding.predicted)
-    where = {int(i): float(at) for i, at in zip(finding.tested, finding.position, strict=True)}
+    where = {int(i): number(float(at)) for i, at in zip(finding.tested, finding.position, strict=True)}
     mistakes = kind.nonzero().flatten().tolist()
     fresh = [i for i in findings.test.tolist() if bool(kind[i])]
     name = finding_id(finding, place)
     folder = f"findings/{name}"
     upper, lower = finding.ends(_ENDS)
     measured = finding.measured
+    drawn = isfinite(finding.length) and bool(finding.direction.isfinite().all())
     return {
         "id": name,
         "name": None if finding.name is None else called(finding),
@@ -112,9 +114,11 @@ def _finding(
         ],
         "truth": _truth(finding, sheet, redraw),
         "mean_change": sheet.mean(fresh[:_AVERAGED], finding.direction, finding.length, f"{folder}/mean.png")
-        if fresh
+        if fresh and drawn
         else None,
-        "strips": [sheet.strip(i, finding.direction, finding.length, folder) for i in _examples(finding, fresh)],
+        "strips": [sheet.strip(i, finding.direction, finding.length, folder) for i in _examples(finding, fresh)]
+        if drawn
+        else [],
         "top": [sheet.about(int(i)) for i in upper],
         "bottom": [sheet.about(int(i)) for i in lower],
         "cases": [{"id": images.ids[i], "name": images.names[i], "position": where.get(i)} for i in mistakes],
@@ -176,19 +180,20 @@ def _says(finding: Finding, names: tuple[str, ...]) -> str:
     cue = called(finding) if finding.name else "this change"
     if finding.verdict == "misuse":
         broken = number((finding.measured or finding.effects[-1]).breaks.value)
-        share = "" if broken is None else f". Pushed back along it, {broken:.0%} of right answers break"
+        whom = "the right answers further along it" if finding.measured else "right answers"
+        share = "" if broken is None else f". Pushed back along it, {broken:.0%} of {whom} break"
         return f"The model takes {cue} for {names[finding.true]}, though the truth does not follow it{share}."
     if finding.verdict == "use":
         return f"The model uses {cue} for {names[finding.true]}; no misuse was detected."
-    return "Moving along it changes no more answers than other directions do."
+    return "It was not shown that moving along it changes more answers than any other direction does."
 
 
 def _sentence(findings: Findings, names: tuple[str, ...]) -> str:
     if findings.claims:
         first = findings.claims[0]
         return (
-            f"The commonest change that puts {names[first.true]!r} called {names[first.predicted]!r} right is "
-            f"{called(first)}, and the truth does not follow it."
+            f"The change best shown to be misused is {called(first)}: it puts {names[first.true]!r} called "
+            f"{names[first.predicted]!r} right, and the truth does not follow it."
         )
     if findings.tested:
         return "No finding: nothing that many mistakes have in common was shown to be misused."

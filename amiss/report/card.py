@@ -12,6 +12,7 @@ __all__ = ["card"]
 Record = Mapping[str, Any]
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#&~!])")
+_HALVES = " further along it", " less far along it"  # whom an effect measured by the logit is about
 _VERDICTS = {
     "misuse": "claimed: used, and the truth does not follow it",
     "use": "not claimed: used, no misuse detected",
@@ -133,15 +134,16 @@ def _finding(finding: Record) -> Iterator[str]:
     yield f"- Wald z {wald}, where a claim needs {bar} or lower"
     yield f"- AUC of the position with the answers {answers}, with the truth {truth}"
     for effect in finding.get("effects") or []:
-        yield f"- at length {effect['length']:.2g}: {_effect(effect)}{_control(effect.get('control'))}"
+        yield f"- at length {_number(effect['length'], '.2g')}: {_effect(effect)}{_control(effect.get('control'))}"
     if measured := finding.get("measured"):
-        yield f"- until it reads like real images of the other half: {_effect(measured)}"
+        yield f"- until it reads like real images of the other half: {_effect(measured, *_HALVES)}"
     if redrawn := finding.get("truth"):
-        yield f"- the same images in truth, {_text(redrawn['what'])}: {_effect(redrawn)}"
+        yield f"- the same images in truth, {_text(redrawn['what'])}: {_effect(redrawn, *_HALVES)}"
 
 
-def _effect(effect: Record) -> str:
-    return f"breaks {_share(effect['breaks'])} of right answers, repairs {_share(effect['repairs'])} of mistakes"
+def _effect(effect: Record, upper: str = "", lower: str = "") -> str:
+    breaks, repairs = _share(effect["breaks"]), _share(effect["repairs"])
+    return f"breaks {breaks} of right answers{upper}, repairs {repairs} of mistakes{lower}"
 
 
 def _control(control: Record | None) -> str:

@@ -58,8 +58,8 @@ function bars(finding) {
     { text: "repairs mistakes", kind: "repairs", share: effect.repairs },
   ]);
   const { measured, seen, truth } = finding;
-  if (measured) rows.push({ head: `Until it reads like real images of the other half, ${figure(measured.length)}` }, { text: "breaks right answers", kind: "breaks", share: measured.breaks }, { text: "repairs mistakes", kind: "repairs", share: measured.repairs });
-  if (measured && truth) rows.push({ head: `The same images in truth: ${truth.what}` }, { text: "breaks right answers", kind: "truth", share: truth.breaks }, { text: "repairs mistakes", kind: "truth", share: truth.repairs });
+  if (measured) rows.push({ head: `Until it reads like real images of the other half, ${figure(measured.length)}` }, { text: "breaks right answers further along it", kind: "breaks", share: measured.breaks }, { text: "repairs mistakes less far along it", kind: "repairs", share: measured.repairs });
+  if (measured && truth) rows.push({ head: `The same images in truth: ${truth.what}` }, { text: "breaks right answers further along it", kind: "truth", share: truth.breaks }, { text: "repairs mistakes less far along it", kind: "truth", share: truth.repairs });
   if (typeof seen?.share === "number") rows.push({ head: "What real images of the other half suggest" }, { text: "more of them are wrong", kind: "truth", share: seen });
   return rows;
 }

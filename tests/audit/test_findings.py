@@ -143,7 +143,7 @@ def test_the_record_says_what_was_measured_and_the_page_and_the_card_take_it(she
     assert (record["needed"], record["discover"], record["test"]) == (20, 20, 20)
     assert claim["truth"] is None
     assert claim["says"].endswith(
-        "though the truth does not follow it. Pushed back along it, 50% of right answers break."
+        "though the truth does not follow it. Pushed back along it, 50% of the right answers further along it break."
     )
     json.dumps(record, allow_nan=False)
     whole = {"title": "t", "sentence": "s", "findings": record}
@@ -202,15 +202,34 @@ def test_the_truth_is_what_the_model_says_of_the_same_images_redrawn(sheet, find
     assert findings_record(unmeasured, sheet, bar=-5.0, redraw=redraw)["claims"][0]["truth"] is None
 
 
+def test_a_direction_of_no_length_has_no_pictures_and_is_told_all_the_same(sheet, findings):
+    """Where both parts of a direction cancel, nothing about it is a number."""
+    nothing = tuple(replace(effect, length=nan) for effect in findings.tested[0].effects)
+    none = replace(
+        findings.tested[0],
+        direction=torch.full((CODE,), nan).double(),
+        position=torch.full((20,), nan).double(),
+        effects=nothing,
+        measured=None,
+        verdict="none",
+    )
+    record = findings_record(replace(findings, tested=(none,)), sheet, bar=-5.0)
+    (row,) = record["tested"]
+    assert (row["strips"], row["mean_change"], row["length"]) == ([], None, None)
+    assert {case["position"] for case in row["cases"]} == {None}
+    json.dumps(record, allow_nan=False)
+    whole = {"title": "t", "sentence": "s", "findings": record}
+    assert "at length not measured: breaks" in card(whole)
+    assert build(whole, sheet.out).is_file()
+
+
 def test_words_never_say_more_than_was_tested(findings):
     names = ("cat", "dog")
     none = replace(findings, tested=findings.tested[1:])
     few = replace(findings, tested=())
     assert called(findings.tested[0]) == "less hair"
     assert called(findings.tested[1]) == "a change without a name"
-    assert (
-        in_short(findings, names) == "the commonest change behind its mistakes is less hair, which it takes for dog"
-    )
+    assert in_short(findings, names) == "the cue best shown to be misused is less hair, which it takes for dog"
     assert in_short(none, names) == in_short(few, names) == ""
     assert first_tile(findings, names) == {
         "label": "Misused cue",
@@ -222,7 +241,8 @@ def test_words_never_say_more_than_was_tested(findings):
 
 
 @pytest.mark.parametrize(
-    ("tested", "words"), [(0, "puts 'dog' called 'cat' right is less hair"), (1, "No finding"), (2, "Too few")]
+    ("tested", "words"),
+    [(0, "misused is less hair: it puts 'dog' called 'cat' right"), (1, "No finding"), (2, "Too few")],
 )
 def test_the_sentence_of_the_page(sheet, findings, tested, words):
     record = findings_record(replace(findings, tested=findings.tested[tested:]), sheet, bar=-inf)

@@ -70,15 +70,18 @@ def test_effects_are_drawn_to_scale_with_control_truth_and_a_table(record, card)
     assert shown.locator("path.whisker").count() == 11
     assert shown.locator("path.control").count() == shown.locator("path.most").count() == 3
     label = shown.locator(".chart svg").get_attribute("aria-label")
-    assert "The same images in truth: hair redrawn; breaks right answers 43 % (33 % to 53 %, n = 60)" in label
+    assert (
+        "The same images in truth: hair redrawn; breaks right answers further along it 43 % (33 % to 53 %, n = 60)"
+        in label
+    )
     shown.locator("summary", has_text="The same as a table").click()
     rows = [row.locator("td").all_inner_texts() for row in shown.locator("details tbody tr").all()]
     assert rows[0] == ["At length 1.6", "breaks right answers", "18 %", "8 % to 28 %", "80"]
     assert rows[1] == ["At length 1.6", "other directions break", "5 %", "at most 8 %", "20"]
     other = "Until it reads like real images of the other half, 4.1"
-    assert rows[-5] == [other, "breaks right answers", "48 %", "38 % to 58 %", "60"]
+    assert rows[-5] == [other, "breaks right answers further along it", "48 %", "38 % to 58 %", "60"]
     truth = "The same images in truth: hair redrawn"
-    assert rows[-2] == [truth, "repairs mistakes", "93 %", "83 % to 100 %", "34"]
+    assert rows[-2] == [truth, "repairs mistakes less far along it", "93 %", "83 % to 100 %", "34"]
     assert rows[-1][2:] == ["50 %", "40 % to 60 %", "60"]
 
 
