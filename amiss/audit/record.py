@@ -7,6 +7,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from amiss.audit.audit import Audit
 from amiss.audit.cases import cases, shown
 from amiss.audit.causes import settings_for
@@ -208,6 +210,8 @@ def _atlas(audit: Audit, classifier: Classifier, out: Path) -> dict[str, Any]:
     if audit.codec is None or not first:
         return {}
     part, places = audit.repairs["LSE"], {name: int(audit.mistakes[k]) for name, k in first.items()}
+    if not isinstance(part.result.p, Tensor) or part.result.p[0].numel() < 2:  # one number spans no plane
+        return {}
     return {"atlas": atlas(classifier, audit.codec, audit.images, part, places, out, audit.plan.batch)}
 
 

@@ -146,6 +146,26 @@ def test_color_is_kept_in_every_file(small, tmp_path):
     assert all(from_disk(done.out / entry["image"]).shape == (3, 8, 8) for entry in done.account["fooled"])
 
 
+class Along(Blind):
+    """A code of one number: how much of one pattern an image holds."""
+
+    WAY = torch.linspace(-1, 1, 64) / torch.linspace(-1, 1, 64).norm()
+
+    def encode(self, x):
+        return (x.flatten(1) @ self.WAY)[:, None]
+
+    def decode(self, z):
+        return (0.5 + z * self.WAY).reshape(-1, 1, 8, 8)
+
+
+def test_a_code_of_one_number_is_audited_without_maps(world, tmp_path):
+    """There is no plane through it to map."""
+    plan = Plan(gate=0.0, mistakes=4, attacked=0, fooled=0, findings=0)
+    done = audited(world.classifier(), linear_images(world), tmp_path, decoder=Along(), plan=plan)
+    assert "LSE" in done.account["outcomes"]
+    assert "atlas" not in done.account
+
+
 def test_a_decoder_that_ignores_its_code_is_refused(world, tmp_path, refuses):
     with refuses(ModelError, "decoder-constant") as caught:
         run_audit(world.classifier(), linear_images(world), tmp_path / "run", decoder=Blind())
