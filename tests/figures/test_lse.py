@@ -8,9 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from amiss.cli.app import app
-from amiss.data import open_data
+from amiss.data import open_data, write_png
 from amiss.errors import DataError, UsageError
 from amiss.figures import MAKERS, Effort, World, make, measure
+from amiss.figures.figure import _csv
 from amiss.figures.flat import code, search
 from amiss.figures.people import mistaken
 
@@ -85,6 +86,28 @@ def test_models_are_found_again_and_only_by_what_made_them(shown, world, place):
     assert torch.equal(again.decoder(2).decode(z), world.decoder(2).decode(z))
     other = World("digits", 1, place / "other", TINY)
     assert other.trained("classifier", *_recipe(other))[1]["identity"] != world.kept["classifier"][1]["identity"]
+
+
+def test_folders_of_classes_are_learned_from_in_a_mixed_order(tmp_path):
+    """Files come class by class; the few that the classifier learns from are of all classes all the same."""
+    for split in ("train", "test"):
+        for k in "abc":
+            (tmp_path / split / k).mkdir(parents=True)
+            for i in range(30):
+                write_png(tmp_path / split / k / f"{i}.png", torch.full((1, 8, 8), i, dtype=torch.uint8))
+    learned, asked = World(str(tmp_path), 0, tmp_path, TINY).images
+    for images in (learned, asked):
+        assert len(set(images.names)) == 90
+        assert len(images.truth[:30].unique()) == 3
+    again, _ = World(str(tmp_path), 0, tmp_path, TINY).images
+    assert again.names == learned.names
+    digits, _ = World("digits", 0, tmp_path, TINY).images
+    assert digits.names == open_data("digits", split="train").names
+
+
+def test_names_in_tables_are_no_formulas():
+    table = _csv([{"class": "=1+1", "share": 0.5}, {"class": "b", "share": 0.25}])
+    assert [line.split(",") for line in table.splitlines()] == [["class", "share"], ["'=1+1", "0.5"], ["b", "0.25"]]
 
 
 def _recipe(world):
