@@ -57,7 +57,8 @@ def _told(world: World, found: Findings) -> dict[str, Any]:
     """What was claimed and tested, with the cosine of the first claim with the truth."""
     labels = world.test.truth
     answers = torch.cat([world.classifier.predict(x) for x in world.test.images().split(250)])
-    first = found.claims[0] if found.claims else None
+    # A part of a mixture is the attribute's own direction: its cosine would say nothing of what was found.
+    first = next((finding for finding in found.claims if not finding.part), None)
     return {
         "plants": list(world.plants),
         "accuracy": float((answers == labels).double().mean()),
@@ -75,6 +76,8 @@ def _row(finding: Finding) -> dict[str, Any]:
         "verdict": finding.verdict,
         "name": finding.name,
         "wald": finding.wald,
+        "root": finding.root,
+        "part": finding.part,
         "auc": [finding.auc_prediction, finding.auc_truth],
         "breaks": [last.breaks.low, last.breaks.value, last.control.mean, last.control.most],
         "seen": finding.seen.value,

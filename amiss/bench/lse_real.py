@@ -73,6 +73,7 @@ def _told(world: RealWorld, run: Run) -> dict[str, Any]:
                 "name": finding.name,
                 "names": [[one.name, one.difference, one.cosine] for one in finding.names[:3]],
                 "wald": finding.wald,
+                "root": finding.root,
                 "breaks": [finding.effects[-1].breaks.low, finding.effects[-1].breaks.value],
                 "seen": finding.seen.value,
             }

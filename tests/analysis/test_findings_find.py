@@ -345,15 +345,25 @@ def test_numbers_of_a_code_that_say_nothing_change_nothing(more):
     assert found.same(found.tested[0], found.tested[1]), "one cue, from both kinds of mistake"
 
 
-def test_no_effect_is_claimed_that_any_two_codes_have():
-    """In a code of one number every control lies along the only direction there is, and breaks as much."""
+def test_no_effect_is_claimed_where_there_is_no_other_direction_to_compare_with():
+    """In a code of one number every difference of two codes lies along the only direction there is."""
     world = PlantedWorld(rho=0.9, n=900)
     codec, many = LinearCodec(world.codec.basis[:, :1], (1, 8, 8)), replace(FEW, controls=20)
     found = find(world.classifier(), codec, world.images, settings=many)
     assert [one.verdict for one in found.tested] == ["none", "none"]
     for one in found.tested:
         assert one.wald < -5, "the first gate alone would have let it through"
-        assert one.effects[-1].control.most == pytest.approx(one.effects[-1].breaks.value)
+        assert one.effects[-1].control is None
+
+
+def test_no_effect_is_claimed_that_other_directions_have_too():
+    """Of a code of two numbers the other one is the truth's own: moving along it breaks as much."""
+    world = PlantedWorld(rho=0.9, n=900)
+    codec, many = LinearCodec(world.codec.basis[:, :2], (1, 8, 8)), replace(FEW, controls=20)
+    found = find(world.classifier(), codec, world.images, settings=many)
+    for one in found.tested:
+        last = one.effects[-1]
+        assert (one.verdict == "none") == (last.breaks.low <= last.control.most)
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -370,8 +380,8 @@ def test_a_code_of_few_numbers_has_no_more_directions_than_those(d):
 def finding(direction, names=(), kind=(0, 1)):
     nothing, none = Share(0.5, 0.4, 0.6, 9), torch.zeros(0)
     return Finding(
-        *kind, direction, none, torch.arange(5) + 10, torch.tensor([0.3, -1.0, 2.0, 0.1, -2.0]), -6.0, 0.8, 0.5, (),
-        None, float("nan"), none, none.bool(), nothing, 1.0, names, "misuse",
+        *kind, direction, none, torch.arange(5) + 10, torch.tensor([0.3, -1.0, 2.0, 0.1, -2.0]), -6.0, -6.0, 0.8, 0.5,
+        (), None, float("nan"), none, none.bool(), nothing, 1.0, names, "misuse",
     )  # fmt: skip
 
 

@@ -38,13 +38,14 @@ def truth(logit, seed):
 NONE = torch.zeros(600, 0, dtype=torch.float64)
 
 
-def test_misuse_is_a_standard_normal_number_where_the_model_says_the_truths_own_logit():
+@pytest.mark.parametrize("which", [0, 1], ids=["wald", "root"])
+def test_misuse_is_a_standard_normal_number_where_the_model_says_the_truths_own_logit(which):
     """200 worlds, position both a part of the logit and not: mean 0 and deviation 1 within four standard errors."""
     found = []
     for seed in range(200):
         one, other = drawn(600, seed), drawn(600, seed + 500)
         gap = 1.5 * one + (other if seed % 2 else 0)
-        found.append(misuse(other, NONE, gap, truth(gap, seed)))
+        found.append(misuse(other, NONE, gap, truth(gap, seed))[which])
     found = torch.tensor(found)
     assert abs(float(found.mean())) < 4 / math.sqrt(200)
     assert abs(float(found.std()) - 1) < 4 / math.sqrt(400)
@@ -55,23 +56,32 @@ def test_misuse_is_strongly_negative_where_the_truth_does_not_follow_and_positiv
     for seed in range(3):
         honest, cue = drawn(600, seed), drawn(600, seed + 500)
         label = truth(1.5 * honest, seed)
-        assert misuse(cue, NONE, 1.5 * honest + 1.5 * cue, label) < -6
-        assert misuse(-cue, NONE, 1.5 * honest + 1.5 * cue, label) > 6
-        assert misuse(honest, NONE, cue, label) > 6, "a cue that the model overlooks"
+        assert misuse(cue, NONE, 1.5 * honest + 1.5 * cue, label)[0] < -6
+        assert misuse(-cue, NONE, 1.5 * honest + 1.5 * cue, label)[0] > 6
+        assert misuse(honest, NONE, cue, label)[0] > 6, "a cue that the model overlooks"
 
 
 def test_units_do_not_matter_and_what_is_known_explains():
     honest, cue = drawn(600, 1), drawn(600, 2)
     gap, label = 1.5 * honest + 1.5 * cue, truth(1.5 * honest, 1)
-    z = misuse(cue, NONE, gap, label)
-    assert misuse(100 * cue - 7, NONE, gap / 30 + 2, label) == pytest.approx(z, rel=1e-3)
+    z = misuse(cue, NONE, gap, label)[0]
+    assert misuse(100 * cue - 7, NONE, gap / 30 + 2, label)[0] == pytest.approx(z, rel=1e-3)
     beside = cue + 0.1 * drawn(600, 3)
-    assert misuse(beside, NONE, gap, label) < -6
-    assert abs(misuse(beside, cue[:, None], gap, label)) < 3, "what lies along a known direction is not found again"
+    assert misuse(beside, NONE, gap, label)[0] < -6
+    assert abs(misuse(beside, cue[:, None], gap, label)[0]) < 3, (
+        "what lies along a known direction is not found again"
+    )
+
+
+def test_the_root_goes_on_growing_where_the_labels_have_no_noise_and_walds_statistic_shrinks():
+    honest, cue = drawn(500, 1), drawn(500, 2)
+    found = [misuse(cue, NONE[:500], honest + cue, truth(k * honest, 3)) for k in (4, 64)]
+    assert found[1][1] < found[0][1] < -5
+    assert found[1][0] > found[0][0], "Hauck and Donner"
 
 
 def test_a_position_that_never_varies_is_no_misuse():
-    assert misuse(torch.ones(600).double(), NONE, drawn(600, 1), drawn(600, 2) > 0) == pytest.approx(0, abs=1e-6)
+    assert misuse(torch.ones(600).double(), NONE, drawn(600, 1), drawn(600, 2) > 0)[0] == pytest.approx(0, abs=1e-6)
 
 
 def test_natural_length_is_how_far_the_outer_quarters_lie_apart():

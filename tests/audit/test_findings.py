@@ -79,6 +79,7 @@ def finding(sheet):
         tested=tested,
         position=torch.linspace(-1, 1, 20).double(),
         wald=-7.5,
+        root=-7.6,
         auc_prediction=0.8,
         auc_truth=0.5,
         effects=effects,

@@ -83,7 +83,7 @@ def find(
         covariance[true, predicted] = whitening.covariance
     tell("Looking for what mistakes have in common", len(kinds), len(kinds))
     order = {"misuse": 0, "use": 1, "none": 2}
-    found.sort(key=lambda finding: (order[finding.verdict], finding.wald))
+    found.sort(key=lambda finding: (order[finding.verdict], finding.root))
     rows = torch.arange(len(images))
     return Findings(tuple(found), too_few, settings.needed, rows[first], rows[~first], covariance)
 
@@ -170,6 +170,7 @@ class _Blank:
     mistakes: Tensor
     test: Tensor
     known: Tensor
+    part: bool = False
 
 
 def _tested(
@@ -181,11 +182,14 @@ def _tested(
     direction = blank.direction / (whitening.inverse @ blank.direction).norm()
     position, own, is_true = whitening.along(codes, direction), gap[rows], truth[rows]
     known = (codes @ whitening.inverse) @ blank.known.T
-    wald = misuse(position, known, own, is_true)
+    wald, root = misuse(position, known, own, is_true)
     right, wrong = rows[is_true & (own > 0)], rows[is_true & (own <= 0)]
     length = natural_length(mover, rows, direction, position, settings)
-    # What was found before is taken out of the controls too: else a second cue would have to beat the first.
-    others = without(controls(world.codes, settings), blank.known, whitening)
+    # The cue itself is taken out of the controls, for two real images often differ in it, and it would have to beat
+    # itself. So is what was found before.
+    tried = orthonormal([*blank.known, whitening.inverse @ direction], len(direction))
+    others = without(controls(world.codes, settings), tried, whitening)
+    others = others[(others @ whitening.inverse).norm(dim=1) > 1e-6]  # a code of one number has no other direction
     pushes = effects(mover, right, wrong, direction, others, length, settings)
     measured = measure(mover, rows[is_true], own[is_true], direction, position[is_true], settings)
     table = {name: values[rows] for name, values in world.images.table.items()}
@@ -200,6 +204,7 @@ def _tested(
         tested=rows,
         position=(position - position.mean()) / position.std(),
         wald=wald,
+        root=root,
         auc_prediction=auc(position, own > 0),
         auc_truth=auc(position, is_true),
         effects=pushes,
@@ -211,6 +216,7 @@ def _tested(
         agreement=whitening.cosine(direction, blank.check),
         names=named(direction, position, codes, table, whitening, settings.extremes),
         verdict=verdict,
+        part=blank.part,
     )
 
 
@@ -232,7 +238,7 @@ def _split(world: _World, whitening: Whitening, blank: _Blank, mixture: Finding,
     for name, direction in own.items():
         others = [white[other] for other in own if other != name]
         known = orthonormal([*blank.known, *others], len(direction))
-        parts.append(replace(blank, direction=direction, known=known))
+        parts.append(replace(blank, direction=direction, known=known, part=True))
     return parts
 
 

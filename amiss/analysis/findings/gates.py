@@ -1,12 +1,13 @@
 """The two gates of a finding: misuse on labeled images, and the effect of moving images along it."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from amiss.analysis.findings.moving import Mover
-from amiss.analysis.findings.statistics import bootstrap, difference, logistic
+from amiss.analysis.findings.statistics import bootstrap, difference, likelihood, logistic
 from amiss.analysis.findings.values import Control, Effect, Settings, Share
 from amiss.repro import generator
 
@@ -35,18 +36,28 @@ class Measured:
     seen: Share
 
 
-def misuse(position: Tensor, known: Tensor, gap: Tensor, truth: Tensor) -> float:
-    """Wald statistic: does the truth still depend on the position, given the model's own logit? Misuse is negative.
+def misuse(position: Tensor, known: Tensor, gap: Tensor, truth: Tensor) -> tuple[float, float]:
+    """Does the truth still depend on the position, given the model's own logit? Misuse is negative.
 
     Args:
         position: Along the direction [n].
         known: Positions along directions found before [n, k].
         gap: The model's logit of the true class over its rival's [n].
         truth: Whether each is of the true class [n].
+
+    Returns:
+        The Wald statistic, and the signed root of the likelihood ratio.
+
+    References:
+        Hauck and Donner (1977), Wald's test as applied to hypotheses in logit analysis: why the first may shrink as
+        the evidence grows.
     """
     features = torch.cat([position[:, None], gap[:, None], known], 1)
     features = (features - features.mean(0)) / features.std(0).clamp_min(1e-12)
-    return float(logistic(features, truth)[1][1])
+    fit, statistics = logistic(features, truth)
+    without, _ = logistic(features[:, 1:], truth)
+    gained = 2 * (likelihood(features, truth, fit) - likelihood(features[:, 1:], truth, without))
+    return float(statistics[1]), math.copysign(max(gained, 0.0) ** 0.5, float(fit[1]))
 
 
 def natural_length(mover: Mover, rows: Tensor, direction: Tensor, position: Tensor, settings: Settings) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 from amiss.analysis.findings.values import Share
 from amiss.repro import generator
 
-__all__ = ["Whitening", "auc", "bootstrap", "difference", "logistic", "unit"]
+__all__ = ["Whitening", "auc", "bootstrap", "difference", "likelihood", "logistic", "unit"]
 
 _FLAT = 1e-6  # of the largest variance: directions of a code that are hardly used
 
@@ -74,6 +74,18 @@ def logistic(features: Tensor, y: Tensor, steps: int = 60) -> tuple[Tensor, Tens
         if float(step.abs().max()) < 1e-10:
             break
     return b, b / torch.linalg.inv(hessian).diagonal().clamp_min(0).sqrt()
+
+
+def likelihood(features: Tensor, y: Tensor, coefficients: Tensor) -> float:
+    """Log-likelihood, in nats, of a logistic regression.
+
+    Args:
+        features: [n, k].
+        y: 0 or 1 [n].
+        coefficients: [k + 1], the intercept first.
+    """
+    logit = coefficients[0] + features.double() @ coefficients[1:]
+    return float((y.double() * logit - torch.nn.functional.softplus(logit)).sum())
 
 
 def auc(score: Tensor, positive: Tensor) -> float:

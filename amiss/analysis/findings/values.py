@@ -130,6 +130,9 @@ class Finding:
         tested: Positions of the images of both classes in the testing half.
         position: Where each tested image lies along it [len(tested)], in standard deviations.
         wald: Wald statistic of the position, given the model's own logit, for the true label; misuse is negative.
+        root: The signed root of the likelihood ratio of the same question. It agrees with `wald` where the labels are
+            noisy, and goes on growing where the logit nearly decides and Wald's statistic shrinks again; findings
+            are ranked by it.
         auc_prediction: How well the position tells the model's answer.
         auc_truth: How well it tells the truth.
         effects: At a third, two thirds and the whole of the natural length, with controls.
@@ -143,6 +146,7 @@ class Finding:
         agreement: Whitened cosine with the direction that a linear fit of the logit gives in place of the repairs.
         names: Attributes of the table, the foremost first; empty without a table.
         verdict: What both gates say together.
+        part: Whether it is an attribute's own direction, one of those that a mixture was split into.
     """
 
     true: int
@@ -152,6 +156,7 @@ class Finding:
     tested: Tensor
     position: Tensor
     wald: float
+    root: float
     auc_prediction: float
     auc_truth: float
     effects: tuple[Effect, ...]
@@ -163,6 +168,7 @@ class Finding:
     agreement: float
     names: tuple[Named, ...]
     verdict: Verdict
+    part: bool = False
 
     @property
     def name(self) -> str | None:
