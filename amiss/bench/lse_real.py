@@ -13,7 +13,7 @@ from amiss.trust import decoder_gate
 
 __all__ = ["real_cifar", "real_mnist", "shape_of"]
 
-RHO = 0.9
+RHO = 0.95
 
 
 def real_mnist(run: Run) -> tuple[dict[str, float], dict[str, Any]]:

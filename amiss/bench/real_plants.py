@@ -23,7 +23,7 @@ CLASS = 4
 PAIR = ("automobile", "truck")
 """The classes of CIFAR-10; the patch agrees with the first."""
 
-_LEARNED = 5000  # digits: with 1,000 the network misuses heights and slants of its own accord
+_LEARNED = 2000  # digits: with 1,000 the network misuses heights and slants of its own accord
 _TEST = 10_000  # test lots are drawn apart from those of training
 
 
