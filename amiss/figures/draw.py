@@ -36,6 +36,8 @@ References:
 HATCHES = ("", "//", "..", "\\\\", "xx", "--", "||", "oo", "++", "**")
 """Hatchings of the classes, for prints without color."""
 
+_LONGEST = 24  # characters of a name
+
 _STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -198,5 +200,6 @@ def name(axes: Any, x: float, y: float, text: str, *, above: bool = False) -> No
 
 
 def plain(name: str) -> str:
-    """A name as it is: to matplotlib a dollar begins a formula."""
-    return name.replace("$", r"\$")
+    """A name as it is, on one line and no longer than fits: to matplotlib a dollar begins a formula."""
+    line = "".join(c if c.isprintable() else " " for c in name)  # no file of XML holds a control character
+    return (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}\u2026").replace("$", r"\$")

@@ -4,6 +4,7 @@ import builtins
 import re
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -42,6 +43,21 @@ def test_names_are_text_and_written_as_they_are():
     assert "cat" not in draw.save(lambda: drawn(named=False))[1].decode()
 
 
+def test_a_name_of_any_kind_leaves_the_file_whole():
+    """Control characters are no XML, and an endless name would leave no room for the picture."""
+    strange = f"\x01a\nb<i>&{'c' * 300}"
+
+    def picture():
+        figure, axes = draw.canvas(1, 1, 6, 4)
+        draw.name(axes[0, 0], 0.5, 0.5, strange)
+        return figure
+
+    svg = draw.save(picture)[1].decode()
+    text = "".join(ElementTree.fromstring(svg).itertext())
+    assert f" a b<i>&{'c' * 15}\u2026" in text
+    assert "<i>" not in svg
+
+
 def test_each_class_has_a_hue_and_a_hatching_of_its_own():
     assert len(set(draw.COLORS)) == len(set(draw.HATCHES)) == 10
 
@@ -76,6 +92,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, refuses)
 
 CHILD = """
 import sys
+from xml.etree import ElementTree
 sys.modules["matplotlib"] = None  # as where it is not installed
 from amiss.cli import _run
 code = _run(["figures", "lse", sys.argv[1]])
