@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from amiss.data.places import TABLES, Place
 from amiss.data.tables import MAX_TABLE, Table, read_spaced, read_table
+from amiss.errors import DataError
 
 __all__ = ["find_attributes", "is_attributes", "is_table", "read_list"]
 
@@ -41,7 +42,7 @@ def read_list(place: Place, name: str) -> Table:
         name: The table in it.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or no row of CelebA's attributes says -1 or 1 throughout.
     """
     table = _read(place, name)
     if not is_attributes(name):
@@ -81,6 +82,15 @@ def _of_signs(table: Table) -> Table:
             wrong = {**odd, **wrong}
         columns[i] = tuple(_SIGNS.get(text, "") for text in column)
     kept = [row for row in range(len(table.lines)) if row not in wrong]
+    if not kept and wrong:  # else it would be said that no row names an image
+        raise DataError(
+            f"No row of {table.name} can be used.",
+            slug="data-csv",
+            seen=f"{table.row(0)}: {wrong[0]}",
+            needed="-1 or 1 for every attribute",
+            why="a table of another kind under the name of CelebA's list",
+            hint="write attributes as -1 and 1, or give the file another name",
+        )
     return replace(
         table,
         columns=tuple(tuple(column[row] for row in kept) for column in columns) if wrong else tuple(columns),

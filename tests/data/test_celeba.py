@@ -64,6 +64,15 @@ def refused(source, slug, **options):
 
 
 @pytest.mark.parametrize("form", ["txt", "csv"])
+def test_a_list_without_one_row_of_signs_says_so(celeba, form):
+    """Not that no row names an image, which is true of no rows whatever they name."""
+    folder = celeba(form, rows=[[name, "2", "1", "1", "1"] for name in ids()], partition=False)
+    told = refused(folder, "data-csv", label="Male")
+    assert f"No row of list_attr_celeba.{form} can be used." in told
+    assert "'2' for Male, where -1 or 1 is needed" in told
+
+
+@pytest.mark.parametrize("form", ["txt", "csv"])
 @pytest.mark.parametrize("nested", [False, True])
 def test_both_forms_load_with_their_splits(celeba, form, nested):
     folder = celeba(form, nested=nested)
