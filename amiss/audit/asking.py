@@ -35,7 +35,7 @@ class Asked:
         tell: Told what is being done.
         predicted: The classifier's answers [n].
         gate: What the decoder keeps that was given.
-        reading: Whether nothing is searched or trained, for all of it lies in the folder.
+        reading: Whether no study is searched and nothing is trained, for all of it lies in the folder.
     """
 
     classifier: Classifier

@@ -137,7 +137,9 @@ def read_audit(
     progress: Progress | None = None,
     visit: Callable[[Study], object] = lambda _: None,
 ) -> Audit:
-    """What an audit came to, from the files of its studies; nothing is searched or trained.
+    """What an audit came to, from the files of its studies: none is searched again, and nothing is trained.
+
+    What its mistakes have in common is no study, and is looked for anew, with the repairs that it lacks.
 
     Args:
         classifier: As the audit was made with; so are images, decoder, judge, plan and accuracy.
