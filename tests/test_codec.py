@@ -87,8 +87,8 @@ def test_a_search_along_such_a_decoder_is_refused_before_it_begins(refuses):
 @pytest.mark.parametrize(
     ("codec", "seen"),
     [
-        (ConvVAE(1, 16, 2, width=4, hidden=8), "[6, 1, 8, 8]"),
-        (ConvVAE(3, 8, 2, width=4, hidden=8), "[6, 1, 8, 8]"),
+        (ConvVAE(1, 16, 2, width=4, hidden=8), "[6, 1, 8, 8], where the decoder asks for (N, 1, 16, 16)"),
+        (ConvVAE(3, 8, 2, width=4, hidden=8), "[6, 1, 8, 8], where the decoder asks for (N, 3, 8, 8)"),
         (Two(lambda z: spread(z)[..., :4]), "images [6, 1, 8, 4] back"),
         (Two(spread, lambda x: x @ torch.zeros(3, 3, dtype=x.dtype)), "RuntimeError"),
         (Two(lambda z: None, lambda x: [][1]), "IndexError"),

@@ -47,6 +47,8 @@ def attributes(images: Images, names: Sequence[str] | None = None) -> dict[str, 
     wanted = repr(missing[0][:_LONGEST]) if missing else ""
     near = difflib.get_close_matches(missing[0], known, n=3) if missing else []
     shown = ", ".join(name[:_LONGEST] for name in near or list(known)[:_FEW])
+    if not near and len(known) > _FEW:
+        shown += f" and {len(known) - _FEW} more"
     raise DataError(
         f"The images have no attribute {wanted}." if wanted else "The images have no attributes to tell apart.",
         slug="data-attributes",

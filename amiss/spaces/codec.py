@@ -44,8 +44,9 @@ def redrawn(codec: Codec, x: Tensor) -> tuple[Tensor, Tensor]:
     except (RuntimeError, ValueError, TypeError, IndexError, AmissError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        said = error.seen if isinstance(error, AmissError) else str(error).partition("\n")[0]
-        raise _unfit(x, f"{type(error).__name__}: {said}") from error
+        said = f"{type(error).__name__}: " + str(error).partition("\n")[0]
+        asked = isinstance(error, AmissError) and error.needed
+        raise _unfit(x, f"where the decoder asks for {asked}" if asked else said) from error
     if drawn.shape != x.shape:
         raise _unfit(x, f"images {list(drawn.shape)} back")
     return z, drawn

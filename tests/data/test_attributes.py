@@ -45,6 +45,8 @@ def test_attributes_are_had_by_name_in_the_order_asked_for_even_where_all_are_al
     assert "did" not in refused("data-attributes", attributes, images, ["Hat"])
     assert "choose among hat" in refused("data-attributes", attributes, images, ["Hat"])
     assert "choose among hat, flat" in refused("data-attributes", attributes, images, ["zzz"])
+    many = some({name: [0.0, 1, 1, 0] for name in "abcde"})
+    assert "choose among a, b, c and 2 more" in refused("data-attributes", attributes, many, ["zzz"])
     assert "--table" in refused("data-attributes", attributes, some({"age": [3.0, 40, 1, 0]}))
     assert len(refused("data-attributes", attributes, images, ["x" * 100_000])) < 1000
 
