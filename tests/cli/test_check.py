@@ -96,6 +96,8 @@ def test_what_cannot_be_believed_is_said_with_what_to_do(amiss):
     said = amiss("check", "soft.py:build", "photos")
     assert said.code == 0 and "Trust: probabilities: 8 of 8 answers look like probabilities" in said.out
     flags = json.loads(amiss("check", "soft.py:build", "photos", "--json").out)["flags"]
+    (fired,) = (flag for flag in flags if flag["slug"] == "probabilities")
+    assert f"{fired['measured'].rstrip('.')}. {fired['remedy']}" in said.out
     assert "probabilities" in {flag["slug"] for flag in flags if flag["state"] == "fired"}
     gated = amiss("check", "soft.py:build", "photos", "--require", "flags_fired==0", "--require", "accuracy>=0.7")
     assert gated.code == 3 and "not met" in gated.out
