@@ -100,6 +100,10 @@ function drawMap(canvas, sheet, cells, at) {
   };
   const marks = [sheet.origin, sheet.code, sheet.solution, sheet.runner_up, ...listed(sheet.path)].filter(Boolean);
   const marked = new Set(marks.map((mark) => nodeAt(mark[1], sheet.y, n) * n + nodeAt(mark[0], sheet.x, n)));
+  brush.setLineDash([3, 3]); // below the names, which it would cut
+  Object.assign(brush, { lineWidth: 1, strokeStyle: ink });
+  brush.stroke(new Path2D(`M${x(at[0])} 0V${side}M0 ${y(at[1])}H${side}`));
+  brush.setLineDash([]);
   for (const [index, share] of shares(cells)) {
     if (share < 0.03) continue;
     const [i, j] = deepest(cells, n, index, marked);
@@ -111,11 +115,7 @@ function drawMap(canvas, sheet, cells, at) {
   if (sheet.origin) outlined(star(x(sheet.origin[0]), y(sheet.origin[1])), paper);
   if (sheet.code) outlined(polygon(x(sheet.code[0]), y(sheet.code[1]), 8, 3), paper);
   if (sheet.solution) outlined(polygon(x(sheet.solution[0]), y(sheet.solution[1]), 7, 24), paper);
-  if (sheet.runner_up) outlined(polygon(x(sheet.runner_up[0]), y(sheet.runner_up[1]), 8, 4), paper);
-  const cross = new Path2D(`M${x(at[0])} 0V${side}M0 ${y(at[1])}H${side}`);
-  brush.setLineDash([3, 3]);
-  Object.assign(brush, { lineWidth: 1, strokeStyle: ink });
-  brush.stroke(cross);
+  if (sheet.runner_up) outlined(new Path2D(`M${x(sheet.runner_up[0]) - 6} ${y(sheet.runner_up[1]) - 6}h12v12h-12Z`), paper);
 }
 
 function plate(brush, text, x, y, side, ink, paper) {

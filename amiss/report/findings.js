@@ -2,7 +2,7 @@
 "use strict";
 
 const VERDICTS = { misuse: "Misused", use: "Used, no misuse detected", none: "Not shown to be used" };
-const CITED = "Zoetmulder et al. (2018), Deep latent sympathetic examples";
+const CITED = "Zoetmulder, Gavves and O'Connor (2018), Explaining the mistakes of neural networks with latent sympathetic examples";
 
 const claims = () => listed(DATA.findings?.claims);
 const tested = () => [...claims(), ...listed(DATA.findings?.tested)];
@@ -65,8 +65,8 @@ function bars(finding) {
 }
 
 function effectChart(width, finding) {
-  const rows = bars(finding);
-  const tall = (row) => (row.head ? 34 : 42);
+  const rows = bars(finding).map((row) => ({ ...row, lines: folded(row.head ?? `${row.text}: ${interval(row.share)}`, width) }));
+  const tall = (row) => (row.head ? 19 : 27) + 15 * row.lines.length;
   const height = rows.reduce((sum, row) => sum + tall(row), 30);
   const x = (share) => 1 + Math.min(1, Math.max(0, share ?? 0)) * (width - 16);
   const words = rows.map((row) => row.head ?? `${row.text} ${interval(row.share)}`).join("; ");
@@ -77,25 +77,35 @@ function effectChart(width, finding) {
   }
   let top = 0;
   for (const row of rows) {
-    if (row.head) svg.append(shape("text", { class: "strong", x: 0, y: top + 26 }, clipped(row.head, width)));
-    else {
-      const [low, high, middle] = [x(row.share?.low), x(row.share?.high), top + 29];
+    svg.append(...row.lines.map((line, i) => shape("text", { class: row.head ? "strong" : "", x: 0, y: top + (row.head ? 26 : 16) + 15 * i }, line)));
+    top += tall(row);
+    if (!row.head) {
+      const [low, high, middle] = [x(row.share?.low), x(row.share?.high), top - 13];
       const whisker = `M${low} ${middle}H${high}M${low} ${middle - 5}v10M${high} ${middle - 5}v10`;
-      svg.append(shape("text", { x: 0, y: top + 16 }, clipped(`${row.text}: ${interval(row.share)}`, width)),
-        shape("rect", { class: "amount " + row.kind, x: x(0), y: top + 22, width: Math.max(1, x(row.share?.share) - x(0)), height: 14 }),
+      svg.append(shape("rect", { class: "amount " + row.kind, x: x(0), y: middle - 7, width: Math.max(1, x(row.share?.share) - x(0)), height: 14 }),
         shape("path", { class: "halo", d: whisker }), shape("path", { class: "whisker", d: whisker }));
       if (typeof row.control?.mean === "number") {
         const [mean, most] = [x(row.control.mean), x(row.control.most)];
-        svg.append(shape("path", { class: "halo", d: `M${most} ${top + 19}v20` }), shape("path", { class: "most", d: `M${most} ${top + 19}v20` }),
+        svg.append(shape("path", { class: "halo", d: `M${most} ${middle - 10}v20` }), shape("path", { class: "most", d: `M${most} ${middle - 10}v20` }),
           shape("path", { class: "control", d: `M${mean - 6} ${middle}l6-6 6 6-6 6Z` }));
       }
     }
-    top += tall(row);
   }
   return svg;
 }
 
 const clipped = (text, width) => (text.length * 6.4 > width ? text.slice(0, Math.floor(width / 6.4) - 1) + "\u2026" : text);
+
+/** The words in as many lines as they need at this width, three at most. */
+function folded(text, width) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = `${lines.at(-1)} ${word}`.trim();
+    if (clipped(line, width) === line) lines[lines.length - 1] = line;
+    else lines.push(clipped(word, width));
+  }
+  return lines.filter(Boolean).slice(0, 3);
+}
 
 function effects(finding) {
   const list = listed(finding.effects);

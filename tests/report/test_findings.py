@@ -85,6 +85,15 @@ def test_effects_are_drawn_to_scale_with_control_truth_and_a_table(record, card)
     assert rows[-1][2:] == ["50 %", "40 % to 60 %", "60"]
 
 
+def test_words_of_effects_are_whole_on_a_narrow_screen(report, visit):
+    chart = visit(report, "findings", width=390).locator("article.finding .chart svg").first
+    words = " ".join(chart.locator("text").all_text_contents())
+    assert "\u2026" not in words
+    assert "breaks right answers further along it: 43 % (33 % to 53 %, n = 60)" in words
+    ends = "node => [...node.querySelectorAll('text')].map((text) => text.getBBox().x + text.getBBox().width)"
+    assert max(chart.evaluate(ends)) <= chart.evaluate("node => node.clientWidth")
+
+
 def test_an_effect_that_was_not_measured_is_left_out(run, visit):
     record, folder = run
     finding = record["findings"]["claims"][0]
@@ -172,7 +181,15 @@ def test_a_citation_is_shown_and_copied(record, report, visit):
     page = visit(report, "findings", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy citation").first.click()
     text = page.locator("article pre").first
-    for words in ("hair: Shorter hair", "amiss 0.1.0", "resnet18", "photos", "cdcdcdcdcdcd", "seed 0", "Zoetmulder"):
+    for words in (
+        "hair: Shorter hair",
+        "amiss 0.1.0",
+        "resnet18",
+        "photos",
+        "cdcdcdcdcdcd",
+        "seed 0",
+        "Explaining the mistakes",
+    ):
         assert words in text.inner_text()
     page.wait_for_function("document.getElementById('told').textContent !== ''")
     assert page.evaluate("navigator.clipboard.readText()") == text.inner_text()
