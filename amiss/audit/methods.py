@@ -57,8 +57,8 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
                 "logit leaves unexplained gives another; their bisector is tested on the half of the images that had "
                 "no part in it. It is claimed where the truth does not follow the position along it, given the logit "
                 "(Wald's statistic), and where moving images along it breaks more right answers, by the lower end of "
-                "a bootstrap interval, than any other difference of two real codes of the same length. Of several "
-                "cues at once each is tested by itself, given the others, where a table tells them apart.",
+                "a bootstrap interval, than any other difference of two real codes of one class, of the same length. "
+                "Of several cues at once each is tested by itself, given the others, where a table tells them apart.",
                 {"settings": str(settings_for(plan)), "decoder": audit.decoder},
                 "Zoetmulder et al. (2018), latent sympathetic examples: what many repairs reveal",
             )

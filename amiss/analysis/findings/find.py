@@ -40,7 +40,7 @@ def find(
     For each kind of mistake (true class, predicted class): minimal repairs and the model's residual on one half of
     the images give a direction in code space; on the other half it is asked whether the truth still depends on the
     position along it, given the model's own logit (misuse), and whether moving images along it changes answers more
-    than any difference between two real codes does (effect). What passes both is claimed.
+    than any other difference between two real codes of one class does (effect). What passes both is claimed.
 
     The labels of the images must be free of the shortcut that is looked for: on images that share it, nothing is
     found.
@@ -188,7 +188,7 @@ def _tested(
     # The cue itself is taken out of the controls, for two real images often differ in it, and it would have to beat
     # itself. So is what was found before.
     tried = orthonormal([*blank.known, whitening.inverse @ direction], len(direction))
-    others = without(controls(world.codes, settings), tried, whitening)
+    others = without(controls(world.codes[truth], settings), tried, whitening)
     others = others[(others @ whitening.inverse).norm(dim=1) > 1e-6]  # a code of one number has no other direction
     pushes = effects(mover, right, wrong, direction, others, length, settings)
     measured = measure(mover, rows[is_true], own[is_true], direction, position[is_true], settings)

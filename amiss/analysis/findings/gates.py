@@ -116,7 +116,7 @@ def controls(codes: Tensor, settings: Settings) -> Tensor:
     """Differences of two real codes drawn by the seed, both ways round [settings.controls, d].
 
     Args:
-        codes: Of all images [n, d].
+        codes: Of images of one class [n, d]: what varies between them leaves the truth as it is.
         settings: How many.
     """
     pairs = torch.randint(len(codes), (settings.controls // 2, 2), generator=generator(settings.seed, 5))

@@ -64,7 +64,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Control:
-    """What directions between two real codes do at the same length.
+    """What directions between two real codes of the true class do at the same length.
 
     Attributes:
         mean: Mean share of right answers that they break.
