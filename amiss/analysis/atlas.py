@@ -34,7 +34,9 @@ def atlas_record(
     """Maps of some cases: what the report's Atlas draws.
 
     A case's map is that of the code space itself where it has two dimensions; else of the plane through the code,
-    the solution and the runner-up, which is the first success of the search where that is not its smallest.
+    the solution and the runner-up, which is the first success of the search where that is not its smallest. Where
+    there is no runner-up its second axis is arbitrary; where nothing was met the best attempt takes the solution's
+    place.
 
     Args:
         classifier: Who is asked.
@@ -90,7 +92,7 @@ def _case(
     about = {
         "case": name,
         "title": _title(classifier, one, image),
-        "plane": "latent" if flat else "code, solution, runner-up",
+        "plane": "latent" if flat else "code, solution" if runner_up is None else "code, solution, runner-up",
         "x": list(extent[0]),
         "y": list(extent[1]),
         "n": n,

@@ -7,6 +7,7 @@ const HATCHES = ["", "M0 10L10 0", "M5 0V10", "M0 0L10 10", "M0 5H10", "M5 4V6M4
 
 const PLANES = {
   "latent": "Codes have two dimensions, and this is where almost all of them lie",
+  "code, solution": "The plane goes through the code and where the search ended; its other axis is arbitrary",
   "code, solution, runner-up": "The plane goes through the code, the solution and the runner-up",
 };
 
@@ -216,7 +217,7 @@ function swatch(index) {
 }
 
 function key(sheet) {
-  const marks = [["star", "the origin", sheet.origin], ["triangle", "the code of the image", sheet.code], ["circle", "the solution", sheet.solution], ["square", "the runner-up", sheet.runner_up], ["dots", "the path of the search", listed(sheet.path).length > 1]];
+  const marks = [["star", "the origin", sheet.origin], ["triangle", "the code of the image", sheet.code], ["circle", /met$/.test(sheet.outcome) ? "the solution" : "the best attempt, which is no solution", sheet.solution], ["square", "the runner-up", sheet.runner_up], ["dots", "the path of the search", listed(sheet.path).length > 1]];
   const present = new Set([...sheet.decoded, ...sheet.moved]);
   const most = ranked().filter((index) => present.has(index));
   return [el("ul", { class: "swatches" }, most.slice(0, 12).map(swatch), most.length > 12 ? el("li", { class: "soft" }, `and ${count(most.length - 12)} more, in the table below`) : null),

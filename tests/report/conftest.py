@@ -312,7 +312,7 @@ def draw_findings(folder: Path, record: dict[str, Any], side: int = 28) -> dict[
         {
             "case": record["cases"][k]["id"],
             "title": f"face {k}",
-            "plane": "code, solution, runner-up",
+            "plane": "code, solution" if k else "code, solution, runner-up",
             "x": [-4.0, 4.0],
             "y": [-4.0, 4.0],
             "n": n,
