@@ -23,5 +23,6 @@ def told_flags(flags: Sequence[Mapping[str, Any]]) -> list[str]:
 def told_decoder(flags: Sequence[Flag]) -> str:
     """What a decoder keeps of the images, in one line for before a search; empty where there is no decoder."""
     said = [flag for flag in flags if flag.slug.startswith("decoder-") and flag.state != "not measured"]
-    words = " ".join([flag.measured for flag in said] + [flag.remedy for flag in said if flag.fired][:1])
+    remedy = [flag.remedy for flag in said if flag.fired][:1]
+    words = " ".join([f"{flag.measured.rstrip('.')}." for flag in said] + remedy)
     return shown(f"Decoder: {words}") if said else ""

@@ -365,6 +365,7 @@ def test_what_a_decoder_keeps_is_said_before_the_search_and_stays_with_the_run(a
     assert said.code == 0, said.err
     line = "Decoder: 100% of the pixels' variance is kept"  # a flow on pixels loses nothing
     assert -1 < said.err.find(line) < said.err.find("Searching by lse")
+    assert "images. 100% are named as before" in said.err
     flags = {flag["slug"]: flag for flag in json.loads(Path("run/flags.json").read_text())}
     assert flags["decoder-agreement"]["state"] == flags["decoder-reconstruction"]["state"] == "clear"
     for quiet in ("--quiet", "--json"):
