@@ -265,7 +265,8 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     judge, mute = _judge(asked)
     repairs, curve, fooling = _searched(desk, asked, codec, judge)
     notices += [*_heard(judge, mute, repairs, images.truth[chosen]), *lone(asked)]
-    found = causes(asked, codec, repairs)
+    found, mute = causes(asked, codec, repairs)
+    notices += [("warning", "Findings were not looked for", mute)] if mute else []
     flags += _flags_after(desk, repairs, curve, fooling)
     said, who = tuple(notices), asked.predicted
     part = images, who, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags, desk.votes, judge

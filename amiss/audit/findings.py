@@ -182,7 +182,7 @@ def _says(finding: Finding, names: tuple[str, ...]) -> str:
         broken = number((finding.measured or finding.effects[-1]).breaks.value)
         whom = "the right answers further along it" if finding.measured else "right answers"
         share = "" if broken is None else f". Pushed back along it, {broken:.0%} of {whom} break"
-        return f"The model takes {cue} for {names[finding.true]}, though the truth does not follow it{share}."
+        return f"The model takes {cue} for {names[finding.true]}, though the truth follows it less{share}."
     if finding.verdict == "use":
         return f"The model uses {cue} for {names[finding.true]}; no misuse was detected."
     return "It was not shown that moving along it changes more answers than any other direction does."
@@ -193,7 +193,7 @@ def _sentence(findings: Findings, names: tuple[str, ...]) -> str:
         first = findings.claims[0]
         return (
             f"The change best shown to be misused is {called(first)}: it puts {names[first.true]!r} called "
-            f"{names[first.predicted]!r} right, and the truth does not follow it."
+            f"{names[first.predicted]!r} right, and the truth follows it less than the model does."
         )
     if findings.tested:
         return "No finding: nothing that many mistakes have in common was shown to be misused."

@@ -55,7 +55,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
                 "Findings",
                 "Of the mistakes of one kind the minimal repairs give a direction of codes, and what the model's "
                 "logit leaves unexplained gives another; their bisector is tested on the half of the images that had "
-                "no part in it. It is claimed where the truth does not follow the position along it, given the logit "
+                "no part in it. It is claimed where the truth follows the position along it less than the logit "
                 "(Wald's statistic), and where moving images along it breaks more right answers, by the lower end of "
                 "a bootstrap interval, than any other difference of two real codes of one class, of the same length. "
                 "Of several cues at once each is tested by itself, given the others, where a table tells them apart.",

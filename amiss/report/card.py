@@ -14,7 +14,7 @@ Record = Mapping[str, Any]
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#&~!])")
 _HALVES = " further along it", " less far along it"  # whom an effect measured by the logit is about
 _VERDICTS = {
-    "misuse": "claimed: used, and the truth does not follow it",
+    "misuse": "claimed: used more than the truth follows it",
     "use": "not claimed: used, no misuse detected",
     "none": "not claimed: not shown to be used",
 }

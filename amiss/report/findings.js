@@ -270,7 +270,7 @@ function findings() {
   const few = listed(found.too_few);
   return [
     el("h1", { tabindex: "-1" }, named(found.sentence ?? "What many mistakes have in common")),
-    el("p", { class: "lead" }, `Looked for in ${count(found.discover)} images, tested on ${count(found.test)} others. A finding is claimed where the truth does not follow what the classifier follows, and moving images along it changes answers more than any other difference between two real images of one class does.`),
+    el("p", { class: "lead" }, `Looked for in ${count(found.discover)} images, tested on ${count(found.test)} others. A finding is claimed where the truth follows a direction less than the classifier does, and moving images along it changes answers more than any other difference between two real images of one class does.`),
     claims().map((finding, i) => findingCard(finding, i)),
     claims().length ? null : el("div", { class: "finding none" }, el("h2", {}, "No finding"), el("p", {}, others.length || few.length ? "Nothing that was tested passed both gates." : "There was nothing to test."), limits()),
     others.length ? el("details", { class: "paper", id: "tested" }, el("summary", {}, `Tested, not claimed: ${count(others.length)}`), others.map((finding, i) => findingCard(finding, claims().length + i, "h2"))) : null,

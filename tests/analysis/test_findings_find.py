@@ -9,7 +9,7 @@ from torch import nn
 from amiss.analysis.findings import Finding, Findings, Named, Settings, Share, find, halves
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import DataError
+from amiss.errors import DataError, ModelError
 from amiss.recipes import lse
 from amiss.repro import fold, normal
 from amiss.testing import LinearCodec, PlantedWorld
@@ -415,3 +415,53 @@ def test_two_directions_are_the_same_by_their_whitened_cosine_or_between_kinds_b
     hair = (Named("hair", 2.0, 0.5),)
     assert found.same(finding(along, hair), finding(far, hair, kind=(2, 3)))
     assert not found.same(finding(along), finding(along, kind=(2, 3))), "without names nothing is known of them"
+
+
+class Odd:
+    """A codec whose codes are those of another, changed."""
+
+    def __init__(self, codec, change):
+        self.codec, self.change = codec, change
+
+    def encode(self, x):
+        return self.change(self.codec.encode(x))
+
+    def decode(self, z):
+        return self.codec.decode(z)
+
+
+def hole(value):
+    return torch.where(torch.arange(len(value))[:, None] == 3, torch.nan, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (lambda z: z[:, :, None, None], "(200, 4, 1, 1)"),
+        (lambda z: z.repeat(1, 1500), "(200, 6000)"),
+        (hole, "of 200 codes are not finite"),
+        (torch.zeros_like, "one code for every image"),
+    ],
+)
+def test_codes_that_say_nothing_are_refused(change, seen):
+    world = PlantedWorld(n=200)
+    with pytest.raises(ModelError) as refused:
+        find(world.classifier(), Odd(world.codec, change), world.images)
+    assert refused.value.slug == "findings-codes"
+    assert seen in refused.value.seen
+
+
+def test_logits_labels_and_halves_that_do_not_fit_are_refused():
+    world = PlantedWorld(n=200)
+    linear = world.classifier().network
+    with pytest.raises(ModelError, match="not finite") as refused:
+        find(Classifier(lambda x: hole(linear(x)[:, None]), labels=("a", "b")), world.codec, world.images)
+    assert refused.value.slug == "findings-logits"
+    beyond = replace(world.images, labels=world.images.truth + 1, classes=("a", "b", "c"))
+    with pytest.raises(DataError) as outside:
+        find(world.classifier(), world.codec, beyond)
+    assert outside.value.slug == "data-labels"
+    for mask in (torch.ones(199).bool(), torch.arange(200)):
+        with pytest.raises(DataError) as half:
+            find(world.classifier(), world.codec, world.images, discover=mask)
+        assert half.value.slug == "findings-halves"

@@ -144,7 +144,7 @@ def test_the_record_says_what_was_measured_and_the_page_and_the_card_take_it(she
     assert (record["needed"], record["discover"], record["test"]) == (20, 20, 20)
     assert claim["truth"] is None
     assert claim["says"].endswith(
-        "though the truth does not follow it. Pushed back along it, 50% of the right answers further along it break."
+        "though the truth follows it less. Pushed back along it, 50% of the right answers further along it break."
     )
     json.dumps(record, allow_nan=False)
     whole = {"title": "t", "sentence": "s", "findings": record}

@@ -38,7 +38,7 @@ def test_findings_are_told_with_their_intervals_and_limits(record):
     text = card(record)
     for words in (
         "### hair (suggested name): male called not male",
-        "Verdict: claimed: used, and the truth does not follow it.",
+        "Verdict: claimed: used more than the truth follows it.",
         "34 mistakes; tested on 500 images",
         "Wald z -12.3, where a claim needs -5 or lower",
         "AUC of the position with the answers 0.80, with the truth 0.54",

@@ -10,6 +10,7 @@ from amiss.analysis.findings.direction import Evidence, evidence, without
 from amiss.analysis.findings.gates import controls, effects, measure, misuse, natural_length
 from amiss.analysis.findings.moving import Mover
 from amiss.analysis.findings.naming import attribute_direction, mixed, named, orthonormal
+from amiss.analysis.findings.readable import refuse_unreadable
 from amiss.analysis.findings.statistics import Whitening, auc, unit
 from amiss.analysis.findings.values import Finding, Findings, Settings, Verdict
 from amiss.classifier import Classifier
@@ -35,7 +36,7 @@ def find(
     discover: Tensor | None = None,
     tell: Tell | None = None,
 ) -> Findings:
-    """Look for cues that the classifier uses and the truth does not follow.
+    """Look for cues that the classifier uses more than the truth follows them.
 
     For each kind of mistake (true class, predicted class): minimal repairs and the model's residual on one half of
     the images give a direction in code space; on the other half it is asked whether the truth still depends on the
@@ -56,7 +57,8 @@ def find(
         tell: Told what is being done.
 
     Raises:
-        DataError: There are no labels, or they are all of one class.
+        DataError: There are no labels, they are all of one class, or `discover` is not one answer an image.
+        ModelError: Codes or logits that nothing can be read from, or labels that the classifier has no class for.
 
     References:
         Zoetmulder et al. (2018), latent sympathetic examples: what many repairs reveal.
@@ -71,7 +73,16 @@ def find(
             needed="images of two classes or more",
             hint="Add images of the classes that it is confused with.",
         )
+    if discover is not None and (discover.dtype != torch.bool or tuple(discover.shape) != (len(images),)):
+        raise DataError(
+            "The discovering half is not one answer an image.",
+            slug="findings-halves",
+            seen=f"{discover.dtype} of shape {tuple(discover.shape)}",
+            needed=f"booleans of shape ({len(images)},)",
+            hint="Give a mask: true for images that make directions, false for those that test them.",
+        )
     world = _looked_at(classifier, decoder, images, settings, tell)
+    refuse_unreadable(world.codes, world.logits, labels)
     first = halves(images) if discover is None else discover
     kinds, too_few = _kinds(labels, world.logits.argmax(1), first, settings)
     found: list[Finding] = []
