@@ -7,6 +7,7 @@ from torch import Tensor
 
 from amiss.analysis.findings.values import Share
 from amiss.repro import generator
+from amiss.trust.interval import wilson
 
 __all__ = ["Whitening", "auc", "bootstrap", "difference", "likelihood", "logistic", "unit"]
 
@@ -102,6 +103,8 @@ def auc(score: Tensor, positive: Tensor) -> float:
 def bootstrap(hit: Tensor, seed: int, draws: int) -> Share:
     """The share of hits, with its 95 % percentile interval over redrawn images.
 
+    Redrawing all or none gives all or none again, which would be an interval without a width: there it is Wilson's.
+
     Args:
         hit: [n], boolean.
         seed: Of the draws.
@@ -109,9 +112,10 @@ def bootstrap(hit: Tensor, seed: int, draws: int) -> Share:
     """
     if not len(hit):
         return Share(float("nan"), float("nan"), float("nan"), 0)
-    value = float(hit.double().mean())
-    low, high = _interval(_redrawn(hit, seed, draws))
-    return Share(value, low, high, len(hit))
+    count = int(hit.sum())
+    alike = count in (0, len(hit))
+    low, high = wilson(count, len(hit)) if alike else _interval(_redrawn(hit, seed, draws))
+    return Share(count / len(hit), low, high, len(hit))
 
 
 def difference(there: Tensor, here: Tensor, seed: int, draws: int) -> Share:
