@@ -138,7 +138,7 @@ def _finding(finding: Record) -> Iterator[str]:
     if measured := finding.get("measured"):
         yield f"- until it reads like real images of the other half: {_effect(measured, *_HALVES)}"
     if (seen := finding.get("seen")) and seen["share"] is not None:
-        yield f"- what real images of the other half suggest: {_share(seen)} of the right answers would be wrong there"
+        yield f"- what real images of the other half suggest: {_share(seen)} of right answers would be wrong there"
     if redrawn := finding.get("truth"):
         yield f"- the same images in truth, {_text(redrawn['what'])}: {_effect(redrawn, *_HALVES)}"
 

@@ -45,7 +45,7 @@ def test_findings_are_told_with_their_intervals_and_limits(record):
         "at length 4.8: breaks 54% (44% to 64%, n = 80) of right answers",
         "repairs 90% (80% to 100%, n = 34) of mistakes; 20 other directions break 15%, at most 24%",
         "until it reads like real images of the other half: breaks 48% (38% to 58%, n = 60) of right answers further",
-        "what real images of the other half suggest: 50% (40% to 60%, n = 60) of the right answers would be wrong",
+        "what real images of the other half suggest: 50% (40% to 60%, n = 60) of right answers would be wrong",
         "the same images in truth, hair redrawn: breaks 43% (33% to 53%, n = 60) of right answers further",
         "### A change without a name: male called not male",
         "Too few mistakes, below 20: not male called male (7).",
