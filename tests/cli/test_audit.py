@@ -227,7 +227,7 @@ def test_a_decoder_and_a_judge_of_ones_own(amiss):
     assert 0 <= account["figures"]["decoder_explained"] < 0.7  # nobody trained it
     assert "LSE cannot speak here. The decoder given: reconstruction keeps" in said.out
     verification = next(method for method in account["methods"] if method["name"] == "Verification")
-    assert verification["settings"]["judge"] == "nets.py:wrapped"
+    assert verification["settings"]["judge"].startswith("nets.py:wrapped: the judge given, right on")
 
 
 def test_a_folder_called_by_a_dot_has_a_name(tmp_path, monkeypatch):
