@@ -24,6 +24,8 @@ def real_mnist(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     return {
         "real_plants_found": float(all(one["planted"]["found_first"] for one in told.values())),
         "real_false_findings": float(sum(len(one["free"]["claims"]) for one in told.values())),
+        # Where this is 0 there were too few mistakes to look at, and none could have been found falsely.
+        "real_free_directions_tested": float(sum(len(one["free"].get("tested", [])) for one in told.values())),
     }, told
 
 
