@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from amiss.objectives import Avoid as Avoid
     from amiss.objectives import Become as Become
     from amiss.objectives import Confidence as Confidence
+    from amiss.objectives import Mimic as Mimic
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
     from amiss.optimizers import Adam as Adam
@@ -76,7 +77,7 @@ _HOMES = {
     ),
     "data": ("open_data",),
     "loading": ("load_weights", "open_classifier"),
-    "objectives": ("EOT", "Avoid", "Become", "Confidence", "Objective", "Says"),
+    "objectives": ("EOT", "Avoid", "Become", "Confidence", "Mimic", "Objective", "Says"),
     "optimizers": ("Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"),
     "probe": ("Budget", "Probe"),
     "recipes": ("classes",),

@@ -151,7 +151,7 @@ class Probe:
             part = self.objective.prepare(classifier, self._keyed(classifier, task.rows(rows)))
             with torch.no_grad():
                 x = images[rows.to(images.device)].to(part.key.device)
-                return self.objective.score(self.objective.read(classifier, x, part.key, None), part)
+                return self.objective.score(self.objective.read(classifier, x, part, None), part)
 
         seen = list(Pace(batch or self.batch).over(torch.arange(len(task), device=task.key.device), look))
         return torch.cat([loss for loss, _ in seen]), torch.cat([met for _, met in seen])

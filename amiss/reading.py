@@ -109,7 +109,7 @@ def _look(
             p = p.detach().requires_grad_()
         x = domain.decode(p, owner)
         task = domain.rows(owner)
-        y = objective.read(classifier, x, task.key, query.draw)
+        y = objective.read(classifier, x, task, query.draw)
         loss, met = objective.score(y, task)
         value = loss
         if query.of == "slack":
@@ -136,7 +136,7 @@ def _compete(objective: Objective, classifier: Classifier, domain: Domain, query
     with torch.no_grad():
         anyone = domain.everyone[:1].expand(r)
         x = domain.decode(query.p, anyone)
-        y = objective.read(classifier, x, domain.task.key[anyone], query.draw)
+        y = objective.read(classifier, x, domain.rows(anyone), query.draw)
         y = leaves(y, lambda t: t.unsqueeze(1).expand(r, n, *t.shape[1:]))
         loss, met = objective.score(y, domain.task.grid(r))
         return Answer(met, domain.size(query.p, x, anyone), loss), x

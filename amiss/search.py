@@ -129,7 +129,8 @@ class Search:
                 answer, seen = read(self.objective, self.classifier, domain, query, self.pace, images)
             except torch.OutOfMemoryError:
                 return  # not even one row fits: `conclude` says so of every sample that was still searching
-            rows, ahead, state = stand(state, query, answer, domain, self.until, self.objective.cost(query.draw))
+            cost, keeps = self.objective.cost(query.draw), self.objective.keeps
+            rows, ahead, state = stand(state, query, answer, domain, self.until, cost, keeps)
             answer = replace(answer, won=torch.where(ahead, rows, -1))
             domain = replace(domain, best=state["best"])
             told = self.optimizer.tell(state["optimizer"], domain, query, answer)
@@ -160,7 +161,7 @@ class Search:
                 if self.pace.starved:
                     return x, torch.zeros(len(rows), dtype=torch.bool, device=x.device)
                 part = domain.task.rows(rows)
-                y = self.objective.read(self.classifier, x, part.key, None)
+                y = self.objective.read(self.classifier, x, part, None)
                 return x, self.objective.score(y, part)[1]
 
         seen = list(self.pace.over(domain.everyone, look))

@@ -38,7 +38,13 @@ def begin(domain: Domain) -> State:
 
 
 def stand(
-    state: State, query: Query, answer: Answer, domain: Domain, until: Literal["met", "budget"], looks: int
+    state: State,
+    query: Query,
+    answer: Answer,
+    domain: Domain,
+    until: Literal["met", "budget"],
+    looks: int,
+    keeps: Literal["smallest", "lowest"] = "smallest",
 ) -> tuple[Tensor, Tensor, State]:
     """Count an answer: the standing best competes as one more row, and keeps its place on a tie.
 
@@ -49,26 +55,30 @@ def stand(
         domain: The samples.
         until: Whether a success ends a sample's search.
         looks: Images that one row cost.
+        keeps: Whether sizes count between successes, or losses alone.
 
     Returns:
         The foremost row of each sample [n] (-1: none), whether it became the standing best [n], the memory after.
     """
     best, n = state["best"], len(domain.task)
     at, owner = domain.everyone, query.owner
+    counted = answer.size if keeps == "smallest" else torch.zeros_like(answer.size)
     if owner is ALL:
-        rows = champions(answer.met, answer.size, answer.loss)
+        rows = champions(answer.met, counted, answer.loss)
         met, size, loss = answer.met[rows, at], answer.size[rows], answer.loss[rows, at]
         asked = torch.full_like(at, len(query))
     elif owner is at:
         rows, met, size, loss = at, answer.met, answer.size, answer.loss
         asked = torch.ones_like(at)
     else:
-        rows = first_rows(owner, n, answer.met, answer.size, answer.loss)
+        rows = first_rows(owner, n, answer.met, counted, answer.loss)
         own = rows.clamp_min(0)
         met, size, loss = answer.met[own], answer.size[own], answer.loss[own]
         asked = rows_each(owner, n)
     there = rows >= 0
-    ahead = there & better(met, size, loss, (best["met"], best["size"], best["loss"]))
+    rival = best["size"] if keeps == "smallest" else torch.zeros_like(best["size"])
+    weighed = size if keeps == "smallest" else torch.zeros_like(size)
+    ahead = there & better(met, weighed, loss, (best["met"], rival, best["loss"]))
     kept = {
         "p": _merge(ahead, query.p, rows, best["p"], rows is at),
         "met": torch.where(ahead, met, best["met"]),

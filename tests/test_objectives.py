@@ -24,7 +24,7 @@ LABELS = [Become(margin=0.05), Avoid(margin=0.05), Confidence(0.6)]
 def read(objective, classifier=None, task=WORLD.task, x=None, draw=0):
     classifier = classifier or WORLD.classifier()
     task = objective.prepare(classifier, task)
-    y = objective.read(classifier, task.image if x is None else x, task.key, draw)
+    y = objective.read(classifier, task.image if x is None else x, task, draw)
     return *objective.score(y, task), y, task
 
 
@@ -307,6 +307,6 @@ def test_a_label_that_the_classifier_does_not_have_is_refused_by_name():
     world = LinearWorld(n=3)
     beyond = replace(world.task, label=torch.tensor([0, 1, 7]), target=torch.tensor([0, 1, 7]))
     for objective in (Avoid(), Become(), Confidence(0.9)):
-        y = objective.read(world.classifier(), beyond.image, beyond.key, None)
+        y = objective.read(world.classifier(), beyond.image, beyond, None)
         with pytest.raises(DataError, match="data-labels"):
             objective.score(y, beyond)

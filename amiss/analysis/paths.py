@@ -141,7 +141,7 @@ def around(
     for part in places.split(probe.batch):
         rows = domain.task.rows(torch.zeros(len(part), dtype=torch.int64, device=eps.device))
         x = domain.decode(part, torch.zeros(len(part), dtype=torch.int64, device=eps.device))
-        losses.append(probe.objective.score(probe.objective.read(classifier, x, rows.key, None), rows)[0])
+        losses.append(probe.objective.score(probe.objective.read(classifier, x, rows, None), rows)[0])
     read = torch.cat(losses)
     circles = read[1:].reshape(len(radii), points).amin(1)
     return Around(float(read[0]), tuple(radii), tuple(circles.tolist()))

@@ -35,7 +35,7 @@ class Says(Objective):
     def __init__(self, sentence: Any) -> None:
         self.sentence = sentence
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """Log-probability of the sentence, and whether it is what the model says."""
         answerer = cast(Answerer, classifier)
         with torch.no_grad():

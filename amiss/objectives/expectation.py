@@ -1,6 +1,7 @@
 """Expectation over transformation: what is wanted must hold over a distribution of views."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class EOT(Objective):
                 hint="EOT(objective, transforms, n=16, share=0.9)",
             )
         self.objective, self.transforms, self.n, self.share = objective, tuple(transforms), n, share
-        self.looks = 2 * n * objective.looks
+        self.looks, self.keeps = 2 * n * objective.looks, objective.keeps
 
     def cost(self, draw: int | Tensor | None) -> int:
         """The n judging views, and n fresh ones where a draw is given."""
@@ -54,11 +55,11 @@ class EOT(Objective):
         """Prepare the objective."""
         return self.objective.prepare(classifier, task)
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """Read n fresh views where a draw is given, and always the n judging ones."""
         with torch.no_grad():
-            y = {"judged": self._look(classifier, x, key, _JUDGE)}
-        return y if draw is None else {"drawn": self._look(classifier, x, key, draw), **y}
+            y = {"judged": self._look(classifier, x, task, _JUDGE)}
+        return y if draw is None else {"drawn": self._look(classifier, x, task, draw), **y}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         """Mean loss over the fresh views (the judging ones, where none were drawn); met by share."""
@@ -68,16 +69,16 @@ class EOT(Objective):
             loss, _ = self.objective.score(y["drawn"], task)
         return loss.mean(-1), met.sum(-1) >= self.share * self.n - 1e-6  # counted: a mean may round below its share
 
-    def _look(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor) -> View:
-        views, keys = [], []
+    def _look(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor) -> View:
+        views, tasks = [], []
         for i in range(self.n):
-            view, turn = x, fold(fold(key, draw), i)
+            view, turn = x, fold(fold(task.key, draw), i)
             for place, transform in enumerate(self.transforms):
                 view = transform(view, fold(turn, place))
             views.append(view)
-            keys.append(turn)
+            tasks.append(replace(task, key=turn))
         turns = draw.repeat(self.n) if isinstance(draw, Tensor) and draw.ndim else draw
-        y = self.objective.read(classifier, torch.cat(views), torch.cat(keys), turns)
+        y = self.objective.read(classifier, torch.cat(views), Task.join(tasks), turns)
         return leaves(y, lambda t: t.reshape(self.n, len(x), *t.shape[1:]).movedim(0, 1))
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """The contract of an objective: `read` is the network, once an image; `score` is arithmetic, once a row and task."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,10 +22,12 @@ class Objective:
     Attributes:
         layers: What one pass must bring: names of layers, "answer" for the logits.
         looks: Images that one reading costs at the most.
+        keeps: Which of two successes is the better one: the "smallest" change, or the one of the "lowest" loss.
     """
 
     layers: tuple[str, ...] = ("answer",)
     looks: int = 1
+    keeps: Literal["smallest", "lowest"] = "smallest"
 
     @property
     def one_pass(self) -> bool:
@@ -40,13 +42,13 @@ class Objective:
         """Compute once what every score needs (a guide's features, the number of a named class)."""
         return task
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """Show the images to the network, once.
 
         Args:
             classifier: Who is asked.
             x: Images [R, C, H, W].
-            key: The rows' keys [R], for objectives that draw at random.
+            task: The rows' samples: their keys are what random draws are folded from.
             draw: The rows' turn; None asks for the judgement alone.
         """
         return self.view(classifier.outputs(x, self.layers))
@@ -117,6 +119,7 @@ class Sum(Objective):
         self.layers = tuple(dict.fromkeys(name for part in self.parts for name in part.layers))
         self._own = [part for part in self.parts if not part.one_pass]
         self.looks = self._shared + sum(part.looks for part in self._own)
+        self.keeps = "lowest" if any(part.keeps == "lowest" for part in self.parts) else "smallest"
 
     @property
     def one_pass(self) -> bool:
@@ -137,11 +140,11 @@ class Sum(Objective):
             task = part.prepare(classifier, task)
         return task
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """One pass for all parts that need no more than a pass, and the others' own readings."""
         outputs = classifier.outputs(x, self.layers) if self._shared else {}
         return {
-            str(i): part.read(classifier, x, key, draw) if part in self._own else part.view(outputs)
+            str(i): part.read(classifier, x, task, draw) if part in self._own else part.view(outputs)
             for i, part in enumerate(self.parts)
         }
 
@@ -173,7 +176,7 @@ class Scaled(Objective):
 
     def __init__(self, part: Objective, factor: float) -> None:
         self.part, self.factor = part, factor
-        self.layers, self.looks = part.layers, part.looks
+        self.layers, self.looks, self.keeps = part.layers, part.looks, part.keeps
 
     @property
     def one_pass(self) -> bool:
@@ -188,9 +191,9 @@ class Scaled(Objective):
         """Prepare the part."""
         return self.part.prepare(classifier, task)
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """Read the part."""
-        return self.part.read(classifier, x, key, draw)
+        return self.part.read(classifier, x, task, draw)
 
     def view(self, outputs: View) -> View:
         """View the part."""

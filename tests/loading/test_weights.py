@@ -161,7 +161,9 @@ def test_hostile_names_are_cut_and_cleaned():
 def test_files_that_make_no_sense_forbid_nothing_and_raise_nothing(net):
     torch.save(net, "whole.pt")
     whole = Path("whole.pt").read_bytes()
-    for i, body in enumerate((b"", b"PK\x03\x04", b"\x80", whole[:100], whole[: len(whole) // 2], os.urandom(999))):
+    for i, body in enumerate(
+        (b"", b"PK\x03\x04", b"\x80", whole[:100], whole[: len(whole) // 2], bytes(range(256)) * 4)
+    ):
         Path(f"{i}.pt").write_bytes(body)
         assert forbidden_globals(f"{i}.pt") == ()
     assert forbidden_globals("nowhere.pt") == ()

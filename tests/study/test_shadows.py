@@ -29,8 +29,8 @@ class Boastful(Become):
 
     searching = True
 
-    def read(self, classifier, x, key, draw):
-        return {**super().read(classifier, x, key, draw), "searching": torch.full((len(x),), draw is not None)}
+    def read(self, classifier, x, task, draw):
+        return {**super().read(classifier, x, task, draw), "searching": torch.full((len(x),), draw is not None)}
 
     def score(self, y, task):
         loss, met = super().score(y, task)

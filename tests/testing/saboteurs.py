@@ -85,8 +85,8 @@ class Crowded(Become):
 class Hopeful(Become):
     """Sees itself met in a search, and only there."""
 
-    def read(self, classifier, x, key, draw):
-        y = super().read(classifier, x, key, draw)
+    def read(self, classifier, x, task, draw):
+        y = super().read(classifier, x, task, draw)
         return {**y, "answer": y["answer"] * (1 if draw is None else -1), "first": 1 - y["first"]}
 
 
@@ -146,9 +146,9 @@ class Squeezing(Become):
 
 
 class LookingTwice(Become):
-    def read(self, classifier, x, key, draw):
+    def read(self, classifier, x, task, draw):
         classifier.outputs(x)
-        return super().read(classifier, x, key, draw)
+        return super().read(classifier, x, task, draw)
 
 
 # Constraints

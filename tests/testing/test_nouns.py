@@ -11,7 +11,7 @@ import amiss.optimizers
 import amiss.spaces
 from amiss import recipes
 from amiss.constraints import L1, L2, Both, Box, Constraint, LatentNorm, Linf, Mask, Quantized, Unconstrained
-from amiss.objectives import EOT, Avoid, Become, Confidence, Objective, Says, Scaled, Sum
+from amiss.objectives import EOT, Avoid, Become, Confidence, Mimic, Objective, Says, Scaled, Sum
 from amiss.optimizers import Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
@@ -51,6 +51,7 @@ OBJECTIVES = [
     (Become(), ()),
     (Become(1, margin=0.5), ()),
     (Confidence(0.6), ()),
+    (Mimic("linear"), ()),
     (Avoid() + Become(), ()),
     (0.5 * Become(), ()),
     (EOT(Become(margin=0.1), [Noise(0.05)], n=4), ()),

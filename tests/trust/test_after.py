@@ -119,9 +119,9 @@ class Recorded(Become):
         super().__init__(margin=MARGIN)
         self.seen = []
 
-    def read(self, classifier, x, key, draw):
+    def read(self, classifier, x, task, draw):
         self.seen.append(x.detach().clone())
-        return super().read(classifier, x, key, draw)
+        return super().read(classifier, x, task, draw)
 
 
 class Idle(Optimizer):

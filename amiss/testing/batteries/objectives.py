@@ -25,7 +25,7 @@ _NEAR = 1e-5  # how far from 0 a margin may be at its boundary
 class _Bright(Objective):
     """The mean pixel: a second objective that asks nobody."""
 
-    def read(self, classifier: Any, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Any, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         return {"mean": x.flatten(1).mean(1)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class _Case:
     def read(self, x: Tensor, draw: int | None = None, rows: Tensor | None = None) -> View:
         """What is seen of the images."""
         task = self.task if rows is None else self.task.rows(rows)
-        return self.objective.read(self.classifier, x, task.key, draw)
+        return self.objective.read(self.classifier, x, task, draw)
 
     def score(
         self, x: Tensor, draw: int | None = None, rows: Tensor | None = None, objective: Objective | None = None
@@ -69,7 +69,7 @@ class _Case:
         """Loss and success of the images, without a gradient."""
         task, judge = self.task if rows is None else self.task.rows(rows), objective or self.objective
         with torch.no_grad():
-            return judge.score(judge.read(self.classifier, x, task.key, draw), task)
+            return judge.score(judge.read(self.classifier, x, task, draw), task)
 
 
 def check_objective(
@@ -253,7 +253,7 @@ def nothing_is_written_to(case: _Case) -> None:
     prepared = case.objective.prepare(case.classifier, case.given)
     after, x = cloned(parts_of(prepared)), case.images.clone()
     with torch.no_grad():
-        y = case.objective.read(case.classifier, x, prepared.key, _TURN)
+        y = case.objective.read(case.classifier, x, prepared, _TURN)
         kept = cloned(y)
         case.objective.score(y, prepared)
     need(same(y, kept), "a reading that changed", "a reading as it was")

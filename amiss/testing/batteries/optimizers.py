@@ -238,9 +238,9 @@ class _Poisoned(Objective):
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         return self.inner.prepare(classifier, task)
 
-    def read(self, classifier: Classifier, x: Tensor, key: Tensor, draw: int | Tensor | None) -> View:
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         self.readings += 1
-        return self.inner.read(classifier, x, key, draw)
+        return self.inner.read(classifier, x, task, draw)
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         loss, met = self.inner.score(y, task)
