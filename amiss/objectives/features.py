@@ -54,7 +54,7 @@ class Mimic(Objective):
                 slug="contract-no-guide",
                 seen="a task without " + ("images" if task.image is None else "guides"),
                 needed="a source and a guide for each sample",
-                hint="images.guided(guides) pairs images with their guides; Task(image=..., guide=...) takes tensors.",
+                hint="images.guided(guides) pairs them; Task(image=..., guide=...) takes tensors.",
             )
         if task.guide.shape != task.image.shape:
             raise DataError(
