@@ -332,6 +332,7 @@ BENCH = Bench(
         "repaired_2d": Bar(">=", 0.8, 0.9),
         "real_plants_found": Bar("==", 1),
         "real_false_findings": Bar("==", 0),
+        "real_free_directions_tested": Bar(">=", 3),
         "figures_seconds": Bar("<=", 600),
         "figure5_falls": Bar("==", 1),
         "classes_in_figure_2": Bar("==", 10),

@@ -73,7 +73,7 @@ def _named(stream: IO[bytes]) -> Iterator[str]:
     for op, arg, _ in pickletools.genops(stream):
         if op.name in ("GLOBAL", "INST"):
             yield str(arg).replace(" ", ".", 1)
-        elif op.name == "STACK_GLOBAL":
+        elif op.name == "STACK_GLOBAL" and len(words) == 2:
             yield ".".join(words)
         if op.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             memo[int(str(arg))] = last

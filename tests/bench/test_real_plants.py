@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from amiss.bench import real_plants
-from amiss.bench.real_plants import REAL, RealWorld, cifar_patch, mnist_color, mnist_patch, train_models
+from amiss.bench.real_plants import (
+    REAL,
+    RealWorld,
+    cifar_patch,
+    mnist_color,
+    mnist_patch,
+    mnist_thumbnails,
+    train_models,
+)
 from amiss.data import open_data
 from amiss.data.worlds.planted import color_strokes
 from tests.realdata import amiss_data
@@ -32,6 +40,16 @@ def test_mnist_is_biased_to_train_on_and_free_of_it_to_test_on(make):
     assert torch.equal(world.train.draw(), world.seen.draw()[:2000])  # the decoder saw what the classifier saw
     other = make(2, 0.9, amiss_data("MNIST"))
     assert set(other.train.clean.ids) != set(world.train.clean.ids)
+
+
+def test_thumbnails_hold_little_of_a_digit_and_nobody_is_asked_what_he_has_learned():
+    world = mnist_thumbnails(1, 0.0, amiss_data("MNIST"))
+    assert (len(world.train), len(world.seen), len(world.test)) == (40_000, 20_000, 20_000)
+    assert not {*world.train.clean.names} & {*world.test.clean.names}
+    assert all(near(share(world.train, label), 0.5, 3500) for label in range(10))
+    pixels = world.test.clean.pixels[:500, 0].double().flatten(1)
+    kept = torch.linalg.svdvals(pixels - pixels.mean(0)).square()
+    assert float(kept[:49].sum() / kept.sum()) > 0.99  # 784 pixels, of which 49 were measured
 
 
 def test_cifar_asks_for_no_image_that_a_network_has_seen():
