@@ -1,0 +1,12 @@
+"""Presets that papers name: each a probe, in a few lines.
+
+All of them show the network 8-bit images, so that a success is one in the file it is saved to; `levels=None`
+leaves images unrounded.
+"""
+
+from amiss.recipes.fooling import classes, fool_gradient
+from amiss.recipes.labels import fgsm, pgd, square
+from amiss.recipes.recipe import RECIPES, Recipe
+from amiss.recipes.repairs import lse
+
+__all__ = ["RECIPES", "Recipe", "classes", "fgsm", "fool_gradient", "lse", "pgd", "square"]

@@ -1,0 +1,123 @@
+"""Presets about labels: how little breaks a right answer."""
+
+from typing import Literal
+
+from amiss.constraints import L2, Linf
+from amiss.errors import ContractError, UsageError
+from amiss.optimizers import Momentum, Optimizer, Sign, Square
+from amiss.probe import Budget, Probe
+from amiss.recipes.recipe import enter, on_file, wanted
+from amiss.spaces import Pixels
+
+__all__ = ["fgsm", "pgd", "square"]
+
+
+@enter("images", "goodfellow2015")
+def fgsm(
+    eps: float,
+    *,
+    target: int | str | None = None,
+    margin: float = 0.05,
+    seed: int = 0,
+    levels: int | None = 256,
+) -> Probe:
+    """One step by the sign of the gradient.
+
+    Args:
+        eps: L_inf radius, in pixel values of [0, 1].
+        target: A class to become; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        seed: Of the probe.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Goodfellow, Shlens and Szegedy (2015), explaining and harnessing adversarial examples, section 4.
+    """
+    return Probe(Pixels(), wanted(target, margin), on_file(Linf(eps), levels), Sign(eps), budget=Budget(1), seed=seed)
+
+
+@enter("images", "madry2018")
+def pgd(
+    eps: float | None,
+    steps: int = 40,
+    *,
+    norm: Literal["linf", "l2"] = "linf",
+    step: float | None = None,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    until: Literal["met", "budget"] = "met",
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Projected gradient steps from the image, stopped at the first success.
+
+    Args:
+        eps: Radius in the norm, in pixel values of [0, 1]; None leaves the change unbounded.
+        steps: Steps a sample.
+        norm: "linf" steps by the gradient's sign, "l2" along the gradient.
+        step: Length of a step; 2.5 eps / steps where left out.
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        until: "budget" goes on after a success.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Madry, Makelov, Schmidt, Tsipras and Vladu (2018), towards deep learning models resistant to adversarial
+        attacks, eq. 2.2.
+    """
+    if norm not in ("linf", "l2"):
+        raise UsageError(
+            "There are no such steps.",
+            slug="recipe-norm",
+            seen=f"norm={norm!r}",
+            needed="'linf' (by the gradient's sign) or 'l2' (along the gradient)",
+            hint="pgd(8 / 255) for L_inf, pgd(0.5, norm='l2') for Euclidean steps.",
+        )
+    budget = Budget(steps)
+    if step is None:
+        if eps is None:
+            raise ContractError(
+                "Without a radius the length of a step must be given.",
+                slug="contract-step",
+                seen="eps=None, step=None",
+                hint="pgd(None, norm='l2', step=0.1)",
+            )
+        step = 2.5 * eps / steps
+    constraint = on_file(Linf(eps) if norm == "linf" else L2(eps), levels)
+    optimizer: Optimizer = Sign(step) if norm == "linf" else Momentum(step, 0.0, "l2")
+    return Probe(Pixels(), wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
+
+
+@enter("images", "andriushchenko2020")
+def square(
+    eps: float,
+    queries: int = 1000,
+    *,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    share: float = 0.8,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Random squares at the bound, stopped at the first success: what can be done to a model without gradients.
+
+    Args:
+        eps: L_inf radius, in pixel values of [0, 1].
+        queries: Images shown to the network for each sample; the image itself is the first.
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        share: Share of the image that the first squares cover, in (0, 1].
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Andriushchenko, Croce, Flammarion and Hein (2020), square attack: a query-efficient black-box adversarial
+        attack via random search, algorithms 1 and 2.
+    """
+    constraint, budget = on_file(Linf(eps), levels), Budget(queries, queries)
+    return Probe(Pixels(), wanted(target, margin), constraint, Square(eps, share), "met", budget, seed, batch)
