@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from amiss.analysis.findings.moving import reach
 from amiss.audit.frames import read_frames
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes, write_png
@@ -20,9 +20,6 @@ __all__ = ["POSITIONS", "Sheet", "mean_change", "walk"]
 
 POSITIONS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 """Where a walk stops, in natural lengths."""
-
-_SECANTS = 5
-_GROWTH = 4.0  # a step changes by no more than this factor at once
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def walk(decoder: Codec, image: Tensor, direction: Tensor, length: float, positi
         uint8 [len(positions), C, H, W]; at 0 it is the image itself.
     """
     space, task, along = _prepared(decoder, image, direction)
-    step = _step(space, task, image, along, length)
+    step = reach(space, task, along, along.new_ones(1, 1), length)
     moved = [space.decode(task, place * step * along) for place in positions]
     return to_bytes(torch.cat(moved).cpu())
 
@@ -101,27 +98,12 @@ def walk(decoder: Codec, image: Tensor, direction: Tensor, length: float, positi
 @torch.no_grad()
 def mean_change(decoder: Codec, images: Tensor, direction: Tensor, length: float) -> Tensor:
     """What moving images [n, C, H, W] by one length along a direction does to their pixels, averaged [C, H, W]."""
-    changes = []
-    for image in images.split(1):
-        space, task, along = _prepared(decoder, image, direction)
-        changes.append(space.decode(task, _step(space, task, image, along, length) * along) - image)
-    return torch.cat(changes).mean(0).cpu()
+    space, task, along = _prepared(decoder, images, direction)
+    step = reach(space, task, along, along.new_ones(len(images), 1), length)
+    return (space.decode(task, step * along) - images).mean(0).cpu()
 
 
-def _prepared(decoder: Codec, image: Tensor, direction: Tensor) -> tuple[Latent, Task, Tensor]:
+def _prepared(decoder: Codec, images: Tensor, direction: Tensor) -> tuple[Latent, Task, Tensor]:
     space = Latent(decoder)
-    task = space.prepare(Task(key=torch.zeros(1, dtype=torch.int64, device=image.device), image=image))
-    return space, task, direction.to(task.extra["z"])[None]
-
-
-def _step(space: Latent, task: Task, image: Tensor, along: Tensor, length: float) -> float:
-    """How far to go so that the change has a length: secant steps in logarithms, for a decoder bends."""
-    step, power = 1.0, 1.0
-    before: tuple[float, float] | None = None
-    for _ in range(_SECANTS):
-        moved = max(float((space.decode(task, step * along) - image).norm()), 1e-6)
-        if before is not None and step != before[0] and moved != before[1]:
-            power = min(4.0, max(0.25, log(moved / before[1]) / log(step / before[0])))
-        before = step, moved
-        step *= min(_GROWTH, max(1 / _GROWTH, (length / moved) ** (1 / power)))
-    return step
+    task = space.prepare(Task(key=torch.arange(len(images), device=images.device), image=images))
+    return space, task, direction.to(task.extra["z"])

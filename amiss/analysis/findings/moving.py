@@ -7,14 +7,42 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
+from amiss.constraints import original
 from amiss.spaces import Latent
 from amiss.spaces.latent import Codec
 from amiss.task import Task
 
-__all__ = ["Mover"]
+__all__ = ["Mover", "reach"]
 
-_SECANTS = 4
+_SECANTS = 5
 _GROWTH = 4.0  # a step changes by no more than this factor at once
+
+
+def reach(space: Latent, task: Task, along: Tensor, step: Tensor, length: float, rounds: int = _SECANTS) -> Tensor:
+    """Steps whose changes have one length in pixels before they are clipped: secants in logarithms, as a decoder bends.
+
+    Args:
+        space: Where the images are moved.
+        task: The images, prepared [k].
+        along: The direction [d].
+        step: First guesses [k, 1], in units of the direction; of the sign that is wanted.
+        length: Euclidean.
+        rounds: Secants; the first takes the change for proportional to the step.
+
+    Returns:
+        The steps [k, 1].
+    """
+    image, power, before = original(task), torch.ones_like(step), None
+    for _ in range(rounds):
+        moved = (space.decode(task, step * along) - image).flatten(1).norm(dim=1, keepdim=True).clamp_min(1e-6)
+        if before is not None:
+            grown, longer = (step / before[0]).log(), (moved / before[1]).log()
+            # Where the step did not change, or the change did not, there is no slope to tell.
+            slope = torch.where((grown == 0) | (longer == 0), power, longer / grown)
+            power = slope.nan_to_num(1.0).clamp(1 / _GROWTH, _GROWTH)
+        before = step, moved
+        step = step * (length / moved).pow(1 / power).clamp(1 / _GROWTH, _GROWTH)
+    return step
 
 
 @dataclass(frozen=True)
@@ -78,9 +106,7 @@ class Mover:
                 for j, length in enumerate(lengths):
                     # A good guess, for a change grows about as its step does; a length of nothing is no step.
                     scale = scale * (length / max(before, 1e-9))
-                    for _ in range(_SECANTS if j == 0 else 1):
-                        moved = (space.decode(task, scale * along) - image).flatten(1).norm(dim=1, keepdim=True)
-                        scale = scale * (length / moved.clamp_min(1e-6)).clamp(1 / _GROWTH, _GROWTH)
+                    scale = reach(space, task, along, scale, length, _SECANTS if j == 0 else 1)
                     gaps[i, j, part], before = self._read(task, image, scale * along)[0], length
         return gaps
 
