@@ -173,6 +173,31 @@ class Images:
         part = self if index is None else self.pick(index)
         return Task(key=part.keys(), image=part.images(), label=part.labels)
 
+    def guided(self, guides: "Images") -> Task:
+        """A task in which each image has a guide to mimic.
+
+        Args:
+            guides: As many images of the same size; where they are labeled, their labels are the targets.
+
+        Returns:
+            A task with key, image, label, target and guide.
+
+        Raises:
+            DataError: There are not as many guides as images, or they are of another size.
+
+        References:
+            Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1.
+        """
+        if self.pixels.shape != guides.pixels.shape:
+            raise DataError(
+                "Each image needs one guide, of its own size.",
+                slug="guide-shape",
+                seen=f"images {tuple(self.pixels.shape)}, guides {tuple(guides.pixels.shape)}",
+                needed="one guide [C, H, W] for each image [C, H, W]",
+                hint="Bring both to one size (`size` in am.open_data) and pick as many: guides.pick(range(n)).",
+            )
+        return replace(self.task(), target=guides.labels, guide=guides.images())
+
     @torch.no_grad()
     def misclassified(self, classifier: Predicts, batch: int = 256) -> Task:
         """The images that the classifier gets wrong, each with its true label as the target.
