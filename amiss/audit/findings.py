@@ -34,6 +34,8 @@ def findings_record(findings: Findings, sheet: Sheet, *, bar: float, redraw: Red
     """
     rows = [_finding(finding, findings, i, sheet, bar, redraw) for i, finding in enumerate(findings.tested)]
     names = sheet.names
+    for i, row in enumerate(rows):
+        row["says"] += _again(findings, i, names)
     return {
         "claims": [row for row in rows if row["verdict"] == "misuse"],
         "tested": [row for row in rows if row["verdict"] != "misuse"],
@@ -186,6 +188,15 @@ def _says(finding: Finding, names: tuple[str, ...]) -> str:
     if finding.verdict == "use":
         return f"The model uses {cue} for {names[finding.true]}; no misuse was detected."
     return "It was not shown that moving along it changes more answers than any other direction does."
+
+
+def _again(findings: Findings, place: int, names: tuple[str, ...]) -> str:
+    """Where a claim shows a cue that one before it has shown: from which mistakes."""
+    one = findings.tested[place]
+    for other in findings.tested[:place]:
+        if one.verdict == other.verdict == "misuse" and findings.same(one, other):
+            return f" It looks like the cue that {names[other.true]!r} called {names[other.predicted]!r} shows, too."
+    return ""
 
 
 def _sentence(findings: Findings, names: tuple[str, ...]) -> str:

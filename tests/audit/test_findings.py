@@ -285,3 +285,14 @@ def test_only_claims_about_its_own_kind_stand_beside_a_case(linear, findings):
     assert kinds
     for kind, ids in kinds.items():
         assert ids == (["1-0-0"] if kind == (1, 0) else [])
+
+
+def test_a_cue_that_two_kinds_of_mistake_show_is_said_to_be_one(sheet, findings):
+    first = findings.claims[0]
+    turned = replace(first, true=0, predicted=1, direction=-HAIR)
+    across = replace(turned, direction=torch.tensor([1.0, 0.0, 0.0], dtype=HAIR.dtype))
+    metric = {(1, 0): torch.eye(3, dtype=HAIR.dtype), (0, 1): torch.eye(3, dtype=HAIR.dtype)}
+    both = replace(findings, tested=(first, turned, across), covariance=metric)
+    says = [claim["says"] for claim in findings_record(both, sheet, bar=-5.0)["claims"]]
+    again = " It looks like the cue that 'dog' called 'cat' shows, too."
+    assert [text.endswith(again) for text in says] == [False, True, False]
