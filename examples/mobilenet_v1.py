@@ -45,11 +45,12 @@ class MobileNetV1(nn.Module):
             before, now = now, int(channels * width)
             rest = (Block(now, now, 1) for _ in range(count - 1))
             self.blocks.append(nn.Sequential(Block(before, now, stride), *rest))
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(now, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu6(self.bn1(self.conv_stem(same(x, 2))))
-        return self.classifier(self.blocks(x).mean((2, 3)))
+        return self.classifier(self.pool(self.blocks(x)).flatten(1))
 
 
 def wrapped(name: str, net: nn.Module) -> am.Classifier:

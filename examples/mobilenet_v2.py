@@ -49,10 +49,11 @@ class MobileNetV2(nn.Module):
                 parts.append(Block(now, channels, first if i == 0 else 1, widen))
                 now = channels
         self.features = nn.Sequential(*parts, Unit(now, 1280))
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean((2, 3)))
+        return self.classifier(self.pool(self.features(x)).flatten(1))
 
 
 def mobilenet_v2() -> am.Classifier:

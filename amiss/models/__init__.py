@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from amiss.errors import ModelError
-from amiss.models.classifiers import LeNet, SmallCNN
+from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.density import Bernoulli, Density, LatentVariable, Likelihood, Normal, bits_per_dim
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
 from amiss.models.vae import ELBO, ConvVAE
+from amiss.models.variants import fused, reinitialized
 
 __all__ = [
     "ARCHITECTURES",
@@ -26,14 +27,18 @@ __all__ = [
     "Likelihood",
     "Normal",
     "PixelFlow",
+    "ResNet",
     "SmallCNN",
     "bits_per_dim",
     "build",
+    "fused",
+    "reinitialized",
 ]
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "LeNet": LeNet,
     "SmallCNN": SmallCNN,
+    "ResNet": ResNet,
     "ConvVAE": ConvVAE,
     "CodeFlow": CodeFlow,
     "PixelFlow": PixelFlow,

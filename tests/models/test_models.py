@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amiss.errors import ContractError, ModelError, UsageError
-from amiss.models import ARCHITECTURES, ConvVAE, Density, LatentVariable, LeNet, SmallCNN, build
+from amiss.models import ARCHITECTURES, ConvVAE, Density, LatentVariable, LeNet, ResNet, SmallCNN, build
 
 torch.set_num_threads(1)
 
@@ -39,6 +39,7 @@ def test_lenet_has_the_layers_and_parameters_it_says():
 def test_images_too_small_are_refused():
     for make in (
         lambda: LeNet(size=3),
+        lambda: ResNet(size=7),
         lambda: SmallCNN(size=15),
         lambda: ConvVAE(size=7),
         lambda: ConvVAE(latent=0),
