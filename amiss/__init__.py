@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from amiss.loading import load_weights as load_weights
     from amiss.loading import open_classifier as open_classifier
     from amiss.objectives import EOT as EOT
+    from amiss.objectives import Activate as Activate
     from amiss.objectives import Avoid as Avoid
     from amiss.objectives import Become as Become
     from amiss.objectives import Confidence as Confidence
+    from amiss.objectives import Invert as Invert
     from amiss.objectives import Mimic as Mimic
+    from amiss.objectives import MimicLinear as MimicLinear
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
     from amiss.optimizers import Adam as Adam
@@ -77,7 +80,18 @@ _HOMES = {
     ),
     "data": ("open_data",),
     "loading": ("load_weights", "open_classifier"),
-    "objectives": ("EOT", "Avoid", "Become", "Confidence", "Mimic", "Objective", "Says"),
+    "objectives": (
+        "EOT",
+        "Activate",
+        "Avoid",
+        "Become",
+        "Confidence",
+        "Invert",
+        "Mimic",
+        "MimicLinear",
+        "Objective",
+        "Says",
+    ),
     "optimizers": ("Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"),
     "probe": ("Budget", "Probe"),
     "recipes": ("classes",),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amiss.errors import LayerError, ModelError
 
-__all__ = ["Reached", "gradient", "layer_names", "listening", "refusal"]
+__all__ = ["Reached", "gradient", "layer_names", "listening", "pushed", "refusal"]
 
 # What torch says where autograd finds no way back to the image.
 _NO_WAY_BACK = ("does not require grad", "not have been used", "nference tensor")
@@ -80,13 +80,14 @@ def listening(network: Any, names: list[str], seen: dict[str, Tensor], stop: int
             handle.remove()
 
 
-def gradient(value: Tensor, of: Any, keep: bool = False) -> Tensor:
+def gradient(value: Tensor, of: Any, keep: bool = False, again: bool = False) -> Tensor:
     """The gradient of summed rows with respect to their own parameters.
 
     Args:
-        value: One number a row [R].
+        value: One number a row [R], or several [R, ...].
         of: What the rows were computed from, [R, ...].
         keep: Whether the graph is needed once more.
+        again: Whether the gradient is to be differentiated itself.
 
     Returns:
         The gradient, of the shape of `of`.
@@ -95,12 +96,49 @@ def gradient(value: Tensor, of: Any, keep: bool = False) -> Tensor:
         ModelError: No gradient arrives.
     """
     try:
-        (grad,) = torch.autograd.grad(value.sum(), of, retain_graph=keep)
+        (grad,) = torch.autograd.grad(value.sum(), of, retain_graph=keep or again, create_graph=again)
     except RuntimeError as error:
         if not _no_way_back(error):
             raise
         raise _no_gradient("an output that does not depend on its input, as autograd sees it") from error
     return grad
+
+
+def pushed(out: Tensor, of: Tensor, along: Tensor, again: bool = False) -> Tensor:
+    """The Jacobian of each row times a direction, by two backward passes.
+
+    The gradient of w . out is J^T w, which is linear in w: its own gradient, weighted by v, is J v.
+
+    Args:
+        out: What was computed [R, ...], with its graph.
+        of: What it was computed from [R, ...].
+        along: A direction v for each row, of the shape of `of`.
+        again: Whether the result is to be differentiated with respect to `along`.
+
+    Returns:
+        J v, of the shape of `out`.
+
+    Raises:
+        ModelError: No gradient arrives, or the backward pass has no derivative.
+
+    References:
+        Pearlmutter (1994), fast exact multiplication by the Hessian, section 2 (such products without the matrix).
+    """
+    with torch.enable_grad():
+        weights = torch.zeros_like(out, requires_grad=True)
+        pulled = gradient(out * weights, of, again=True)
+        try:
+            (moved,) = torch.autograd.grad((pulled * along).sum(), weights, create_graph=again)
+        except RuntimeError as error:
+            raise ModelError(
+                "The network's backward pass has no derivative.",
+                slug="model-no-second",
+                seen=str(error).partition("\n")[0][:200],
+                needed="operations that can be differentiated twice",
+                why="a function of one's own with a backward pass by hand, or a fused attention",
+                hint="Mimic the layer itself: Mimic(layer) needs one backward pass.",
+            ) from error
+    return moved
 
 
 def refusal(error: Exception, x: Tensor) -> ModelError:

@@ -2,8 +2,22 @@
 
 from amiss.objectives.answers import Says
 from amiss.objectives.expectation import EOT
-from amiss.objectives.features import Mimic
+from amiss.objectives.features import Activate, Mimic, MimicLinear
+from amiss.objectives.inversion import Invert
 from amiss.objectives.labels import Avoid, Become, Confidence
 from amiss.objectives.objective import Objective, Scaled, Sum
 
-__all__ = ["EOT", "Avoid", "Become", "Confidence", "Mimic", "Objective", "Says", "Scaled", "Sum"]
+__all__ = [
+    "EOT",
+    "Activate",
+    "Avoid",
+    "Become",
+    "Confidence",
+    "Invert",
+    "Mimic",
+    "MimicLinear",
+    "Objective",
+    "Says",
+    "Scaled",
+    "Sum",
+]

@@ -9,7 +9,7 @@ import torch
 import amiss.optimizers as opt
 from amiss.classifier import Classifier
 from amiss.constraints import L2, LatentNorm, Linf, Unconstrained
-from amiss.objectives import EOT, Avoid, Become, Confidence, Says
+from amiss.objectives import EOT, Avoid, Become, Confidence, Mimic, Says
 from amiss.probe import Budget, Probe
 from amiss.repro import fold
 from amiss.spaces import Latent, Pixels
@@ -103,7 +103,7 @@ def box_lbfgs(world=LinearWorld(crowd=0.3)):
 def feature_opt(world=LinearWorld(n=20, classes=12, crowd=0.15), eps=0.04):
     guides = replace(world.task, guide=world.task.image.flip(0))
     search = opt.Then(opt.Momentum(eps / 8, 0.75), own.BoxLBFGS(), steps=12, when="steps")
-    probe = Probe(Pixels(), worlds.Mimic("linear"), Linf(eps), search, "budget", Budget(120))
+    probe = Probe(Pixels(), Mimic("linear", near=0.01), Linf(eps), search, "budget", Budget(120))
 
     def known(result):
         from scipy.optimize import lsq_linear
@@ -112,7 +112,7 @@ def feature_opt(world=LinearWorld(n=20, classes=12, crowd=0.15), eps=0.04):
             wanted = world.weight @ (guides.guide[i].flatten() - image)
             low, high = (image - eps).clamp_min(0) - image, (image + eps).clamp_max(1) - image
             best = lsq_linear(world.weight.numpy(), wanted.numpy(), (low.numpy(), high.numpy()), tol=1e-12)
-            assert result.outcomes[i].loss <= 2 * best.cost * (1 + 1e-3) + 1e-9
+            assert result.outcomes[i].loss <= 2 * best.cost / float(wanted @ wanted) * (1 + 1e-3) + 1e-9
 
     return Row("feature_opt", probe, world.classifier(), guides, known)
 

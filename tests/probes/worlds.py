@@ -18,20 +18,6 @@ class Squared(L2):
         return self.size(v, task).square()
 
 
-class Mimic(Objective):
-    """Squared distance to the guide's features at a layer; never met, so the closest stays."""
-
-    def __init__(self, layer):
-        self.layers = (layer,)
-
-    def prepare(self, classifier, task):
-        return task.adding(wanted=classifier.outputs(task.guide, self.layers)[self.layers[0]].detach())
-
-    def score(self, y, task):
-        loss = (y[self.layers[0]] - task.extra["wanted"]).square().sum(-1)
-        return loss, loss < 1e-12
-
-
 class Gate(Objective):
     """A detector's logit must stay under its threshold: u . (x - 1/2) <= 0 on the layer "flatten"."""
 

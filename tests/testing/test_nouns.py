@@ -11,7 +11,20 @@ import amiss.optimizers
 import amiss.spaces
 from amiss import recipes
 from amiss.constraints import L1, L2, Both, Box, Constraint, LatentNorm, Linf, Mask, Quantized, Unconstrained
-from amiss.objectives import EOT, Avoid, Become, Confidence, Mimic, Objective, Says, Scaled, Sum
+from amiss.objectives import (
+    EOT,
+    Activate,
+    Avoid,
+    Become,
+    Confidence,
+    Invert,
+    Mimic,
+    MimicLinear,
+    Objective,
+    Says,
+    Scaled,
+    Sum,
+)
 from amiss.optimizers import Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
@@ -52,11 +65,14 @@ OBJECTIVES = [
     (Become(1, margin=0.5), ()),
     (Confidence(0.6), ()),
     (Mimic("linear"), ()),
+    (Mimic("linear") + 0.5 * Mimic("flatten", near=0.9), ()),
+    (MimicLinear("linear"), ()),
+    (Activate("linear", 1, value=0.3), ()),
+    (Invert("linear"), ()),
     (Avoid() + Become(), ()),
     (0.5 * Become(), ()),
     (EOT(Become(margin=0.1), [Noise(0.05)], n=4), ()),
     (Says("owl dog"), (worlds.Captioner(CAPTIONS.weight.view(2, 3, -1)), CAPTIONS.task)),
-    (worlds.Mimic("linear"), ()),
     (Avoid(), (CAPTIONS.classifier(), CAPTIONS.task)),  # six classes, and labels that are not the answers
 ]
 CONSTRAINTS = [
