@@ -1,4 +1,4 @@
-"""An audit: check, find the mistakes, repair them, break what is right, fool every class."""
+"""An audit: check, find the mistakes, repair them, break what is right, fool every class, mimic hidden features."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from amiss.audit.causes import causes
 from amiss.audit.decoders import find_decoder
 from amiss.audit.desk import Carry, Desk
 from amiss.audit.fooling import Fooling, fool
+from amiss.audit.imposters import Imposters, imposters
 from amiss.audit.judges import Judge, make_judge
 from amiss.audit.plan import Plan, Progress
 from amiss.audit.repairs import Repairs, repair
@@ -53,6 +54,7 @@ class Audit:
         judge: Who said what the repairs show; None where nobody was asked.
         findings: What the mistakes have in common; None where it was not looked for.
         codec: The decoder that LSE went along, where one may speak.
+        imposters: Images with the hidden features of others; None where none were made.
     """
 
     images: Images
@@ -70,6 +72,7 @@ class Audit:
     judge: Judge | None = None
     findings: Findings | None = None
     codec: Codec | None = None
+    imposters: Imposters | None = None
 
     @property
     def right(self) -> Tensor:
@@ -220,14 +223,15 @@ def _desk(asked: Asked, carry: Carry) -> tuple[Desk, tuple[Flag, ...]]:
 
 def _searched(
     desk: Desk, asked: Asked, codec: Codec | None, judge: Judge | None = None
-) -> tuple[dict[str, Repairs], Robustness | None, Fooling]:
-    """The searches of an audit, in their order."""
+) -> tuple[dict[str, Repairs], Robustness | None, Fooling, tuple[Imposters | None, str]]:
+    """The searches of an audit, in their order; with the imposters why there may be none."""
     images, plan = asked.images, asked.plan
     repairs = repair(desk, images, asked.chosen, decoder=codec, judge=judge)
     kept = some(torch.arange(len(images)), plan.attacked, plan.seed)
     right = bool((asked.predicted == images.truth)[kept].any())
     curve = robustness(desk, images, kept) if right else None
-    return repairs, curve, fool(desk, tuple(images.pixels.shape[1:]))
+    fooling = fool(desk, tuple(images.pixels.shape[1:]))
+    return repairs, curve, fooling, imposters(desk, images, asked.predicted)
 
 
 def _codec(asked: Asked) -> tuple[Codec | None, DecoderGate | None, str, str]:
@@ -263,14 +267,16 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
         notices.append(("info", "What the decoder keeps", f"{source}: {gate}.".capitalize()))
     desk, flags = _desk(replace(asked, gate=gate), carry)
     judge, mute = _judge(asked)
-    repairs, curve, fooling = _searched(desk, asked, codec, judge)
+    repairs, curve, fooling, (likes, none) = _searched(desk, asked, codec, judge)
     notices += [*_heard(judge, mute, repairs, images.truth[chosen]), *lone(asked)]
     found, mute = causes(asked, codec, repairs)
     notices += [("warning", "Findings were not looked for", mute)] if mute else []
-    flags += _flags_after(desk, repairs, curve, fooling)
+    notices += [("info", "No imposters were made", f"{none[:1].upper()}{none[1:]}.")] if none else []
+    others: dict[str, Fooling | Imposters] = {"Fooling": fooling, **({"Imposters": likes} if likes else {})}
+    flags += _flags_after(desk, repairs, curve, others)
     said, who = tuple(notices), asked.predicted
     part = images, who, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags, desk.votes, judge
-    return Audit(*part, findings=found, codec=codec)
+    return Audit(*part, findings=found, codec=codec, imposters=likes)
 
 
 def _judge(asked: Asked) -> tuple[Judge | None, str]:
@@ -294,11 +300,14 @@ def _heard(judge: Judge | None, mute: str, repairs: dict[str, Repairs], labels: 
 
 
 def _flags_after(
-    desk: Desk, repairs: dict[str, Repairs], curve: Robustness | None, fooling: Fooling
+    desk: Desk,
+    repairs: dict[str, Repairs],
+    curve: Robustness | None,
+    others: Mapping[str, Fooling | Imposters],
 ) -> tuple[Flag, ...]:
     """What every search says of itself, and what more searches say of the main repairs and the attack."""
     desk.tell("Asking whether the results can be believed", 0, 1)
-    parts: dict[str, Repairs | Fooling] = {**repairs, "Fooling": fooling}
+    parts: dict[str, Repairs | Fooling | Imposters] = {**repairs, **others}
     said = {name: tallied(part.result.outcomes, part.claimed) for name, part in parts.items() if len(part.result)}
     asked: dict[str, tuple[Probe, Result]] = {}
     name, main = next(iter(repairs.items()))

@@ -1,8 +1,13 @@
 """Which figures an audit has: their names, and why one may be missing in the end."""
 
+from amiss.audit.imposters import DELTA
 from amiss.audit.plan import Plan
+from amiss.recipes import RECIPES
 
-__all__ = ["known", "radius"]
+__all__ = ["IMPOSTERS", "known", "percent", "radius"]
+
+IMPOSTERS = ("imposter_label", "imposter_neighbors", "imposter_ratio")
+"""Share that take their guide's label, share with its three nearest images, and median R1."""
 
 
 def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
@@ -28,6 +33,9 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
             untrained = ", or no judge could be trained" * plan.train_judge
             figures |= dict.fromkeys(agreements, f"there was no repair to judge{untrained}")
             figures |= dict.fromkeys(("judge_before", "judge_accuracy"), f"{none}{untrained}")
+    if plan.imposters and "feature_opt" in RECIPES:
+        at, why = radius(DELTA), "no imposter could be made of these images, or of this network"
+        figures |= dict.fromkeys([f"{name}@{at}" for name in IMPOSTERS], why)
     if plan.attacked:
         figures |= {f"robust_accuracy@{radius(eps)}": "no attacked image was right before" for eps in plan.epsilons}
     return figures
@@ -36,3 +44,14 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
 def radius(eps: float) -> str:
     """A radius in pixel values of [0, 1] as one would type it, whichever is shorter: "8/255" or "0.1"."""
     return min(f"{eps:.12g}", f"{eps * 255:.12g}/255", key=len)
+
+
+def percent(share: float) -> str:
+    """A share in words that says all or none only where it is all or none.
+
+    Args:
+        share: In [0, 1].
+    """
+    if 0.995 <= share < 1:
+        return "over 99%"
+    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
+from amiss.data import Images
 
-__all__ = ["number", "read_frames"]
+__all__ = ["class_names", "number", "read_frames"]
 
 
 def read_frames(classifier: Classifier, frames: Tensor, label: int) -> tuple[list[float | None], list[int]]:
@@ -23,6 +24,12 @@ def read_frames(classifier: Classifier, frames: Tensor, label: int) -> tuple[lis
     others = logits.clone()
     others[:, label] = -torch.inf
     return [number(gap) for gap in (logits[:, label] - others.amax(1)).tolist()], logits.argmax(1).tolist()
+
+
+def class_names(images: Images, classifier: Classifier) -> tuple[str, ...]:
+    """Names of the classes: the classifier's own, or, where these are bare numbers, the data's."""
+    own = classifier.labels or ()
+    return images.classes if own == tuple(map(str, range(len(own)))) and len(images.classes) == len(own) else own
 
 
 def number(value: float) -> float | None:

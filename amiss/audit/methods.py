@@ -5,6 +5,7 @@ from typing import Any
 from amiss.audit.audit import Audit
 from amiss.audit.causes import settings_for
 from amiss.audit.figures import radius
+from amiss.audit.imposter_pages import imposter_method
 
 __all__ = ["methods"]
 
@@ -87,6 +88,10 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
                 "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (gradient ascent)",
             )
         )
+    if audit.imposters is not None:
+        found.append(imposter_method(audit.imposters))
+    what = "repair and every fooling image"
+    what = what if audit.imposters is None else "repair, every fooling image and every imposter"
     how = "in a batch and alone"
     if audit.votes > 1:
         how = f"{audit.votes} times, for the classifier answers at random: it holds where the interval of its votes "
@@ -94,7 +99,7 @@ def methods(audit: Audit, judge: str = "") -> list[dict[str, Any]]:
     found.append(
         _method(
             "Verification",
-            "Every repair and every fooling image was written as an 8-bit PNG, read back from disk and judged again "
+            f"Every {what} was written as an 8-bit PNG, read back from disk and judged again "
             f"by the same objective, margin included, {how}; one that its file does not hold is not counted. Attacks "
             "are judged after rounding to 8 bits, by the answer alone.",
             {"judge": f"{judge}: {judged}" if judge and audit.judge is not None else judge or judged},

@@ -25,6 +25,7 @@ class Plan:
         attacked: At most so many images are attacked; 0 attacks none.
         steps: Gradient steps of an attack.
         fooled: At most so many classes are fooled, evenly spaced; 0 fools none.
+        imposters: Pairs of images of which one mimics the other's hidden features; 0 leaves them out.
         findings: At most so many kinds of mistake are asked what they have in common; 0 asks none.
         maps: At most so many cases get maps of the codes around them; 0 draws none.
         decoder_images: Fewest images that a missing decoder is trained on.
@@ -42,6 +43,7 @@ class Plan:
     attacked: int = 256
     steps: int = 40
     fooled: int = 100
+    imposters: int = 24
     findings: int = 4
     maps: int = 4
     decoder_images: int = 2000
@@ -63,12 +65,13 @@ class Plan:
                 why="radii in units of 0..255" if steps[-1] > 1 else "",
                 hint="Plan(epsilons=(2 / 255, 4 / 255, 8 / 255))",
             )
-        least = {"mistakes": 0, "attacked": 0, "fooled": 0, "findings": 0, "maps": 0, "steps": 1, "batch": 1}
+        least = dict.fromkeys(("mistakes", "attacked", "fooled", "imposters", "findings", "maps"), 0)
+        least |= {"steps": 1, "batch": 1}
         if low := [name for name, bound in least.items() if getattr(self, name) < bound]:
             raise UsageError(
                 "A count of the audit's plan is too low.",
                 slug="plan-counts",
                 seen=f"{low[0]}={getattr(self, low[0])}",
                 needed=f"{least[low[0]]} or more",
-                hint="Plan(mistakes=0) leaves the repairs out, attacked=0 the attacks, fooled=0 the fooling images.",
+                hint="Plan(mistakes=0) leaves the repairs out, attacked=0 the attacks, imposters=0 the imposters.",
             )

@@ -12,10 +12,12 @@ from torch import Tensor
 from amiss.audit.audit import Audit
 from amiss.audit.cases import cases, shown
 from amiss.audit.causes import settings_for
-from amiss.audit.figures import radius
+from amiss.audit.figures import percent, radius
 from amiss.audit.findings import Redraw, findings_record, first_tile, in_short
 from amiss.audit.fooling import Fooling
-from amiss.audit.frames import number
+from amiss.audit.frames import class_names, number
+from amiss.audit.imposter_pages import imposter_figures, imposter_record, imposter_words
+from amiss.audit.imposters import Imposters
 from amiss.audit.maps import atlas
 from amiss.audit.methods import methods
 from amiss.audit.repairs import Repairs
@@ -49,12 +51,12 @@ def record(
         judge: How the judge is called, if there was one.
         redraw: Draws the same images anew, where they come from a world that can.
     """
-    names = _names(audit, classifier)
-    claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
+    names = class_names(audit.images, classifier)
+    claims = _claims(audit)
     counts = {"images": len(audit.images) + len(audit.images.unreadable), "right": int(audit.right.sum())}
     counts |= {"wrong": int((~audit.right).sum()), "unreadable": len(audit.images.unreadable)}
     curve = audit.robustness
-    claimed, held = sum(part.claimed for part in claims), sum(int(part.verified.sum()) for part in claims)
+    claimed, held = sum(part.claimed for part in claims), sum(int(part.result.met.sum()) for part in claims)
     return {
         "title": f"Audit of {model}",
         "sentence": sentence(audit, names),
@@ -71,7 +73,7 @@ def record(
         "counts": counts,
         "outcomes": {name: part.result.counts for name, part in audit.repairs.items()},
         "verified": {"claimed": claimed, "held": held},
-        "claims": "repairs and fooling images",
+        "claims": "repairs, fooling images and imposters" if audit.imposters else "repairs and fooling images",
         "flags": [flag.to_json() for flag in audit.flags],
         **_table(audit),
         **_findings(audit, classifier, names, out, redraw),
@@ -100,6 +102,7 @@ def record(
             for i, c in enumerate(audit.fooling.classes)
         ],
         "fooled_note": _fooled_note(audit),
+        **_imposters(audit, names, out),
         "methods": methods(audit, judge),
         "plan": asdict(audit.plan),
     }
@@ -130,9 +133,10 @@ def summary(audit: Audit) -> dict[str, float]:
     if audit.robustness is not None:
         for eps, share in zip(audit.robustness.epsilons[1:], audit.robustness.accuracy[1:], strict=True):
             figures[f"robust_accuracy@{radius(eps)}"] = share
-    claims: list[Repairs | Fooling] = [*audit.repairs.values(), audit.fooling]
-    if claimed := sum(part.claimed for part in claims):
-        figures["verified_from_disk"] = sum(int(part.verified.sum()) for part in claims) / claimed
+    if claimed := sum(part.claimed for part in _claims(audit)):
+        figures["verified_from_disk"] = sum(int(part.result.met.sum()) for part in _claims(audit)) / claimed
+    if audit.imposters is not None:
+        figures |= imposter_figures(audit.imposters)
     if audit.findings is not None:
         figures["findings"] = len(audit.findings.claims)
     figures["classes_fooled"] = int(audit.fooling.verified.sum())
@@ -169,7 +173,15 @@ def sentence(audit: Audit, names: tuple[str, ...] = ()) -> str:
         text += f"{percent(clean)} to {percent(curve.accuracy[at])}"
     fooled, tried = int(figures["classes_fooled"]), int(figures["classes_tried"])
     text += f"; and for {fooled} of {tried} classes some nonsense makes it at least 99% certain" if tried else ""
+    if audit.imposters is not None:
+        text += f"; {imposter_words(audit.imposters)}"
     return text + "."
+
+
+def _claims(audit: Audit) -> list[Repairs | Fooling | Imposters]:
+    """The parts of an audit of which each success must hold in its file."""
+    parts: list[Repairs | Fooling | Imposters] = [*audit.repairs.values(), audit.fooling]
+    return parts if audit.imposters is None else [*parts, audit.imposters]
 
 
 def _main(audit: Audit) -> str:
@@ -185,17 +197,6 @@ def _telling(audit: Audit) -> int:
     return halved[0] if halved else len(curve.accuracy) - 1
 
 
-def percent(share: float) -> str:
-    """A share in words that says all or none only where it is all or none.
-
-    Args:
-        share: In [0, 1].
-    """
-    if 0.995 <= share < 1:
-        return "over 99%"
-    return "under 1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
 def _findings(
     audit: Audit, classifier: Classifier, names: tuple[str, ...], out: Path, redraw: Redraw | None
 ) -> dict[str, Any]:
@@ -203,6 +204,12 @@ def _findings(
         return {}
     sheet = Sheet(audit.images, audit.predicted, classifier, audit.codec, out, names)
     return {"findings": findings_record(audit.findings, sheet, bar=settings_for(audit.plan).wald, redraw=redraw)}
+
+
+def _imposters(audit: Audit, names: tuple[str, ...], out: Path) -> dict[str, Any]:
+    if audit.imposters is None:
+        return {}
+    return {"imposters": imposter_record([audit.imposters], audit.images, names, out)}
 
 
 def _atlas(audit: Audit, classifier: Classifier, out: Path) -> dict[str, Any]:
@@ -245,14 +252,6 @@ def _tiles(audit: Audit, names: tuple[str, ...]) -> list[dict[str, str]]:
     }
     found = [] if audit.findings is None else [first_tile(audit.findings, names)]
     return [*found, repaired, size, robust, fooled]
-
-
-def _names(audit: Audit, classifier: Classifier) -> tuple[str, ...]:
-    """Names of the classes: the classifier's own, or, where these are bare numbers, the data's."""
-    own = classifier.labels or ()
-    if own == tuple(map(str, range(len(own)))) and len(audit.images.classes) == len(own):
-        return audit.images.classes
-    return own
 
 
 def _table(audit: Audit) -> dict[str, Any]:

@@ -62,6 +62,9 @@ def audit(
     attacked: Annotated[int, typer.Option(min=0, help="attack at most so many images; 0: none")] = 256,
     steps: Annotated[int, typer.Option(min=1, help="gradient steps of an attack")] = 40,
     fooled: Annotated[int, typer.Option(min=0, help="fool at most so many classes; 0: none")] = 100,
+    imposters: Annotated[
+        int, typer.Option(min=0, help="make at most so many images with the features of others; 0: none")
+    ] = 24,
     findings: Annotated[
         int, typer.Option(min=0, help="ask at most so many kinds of mistake what they have in common; 0: none")
     ] = 4,
@@ -89,6 +92,7 @@ def audit(
         attacked=attacked,
         steps=steps,
         fooled=fooled,
+        imposters=imposters,
         findings=findings,
         maps=maps,
         train_judge=train_judge,

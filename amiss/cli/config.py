@@ -14,9 +14,11 @@ from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
-__all__ = ["CONFIG", "RunConfig", "read_config", "trusted"]
+__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "read_config", "trusted"]
 
 CONFIG, _MOST = "config.toml", 2**20
+EXPERIMENT = "feature_opt"
+"""The recipe that a command runs as an experiment, with settings of its own: several layers, several bounds."""
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
 _REAL = int | float
@@ -131,7 +133,7 @@ def _checked(config: RunConfig) -> RunConfig:
     if config.batch < 1 or config.frames < 0:
         raise ValueError(f"batch = {config.batch}, frames = {config.frames}")
     settings = {name: None if value == "none" else value for name, value in config.settings.items()}
-    if config.recipe in RECIPES:
+    if config.recipe in RECIPES and config.recipe != EXPERIMENT:
         refuse_misfit(RECIPES[config.recipe], settings)
     for table, kinds in _TABLES.items():
         if config.recipe == "demo" and table == "images":  # so many drawn faces, and nothing else

@@ -14,7 +14,7 @@ from torch import Tensor
 from amiss.audit.desk import STUDIES
 from amiss.citations import BIBTEX
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import RECORD
+from amiss.cli.folder import RECORD, SWEEP
 from amiss.errors import DataError
 from amiss.recipes import RECIPES
 from amiss.study import RUN, Inputs, Store
@@ -28,6 +28,9 @@ from amiss.task import Task
 from amiss.trust import Flag
 
 __all__ = ["Look", "look"]
+
+_RECORDS = {"audit": RECORD, "imposters": SWEEP}
+"""Where a run that has studies keeps what it found, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Look:
 
     @property
     def audit(self) -> bool:
-        """Whether it is an audit, which has studies, and no ledger of its own."""
-        return self.about.get("kind") == "audit"
+        """Whether it is an audit or an experiment, which have studies, and no ledger of their own."""
+        return self.about.get("kind") in _RECORDS
 
     @property
     def entries(self) -> list[Entry]:
@@ -86,7 +89,7 @@ class Look:
     @cached_property
     def record(self) -> dict[str, Any] | None:
         """What an audit wrote when it was finished; None where there is none that can be read."""
-        said = _json(self.folder / RECORD)
+        said = _json(self.folder / _RECORDS.get(str(self.about.get("kind")), RECORD))
         if not isinstance(said, dict) or not isinstance(said.get("figures"), dict):
             return None
         counted = all(isinstance(value, int | float) for value in said["figures"].values())
@@ -172,7 +175,11 @@ class Look:
     def to_json(self) -> dict[str, Any]:
         """All of it as one object of plain values."""
         said = {name: self.about.get(name) for name in ("recipe", "model", "data", "command", "seed", "created")}
-        kind = {"kind": "audit" if self.audit else "run", "folder": str(self.folder), "finished": self.finished}
+        kind = {
+            "kind": self.about["kind"] if self.audit else "run",
+            "folder": str(self.folder),
+            "finished": self.finished,
+        }
         told = {**kind, **said, "parent": self.about.get("parent"), "samples": self.n, "figures": self.figures}
         told |= {"flags": self.flags, "damage": self.damage, "sessions": self.about.get("sessions", [])}
         if not self.audit:
@@ -202,7 +209,7 @@ def look(folder: Path) -> Look:
     refuse_leads(folder)
     about = store.about
     assert about is not None  # noqa: S101 - the file is there
-    places = folder.glob(f"{STUDIES}/*/{RUN}") if about.get("kind") == "audit" else ()
+    places = folder.glob(f"{STUDIES}/*/{RUN}") if about.get("kind") in _RECORDS else ()
     studies = {place.name: look(place) for place in sorted((path.parent for path in places), key=_numbered)}
     return Look(store, about, store.recover(), studies)
 

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from amiss.analysis.pairs import pair_inputs
 from amiss.cli.auditing import AUDITS, account_of, open_audit, write_account
-from amiss.cli.config import RunConfig
-from amiss.cli.folder import RECORD
+from amiss.cli.config import EXPERIMENT, RunConfig
+from amiss.cli.folder import RECORD, SWEEP
 from amiss.cli.gates import settled
+from amiss.cli.imposters import open_sweep, write_sweep
 from amiss.cli.running import Tell, derive, open_work
 from amiss.errors import DataError
-from amiss.gates import parse
+from amiss.gates import Gate, parse
 from amiss.study import Store, Study
 from amiss.study.check import failing
 from amiss.study.hold import MODELS
@@ -34,6 +36,11 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
     Raises:
         DataError: Model, data or settings are not those that the run was made with.
     """
+    if config.recipe == EXPERIMENT:
+        from amiss.audit.sweep import sweep_studies
+
+        sweep = open_sweep(config, device=device)
+        return _failing(*sweep_studies(sweep.classifier, sweep.images, folder, **sweep.given, progress=tell), tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         refuse_other(_fingerprints(folder), work.study.fingerprints, str(folder))
@@ -42,11 +49,7 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
 
     _refuse_untrained(config, folder)
     audit = open_audit(config, folder, device=device, quiet=True)
-    studies, whole = audit_studies(audit.classifier, audit.images, folder, **audit.given, progress=tell)
-    names = [Path(study.folder).name for study in studies]
-    return {
-        name: (study, failing(study, _judging(tell, name))) for name, study in zip(names, studies, strict=True)
-    }, whole
+    return _failing(*audit_studies(audit.classifier, audit.images, folder, **audit.given, progress=tell), tell)
 
 
 def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> dict[str, Any]:
@@ -59,6 +62,8 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         DataError: Model, data or settings are not those that the run was made with; another process is at work; or
             an audit is not finished.
     """
+    if config.recipe == EXPERIMENT:
+        return _remeasured(config, folder, device, tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         _mended(work.study)
@@ -73,9 +78,28 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         write_answers(store, found.images, found.predicted)
         tell("Writing the report", 0, 1)
         account = account_of(found, audit, folder, str((store.about or {}).get("command", "")))
-        settled(_gates(folder), account, account["figures"])
+        settled(_gates(folder / RECORD), account, account["figures"])
         write_account(account, folder)
     return account
+
+
+def _failing(studies: tuple[Study, ...], whole: bool, tell: Tell) -> tuple[Checked, bool]:
+    """Each study of an audit or an experiment by its name, with the successes that its files do not hold."""
+    names = [Path(study.folder).name for study in studies]
+    return {
+        name: (study, failing(study, _judging(tell, name))) for name, study in zip(names, studies, strict=True)
+    }, whole
+
+
+def _remeasured(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> dict[str, Any]:
+    """Remake what follows from the studies of the experiment."""
+    from amiss.audit.sweep import read_sweep
+
+    work, store = open_sweep(config, device=device), Store(folder)
+    with locked(folder, store.disk):
+        swept = read_sweep(work.classifier, work.images, folder, **work.given, progress=tell, visit=_mended)
+        write_inputs(store, pair_inputs(swept.images, swept.pairs), work.classifier, config.batch)
+        return write_sweep(swept, work, folder, tell, _gates(folder / SWEEP))
 
 
 def _mended(study: Study) -> None:
@@ -94,10 +118,10 @@ def _fingerprints(folder: Path) -> dict[str, str]:
     return (Store(folder).about or {"fingerprints": {}})["fingerprints"]
 
 
-def _gates(folder: Path) -> tuple[Any, ...]:
-    """The gates that the audit was held to, to be judged by the same figures once more."""
+def _gates(record: Path) -> tuple[Gate, ...]:
+    """The gates that a run was held to, to be judged by the same figures once more."""
     try:
-        said = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        said = json.loads(record.read_text(encoding="utf-8"))
         return tuple(parse(gate["text"]) for gate in said["gates"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,17 +12,20 @@ import typer
 from amiss.cli.audit import numbers
 from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
-from amiss.cli.config import RunConfig, read_config, trusted
+from amiss.cli.config import EXPERIMENT, RunConfig, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
+from amiss.cli.imposters import known_of, open_sweep, refuse_idle, run_to_folder, sweep_settings, write_sweep
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
 from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
+from amiss.gates import Gate
+from amiss.recipes import RECIPES
 from amiss.study import Store
 from amiss.study.figures import figures_known
 
@@ -66,7 +70,6 @@ def run(
     `amiss run DIR` goes on with the run in a folder; where its model is Python code, name that once more:
     `amiss run DIR nets.py:build`. Code is never run because a file in a folder says so.
     """
-    gates = asked(require, figures_known())
     device = None if device is None else usable(device)
     # An option that only the recipe knows may have stood before an argument, and been taken for one.
     given_words = [word for word in (recipe, model, data) if word is not None]
@@ -77,6 +80,8 @@ def run(
         config = _resumed(context, folder, arguments[1] if len(arguments) > 1 else None, options)
     else:
         _, model, data, *surplus = arguments
+        recipe = recipe.replace("-", "_") if recipe.replace("-", "_") in RECIPES else recipe
+        read = sweep_settings if recipe == EXPERIMENT else partial(parse_settings, recipe)
         given: dict[str, Any] = {
             "mean": numbers(mean),
             "std": numbers(std),
@@ -93,31 +98,64 @@ def run(
             seed,
             batch,
             frames,
-            parse_settings(recipe, [*options, *surplus]),
+            read([*options, *surplus]),
             {name: value for name, value in sight.items() if value is not None},
             {name: value for name, value in given.items() if value is not None},
             parse_budget(budget),
         )
+        if recipe == EXPERIMENT:
+            refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
+    known = known_of(config) if config.recipe == EXPERIMENT else figures_known()
+    gates = asked(require, known)
     with showing(quiet or as_json) as tell:
-        work = open_work(config, folder, command=written(context), device=device, tell=tell)
-        left_out(work.images)
-        if not (quiet or as_json) and (line := told_decoder(work.flags)):
-            typer.echo(line, err=True)
-        work = _searched(work, fork, tell)
-        record = derive(work, tell)
-    verdicts = settled(gates, record, figures_known())
-    store = work.study.store
-    report = store.folder / "report.html"
+        if config.recipe == EXPERIMENT:
+            folder, record = _experiment(config, folder, written(context), device, gates, fork, tell)
+        else:
+            folder, record = _probed(config, folder, written(context), device, fork, tell, quiet or as_json)
+    verdicts = settled(gates, record, known)
+    report = folder / "report.html"
     if as_json:
-        told = {"sentence": record["sentence"], "folder": str(store.folder), "report": str(report)}
-        told |= {**record["figures"], "counts": record["outcomes"][config.recipe]}
+        told = {"sentence": record["sentence"], "folder": str(folder), "report": str(report)}
+        told |= {**record["figures"], "counts": record["outcomes"].get(config.recipe, record["outcomes"])}
         typer.echo(json.dumps({**told, "gates": record["gates"], "flags": record["flags"]}))
     else:
         typer.echo("\n".join(told_flags(record["flags"])))
         typer.echo(record["sentence"])
         typer.echo(f"Report: {report}")
     conclude(verdicts, record, junit, quiet=as_json)
+
+
+def _probed(
+    config: RunConfig, folder: Path, command: str, device: str | None, fork: bool, tell: Tell, quiet: bool
+) -> tuple[Path, dict[str, Any]]:
+    """Run one probe to its end: the folder that it lies in, and the record of its report."""
+    work = open_work(config, folder, command=command, device=device, tell=tell)
+    left_out(work.images)
+    if not quiet and (line := told_decoder(work.flags)):
+        typer.echo(line, err=True)
+    work = _searched(work, fork, tell)
+    return work.study.store.folder, derive(work, tell)
+
+
+def _experiment(
+    config: RunConfig,
+    folder: Path,
+    command: str,
+    device: str | None,
+    gates: tuple[Gate, ...],
+    fork: bool,
+    tell: Tell,
+) -> tuple[Path, dict[str, Any]]:
+    """Run the experiment with feature adversaries to its end: its folder, and the record of its report."""
+    work = open_sweep(config, device=device)
+    left_out(work.images)
+    try:
+        with stopping() as stop:
+            swept, folder = run_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
+            return folder, write_sweep(swept, work, folder, tell, gates)
+    except Interrupted as error:
+        raise _stopped(error, config, folder) from error
 
 
 def _searched(work: Work, fork: bool, tell: Tell) -> Work:
@@ -130,15 +168,15 @@ def _searched(work: Work, fork: bool, tell: Tell) -> Work:
             raise
         return _searched(_forked(work), fork, tell)
     except Interrupted as error:
-        hint = f"{_on(work)} goes on from here; so does the command that began it."
-        raise Interrupted(error.what, slug="interrupted", seen=error.seen, hint=hint) from error
+        raise _stopped(error, work.config, work.study.store.folder) from error
     return work
 
 
-def _on(work: Work) -> str:
-    """The command that goes on with a run; it names the model where that is code."""
-    model = f" {work.config.model}" if ".py:" in work.config.model else ""
-    return f"amiss run {work.study.store.folder}{model}"
+def _stopped(error: Interrupted, config: RunConfig, folder: Path) -> Interrupted:
+    """The same, with the command that goes on; it names the model where that is code."""
+    model = f" {config.model}" if ".py:" in config.model else ""
+    hint = f"amiss run {folder}{model} goes on from here; so does the command that began it."
+    return Interrupted(error.what, slug="interrupted", seen=error.seen, hint=hint)
 
 
 def _forked(work: Work) -> Work:

@@ -144,7 +144,7 @@ def _conclude(seen: Look, found: Checked, whole: bool, as_json: bool) -> None:
         for row in lost:
             typer.echo(shown(f"{row['study']}: {row['name']} (sample {row['sample']}): {row['why']}"))
         if not whole:
-            typer.echo("The audit is not finished, or an image of it is gone: studies after that were not judged.")
+            typer.echo("This run is not finished, or an image of it is gone: studies after that were not judged.")
     if lost:
         names = ", ".join(str(row["name"]) for row in lost[:_NAMED])
         raise DataError(
@@ -203,7 +203,7 @@ def _page(seen: Look) -> Path:
 def _lines(seen: Look) -> list[str]:
     """What is printed of a run."""
     about = seen.about
-    title = "audit" if seen.audit else str(about.get("recipe", "a study"))
+    title = "audit" if about.get("kind") == "audit" else str(about.get("recipe", "a study"))
     words = [f"{title} on {about['model']}, {about['data']}" if "model" in about else title]
     words += [str(about["command"])] if about.get("command") else []
     if seen.audit:
@@ -240,7 +240,7 @@ def _number(n: int, what: str) -> str:
 
 def _on(seen: Look) -> str:
     """The command that goes on with a run."""
-    if seen.audit:
+    if seen.about.get("kind") == "audit":
         return f"{seen.about.get('command') or 'the command that began it'} --out {seen.folder}"
     if not (seen.folder / CONFIG).is_file():
         return "study.run() of the Study that began it"

@@ -1,0 +1,261 @@
+"""The experiment with feature adversaries: imposters of several layers within several bounds, each a study."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
+from amiss.audit.desk import Carry, Desk
+from amiss.audit.imposters import Imposters, mimicked, neighborhood
+from amiss.audit.plan import Plan, Progress
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.errors import DataError, UsageError
+from amiss.study import CONFIG, RUN, Store, Study, held
+from amiss.study.identity import likeness, refuse_other
+from amiss.study.tables import write_inputs
+from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
+
+__all__ = ["KIND", "Sweep", "Swept", "read_sweep", "run_sweep", "sweep_studies"]
+
+KIND = "imposters"
+"""What `run.json` calls the experiment."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the experiment asks.
+
+    Attributes:
+        layers: Names of layers, from the input on; "answer" for the logits.
+        deltas: How far a pixel may move, in [0, 1], ascending.
+        pairs: Sources and guides, drawn by the seed; fewer where there are no more.
+        steps: Passes of each search.
+        batch: Images a pass.
+        seed: Of everything drawn.
+    """
+
+    layers: tuple[str, ...]
+    deltas: tuple[float, ...] = (5 / 255, 10 / 255, 15 / 255, 20 / 255, 25 / 255)
+    pairs: int = 50
+    steps: int = 50
+    batch: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds = (0.0, *self.deltas)
+        rising = all(map(isfinite, bounds)) and all(a < b for a, b in pairwise(bounds))
+        if len(bounds) < 2 or not rising or bounds[-1] > 1:
+            raise UsageError(
+                "The bounds of imposters must ascend from above 0 to at most 1.",
+                slug="sweep-deltas",
+                seen=f"deltas={self.deltas}",
+                needed="one bound or more, each larger than the one before, in pixel values of [0, 1]",
+                why="bounds in units of 0..255" if rising and bounds[-1] > 1 else "",
+                hint="Sweep(layers, deltas=(5 / 255, 10 / 255)); on the command line --delta 5,10.",
+            )
+        if not self.layers or len(set(self.layers)) < len(self.layers):
+            raise UsageError(
+                "The experiment needs layers, each named once.",
+                slug="sweep-layers",
+                seen=f"layers={self.layers}",
+                needed="one layer or more, from the input on",
+                hint="Classifier.layers lists them; on the command line --layers conv2,fc1.",
+            )
+        if low := [name for name in ("pairs", "steps", "batch") if getattr(self, name) < 1]:
+            raise UsageError(
+                "A count of the experiment is too low.",
+                slug="sweep-counts",
+                seen=f"{low[0]}={getattr(self, low[0])}",
+                needed="1 or more",
+                hint="Sweep(layers, pairs=50, steps=50)",
+            )
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What the experiment found.
+
+    Attributes:
+        sweep: What was asked.
+        images: Where sources and guides are.
+        pairs: Their positions.
+        parts: One a layer and bound: layer by layer, bounds ascending.
+        flags: What was measured of the trust in it, before and after.
+    """
+
+    sweep: Sweep
+    images: Images
+    pairs: Pairs
+    parts: tuple[Imposters, ...]
+    flags: tuple[Flag, ...]
+
+
+def run_sweep(
+    classifier: Classifier,
+    images: Images,
+    out: Path,
+    sweep: Sweep,
+    *,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    about: Mapping[str, Any] | None = None,
+    settings: str = "",
+) -> Swept:
+    """Make the imposters of every layer within every bound; the same call goes on where it was stopped.
+
+    Args:
+        classifier: Whose features are mimicked.
+        images: Labeled images, all of one shape.
+        out: Run folder; each layer and bound is a study under it.
+        sweep: What is asked.
+        accuracy: The accuracy that the classifier's owner knows.
+        progress: Told what is being done.
+        stop: Asked again and again whether to stop; what is done by then is kept.
+        about: What `run.json` shall say beside fingerprints and versions. Plain values.
+        settings: The text of `config.toml`, where a command made the run.
+
+    Raises:
+        ContractError: The classifier gives no gradients.
+        DataError: No labels, no pair of two classes rightly classified, or the folder holds a run of something else.
+        LayerError: The network has no such layer, or it returns no single tensor.
+        Interrupted: `stop` said so.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1 and section 3.
+    """
+    tell = progress or (lambda *_: None)
+    pairs = _paired(classifier, images, sweep, tell)
+    inputs = pair_inputs(images, pairs)
+    said = {"kind": KIND, "recipe": "feature_opt", "seed": sweep.seed, "n": len(pairs), **(about or {})}
+    said["unreadable"] = [list(pair) for pair in images.unreadable]
+    with held(store := Store(out), _fingerprints(classifier, images, sweep), said, classifier.device):
+        if settings:
+            store.write_once(CONFIG, settings)
+        write_inputs(store, inputs, classifier, sweep.batch)
+        desk = classifier, images, out, sweep, pairs, tell
+        return _swept(*desk, lambda study, told: study.run(stop=stop, progress=told), accuracy)
+
+
+def read_sweep(
+    classifier: Classifier,
+    images: Images,
+    out: Path,
+    sweep: Sweep,
+    *,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+    visit: Callable[[Study], object] = lambda _: None,
+) -> Swept:
+    """What the experiment came to, from the files of its studies: nothing is searched again.
+
+    Args:
+        classifier: As the run was made with; so are images, sweep and accuracy.
+        images: Labeled images.
+        out: Run folder.
+        sweep: What was asked.
+        accuracy: The accuracy that the classifier's owner knows.
+        progress: Told what is being done.
+        visit: Called with each study before it is read.
+
+    Raises:
+        DataError: The folder holds no such run, one of something else, or one that is not finished.
+    """
+    tell = progress or (lambda *_: None)
+    pairs = _paired(classifier, images, sweep, tell)
+    _refuse_strange(classifier, images, out, sweep)
+    return _swept(classifier, images, out, sweep, pairs, tell, lambda study, _: visit(study), accuracy)
+
+
+def sweep_studies(
+    classifier: Classifier,
+    images: Images,
+    out: Path,
+    sweep: Sweep,
+    *,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+) -> tuple[tuple[Study, ...], bool]:
+    """The studies of the experiment with their model and data, as `read_sweep` finds them.
+
+    Returns:
+        The studies in their order up to the first that is not finished, and whether that is all of them.
+
+    Raises:
+        DataError: The folder holds no such run, or one of something else.
+    """
+    found: list[Study] = []
+    try:
+        read_sweep(classifier, images, out, sweep, accuracy=accuracy, progress=progress, visit=found.append)
+    except DataError as error:
+        if error.slug != "run-unfinished":
+            raise
+        return tuple(found), False
+    return tuple(found), True
+
+
+def _paired(classifier: Classifier, images: Images, sweep: Sweep, tell: Progress) -> Pairs:
+    """The pairs, once all that can be refused is refused."""
+
+    def asking(done: int, n: int) -> None:
+        tell("Asking the classifier", done, n)
+
+    labels = images.truth
+    predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
+    refuse_other_order(classifier, images)
+    with torch.no_grad():
+        classifier.outputs(images.images([0]).to(classifier.device), sweep.layers)
+    return draw_pairs(labels, predicted, sweep.pairs, sweep.seed)
+
+
+def _fingerprints(classifier: Classifier, images: Images, sweep: Sweep) -> dict[str, str]:
+    return {"model": likeness(classifier), "data": images.fingerprint, "plan": repr(sweep)}
+
+
+def _refuse_strange(classifier: Classifier, images: Images, out: Path, sweep: Sweep) -> None:
+    there = Store(out).about
+    if there is None:
+        raise DataError(
+            f"No run of feature-opt lies in {str(out)!r}.",
+            slug="run-missing",
+            seen=f"no {RUN}",
+            needed="a folder that `amiss run feature-opt MODEL DATA --out` made",
+            hint="amiss run feature-opt MODEL DATA --layers fc1 --delta 5,10 --out DIR",
+        )
+    refuse_other(there["fingerprints"], _fingerprints(classifier, images, sweep), str(out))
+
+
+def _swept(
+    classifier: Classifier,
+    images: Images,
+    out: Path,
+    sweep: Sweep,
+    pairs: Pairs,
+    tell: Progress,
+    carry: Carry,
+    accuracy: float | None,
+) -> Swept:
+    """The searches themselves; `carry` does each, or finds it done."""
+    tell("Asking whether the classifier can be believed", 0, 1)
+    flags = before(classifier, images, accuracy=accuracy, decoder=None, batch=sweep.batch, seed=sweep.seed)
+    plan = Plan(batch=sweep.batch, seed=sweep.seed)
+    desk = Desk(classifier, plan, out, tell, votes_for(flags), carry)
+    parts = tuple(_parts(desk, images, pairs, sweep))
+    said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
+    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
+    return Swept(sweep, images, pairs, parts, flags)
+
+
+def _parts(desk: Desk, images: Images, pairs: Pairs, sweep: Sweep) -> Iterator[Imposters]:
+    for place, layer in enumerate(sweep.layers):
+        around = neighborhood(desk, images, layer)
+        for delta in sweep.deltas:
+            # By place as well: two names may differ in what no file name can hold.
+            name = "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer)[:40]
+            yield mimicked(desk, images, pairs, around, delta, sweep.steps, f"{place}-{name}-{delta * 255:.6g}-255")
