@@ -1,0 +1,143 @@
+"""What other models say of images that were made for one: beside random noise of equal size, and beside no change."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from amiss.classifier import Classifier
+from amiss.errors import ModelError
+from amiss.repro import fold, uniform
+from amiss.trust import wilson
+
+__all__ = ["Tally", "Transfer", "random_signs", "transfer"]
+
+_TOP = 5
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one model says of n images, beside what it says of the n sources that they were made from.
+
+    Attributes:
+        n: Images.
+        changed: Those it names otherwise than their source.
+        guide: Those it names as their guide is labeled.
+        top: Those with the guide's label among its five highest.
+    """
+
+    n: int
+    changed: int
+    guide: int
+    top: int
+
+    @property
+    def shares(self) -> dict[str, tuple[float, float, float]]:
+        """Each count as a share with its 95 % interval: (share, low, high)."""
+        counts = {"changed": self.changed, "guide": self.guide, "top": self.top}
+        return {name: (k / self.n if self.n else 0.0, *wilson(k, self.n)) for name, k in counts.items()}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What one model makes of images that were made for another.
+
+    Attributes:
+        made: Of the images.
+        noise: Of the sources with random signs of each image's own largest change: what any change of that size does.
+        right: Sources that it names by their label as they are: what resizing to its own side leaves of its answers.
+        side: The side that images were brought to; None where it was shown them as they are.
+    """
+
+    made: Tally
+    noise: Tally
+    right: int
+    side: int | None
+
+
+def random_signs(source: Tensor, made: Tensor, key: Tensor, seed: int = 0) -> Tensor:
+    """The sources with every value moved up or down by chance, each image as far as its counterpart moved at most.
+
+    Args:
+        source: Images [n, C, H, W], uint8.
+        made: What was made of them [n, C, H, W], uint8.
+        key: Keys of the samples [n], int64: the noise of one does not depend on the others.
+        seed: Of the signs.
+
+    Returns:
+        Images [n, C, H, W], uint8; values stay in 0..255, so that near an end they move less.
+    """
+    apart = (made.to(torch.int16) - source.to(torch.int16)).abs().flatten(1).amax(1)
+    signs = (uniform(fold(fold(key, seed), 11), source.shape[1:]) < 0.5).to(torch.int16) * 2 - 1
+    return (source.to(torch.int16) + apart[:, None, None, None] * signs).clamp(0, 255).to(torch.uint8)
+
+
+def transfer(
+    classifier: Classifier,
+    source: Tensor,
+    made: Tensor,
+    label: Tensor,
+    guide: Tensor,
+    key: Tensor,
+    *,
+    seed: int = 0,
+    batch: int = 64,
+) -> Transfer:
+    """Show images to a model that they were not made for, or, as the first row of a table, to the one they were.
+
+    Images of another side than the model's own (`classifier.size`) are brought to that, bilinearly with
+    antialiasing: sources, images and noise alike.
+
+    Args:
+        classifier: Who is asked.
+        source: The images before they were changed [n, C, H, W], uint8.
+        made: What was made of them, as their files hold it [n, C, H, W], uint8.
+        label: Labels of the sources [n].
+        guide: Labels of the guides, or targets [n].
+        key: Keys of the samples [n].
+        seed: Of the noise.
+        batch: Images a pass.
+
+    Raises:
+        ModelError: The model knows fewer classes than the labels have.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, section 3 (how many
+        adversaries of one network are misclassified by others); the control by noise is ours.
+    """
+    noisy = random_signs(source, made, key, seed)
+    side = None if classifier.size in (None, source.shape[-1]) else classifier.size
+    before, after, beside = (_ranked(classifier, x, side, batch) for x in (source, made, noisy))
+    classes = len(classifier.labels or ())
+    if len(label) and classes <= (most := int(torch.cat([label, guide]).max())):
+        raise ModelError(
+            "The images cannot be shown to a model of other classes.",
+            slug="transfer-classes",
+            seen=f"{classes} classes, and labels up to {most}",
+            needed="the same classes in the same order",
+            hint="Leave that model out of --transfer, or give one that was trained on the same classes.",
+        )
+    right = int((before[:, 0] == label).sum())
+    return Transfer(_tally(after, before, guide), _tally(beside, before, guide), right, side)
+
+
+@torch.no_grad()
+def _ranked(classifier: Classifier, pixels: Tensor, side: int | None, batch: int) -> Tensor:
+    """The highest labels of each image, uint8 [n, C, H, W], the first first: [n, 5 or all]."""
+    found = []
+    for part in pixels.split(batch):
+        x = part.to(torch.float32) / 255
+        if side is not None:
+            x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(
+                0, 1
+            )
+        logits = classifier.outputs(x)["answer"].cpu()
+        found.append(logits.topk(min(_TOP, logits.shape[1]), dim=1).indices)
+    return torch.cat(found)
+
+
+def _tally(seen: Tensor, before: Tensor, guide: Tensor) -> Tally:
+    first = seen[:, 0]
+    counts = first != before[:, 0], first == guide, (seen == guide[:, None]).any(1)
+    return Tally(len(seen), *(int(part.sum()) for part in counts))
