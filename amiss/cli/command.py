@@ -9,7 +9,7 @@ from amiss.data import Images
 
 __all__ = ["data_name", "left_out", "model_name", "shown", "written"]
 
-_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit"}
+_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit", "transfer"}
 
 
 def model_name(model: str) -> str:

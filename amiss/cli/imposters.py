@@ -12,15 +12,16 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import CARD, IMPOSTERS, SWEEP, beside
+from amiss.cli.folder import CARD, IMPOSTERS, SWEEP, TRANSFER, beside
 from amiss.cli.gates import settled
 from amiss.cli.model import named
 from amiss.data import Images, open_data
 from amiss.data.cells import csv_text
+from amiss.data.guards import open_plain
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
-from amiss.loading import check_fit
+from amiss.loading import check_fit, open_classifier
 from amiss.study import Store
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SweepWork",
     "known_of",
+    "open_others",
     "open_sweep",
     "refuse_idle",
     "run_to_folder",
@@ -43,6 +45,7 @@ _OPTIONS = {
     "pairs": "a whole number of 1 or more",
     "steps": "a whole number of 1 or more",
 }
+_MOST = 2**24  # bytes of transfer.json
 _DELTA = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/255)?", re.ASCII)
 
 
@@ -195,8 +198,9 @@ def write_sweep(
     out: Path,
     tell: Callable[[str, int, int], None],
     gates: Sequence[Gate] = (),
+    others: Mapping[str, Classifier] | None = None,
 ) -> dict[str, Any]:
-    """Write all that follows from the studies: imposters.csv, imposters.json, flags.json, report.html and card.md.
+    """Write all that follows from the studies: imposters.csv, transfer.json, imposters.json, flags.json, the page.
 
     Args:
         swept: What was found.
@@ -204,6 +208,8 @@ def write_sweep(
         out: Run folder.
         tell: Told what is being done.
         gates: What the run must reach.
+        others: Models that the imposters are shown to; transfer.json keeps what they say. Where none is given, what
+            it holds of these very images is told again.
 
     Returns:
         The record of the report, gates judged.
@@ -213,15 +219,63 @@ def write_sweep(
 
     disk, about = Disk(), Store(out).about or {}
     disk.write(out / IMPOSTERS, csv_text(*sweep_rows(swept)).encode())
+    shown = _shown(swept, work, out, others or {}, tell)
     tell("Writing the report", 0, 1)
     names = {"model": model_name(work.config.model), "data": data_name(work.config.data)}
-    record = sweep_record(swept, work.classifier, out, **names, command=str(about.get("command", "")))
+    record = sweep_record(swept, work.classifier, out, **names, command=str(about.get("command", "")), **shown)
     settled(gates, record, sweep_known(swept.sweep))
     build(record, out)
     disk.write(out / CARD, card(record).encode())
     for name, what in {SWEEP: record, FLAGS: record["flags"]}.items():
         disk.write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
     return record
+
+
+def open_others(models: str | None, first: RunConfig, device: str | None) -> dict[str, Classifier]:
+    """The models of `--transfer`, by name.
+
+    Args:
+        models: Their names, with commas between; None for none.
+        first: The run, whose own model is no other.
+        device: Where they compute.
+
+    Raises:
+        UsageError: One is named twice, or none is.
+        ModelError: One cannot be opened.
+    """
+    if models is None:
+        return {}
+    named = [part.strip() for part in models.split(",")]
+    if not all(named) or len({*named, first.model}) <= len(named):
+        raise _refused(
+            "cannot take --transfer like this", f"--transfer {models}", "other MODELs, each once, with commas"
+        )
+    opened = {model: open_classifier(model, device=device) for model in named}
+    short = [model_name(model) for model in (first.model, *named)]
+    return opened if len(set(short)) < len(short) else {model_name(k): v for k, v in opened.items()}
+
+
+def _shown(
+    swept: "Swept",
+    work: SweepWork,
+    out: Path,
+    others: Mapping[str, Classifier],
+    tell: Callable[[str, int, int], None],
+) -> dict[str, Any]:
+    """The transfer matrix, measured or as the folder keeps it; empty where there is none."""
+    from amiss.audit.transfers import matrix, read_matrix
+
+    path = out / TRANSFER
+    if others:
+        found = matrix(swept, {model_name(work.config.model): work.classifier, **others}, tell)
+        Disk().write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        return {"transfer": found["rows"]}
+    try:
+        with open_plain(path, _MOST) as file:
+            kept = read_matrix(json.load(file), swept)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {} if kept is None else {"transfer": kept["rows"]}
 
 
 def _read(name: str, option: str, text: str) -> Any:

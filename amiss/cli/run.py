@@ -17,7 +17,15 @@ from amiss.cli.device import usable
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.imposters import known_of, open_sweep, refuse_idle, run_to_folder, sweep_settings, write_sweep
+from amiss.cli.imposters import (
+    known_of,
+    open_others,
+    open_sweep,
+    refuse_idle,
+    run_to_folder,
+    sweep_settings,
+    write_sweep,
+)
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
@@ -59,6 +67,9 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; where the model is, if left out")] = None,
     budget: Annotated[
         str | None, typer.Option(help="limits beside the recipe's: steps=40,queries=500 a sample,seconds=60 a shard")
+    ] = None,
+    transfer: Annotated[
+        str | None, typer.Option(help="feature-opt: other MODELs that its images are shown to, with commas between")
     ] = None,
     require: Require = None,
     junit: Junit = None,
@@ -106,11 +117,19 @@ def run(
         if recipe == EXPERIMENT:
             refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
+    if transfer is not None and config.recipe != EXPERIMENT:
+        raise UsageError(
+            "Only the experiment with imposters shows its images to other models.",
+            slug="recipe-option",
+            seen=f"--transfer {transfer}, with {config.recipe}",
+            needed="amiss run feature-opt MODEL DATA --layers ... --transfer MODEL2,MODEL3",
+            hint="Leave --transfer out.",
+        )
     known = known_of(config) if config.recipe == EXPERIMENT else figures_known()
     gates = asked(require, known)
     with showing(quiet or as_json) as tell:
         if config.recipe == EXPERIMENT:
-            folder, record = _experiment(config, folder, written(context), device, gates, fork, tell)
+            folder, record = _experiment(config, folder, written(context), device, gates, fork, tell, transfer)
         else:
             folder, record = _probed(config, folder, written(context), device, fork, tell, quiet or as_json)
     verdicts = settled(gates, record, known)
@@ -146,14 +165,15 @@ def _experiment(
     gates: tuple[Gate, ...],
     fork: bool,
     tell: Tell,
+    transfer: str | None,
 ) -> tuple[Path, dict[str, Any]]:
     """Run the experiment with feature adversaries to its end: its folder, and the record of its report."""
-    work = open_sweep(config, device=device)
+    work, others = open_sweep(config, device=device), open_others(transfer, config, device)
     left_out(work.images)
     try:
         with stopping() as stop:
             swept, folder = run_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
-            return folder, write_sweep(swept, work, folder, tell, gates)
+            return folder, write_sweep(swept, work, folder, tell, gates, others)
     except Interrupted as error:
         raise _stopped(error, config, folder) from error
 
@@ -195,7 +215,7 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
     """
     if not folder.is_dir():
         find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
-    heeded = {"recipe", "model", "data", "device", "require", "junit", "quiet", "as_json"}
+    heeded = {"recipe", "model", "data", "device", "transfer", "require", "junit", "quiet", "as_json"}
     defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
     given = [name for name, default in defaults.items() if name and context.params[name] != default]
     idle = [f"--{name.replace('_', '-')}" for name in given]
