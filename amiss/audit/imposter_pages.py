@@ -10,6 +10,7 @@ from typing import Any
 from amiss.audit.figures import IMPOSTERS, percent, radius
 from amiss.audit.frames import class_names, number
 from amiss.audit.imposters import DELTA, Imposters
+from amiss.audit.portraits import metrics_record, sparsity_rows, strips
 from amiss.audit.sweep import Sweep, Swept
 from amiss.classifier import Classifier
 from amiss.data import Images, write_png
@@ -63,7 +64,12 @@ def imposter_record(
     return {
         "sentence": _sentence(parts),
         "table": [_summary(part) for part in parts],
-        "rows": [row for part in parts for row in _rows(part, images, names, out, _ROWS)],
+        "rows": [row for part in parts for row in _rows(part, images, names, out, max(3, _ROWS // len(parts)))],
+        "strips": [strip for part in parts for strip in strips(part)],
+        "metrics": [metrics_record(part, part.geometry, {}) for part in parts if part.geometry is not None],
+        "sparsity": [
+            row for part in parts if part.geometry for row in sparsity_rows(part, {"imposters": part.geometry})
+        ],
         "among": [{"layer": layer, "images": n} for layer, n in {p.layer: p.among for p in parts}.items()],
         **more,
     }

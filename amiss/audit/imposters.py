@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amiss.analysis.geometry.metrics import nearest, shared_neighbors
-from amiss.analysis.geometry.reference import NEIGHBORS, read_features
+from amiss.analysis.geometry import Geometry, Reference, geometry, nearest, read_features, shared_neighbors
+from amiss.analysis.geometry.reference import NEIGHBORS
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
 from amiss.audit.asking import some
 from amiss.audit.desk import Desk
@@ -22,6 +22,7 @@ DELTA = 10 / 255
 """How far a pixel of an audit's imposters may move."""
 STEPS = 25
 """Passes of an audit's search: what brought a MobileNet's pooled features to a third of their distance."""
+_SHOWN = 4  # pairs whose units a page shows
 _WIDE = 2**25  # numbers that the features of a neighborhood may be: 128 MB
 
 
@@ -71,6 +72,9 @@ class Imposters:
         shared_before: The same of the sources [k].
         among: How many natural images neighbors were looked for in.
         paths: The files, relative to the run folder.
+        units: What the layer makes of source, imposter and guide of the first pairs [m, 3, D].
+        geometry: Where the imposters lie among natural images of the guides' classes; None where these are too few,
+            or nobody asked.
     """
 
     layer: str
@@ -86,6 +90,8 @@ class Imposters:
     shared_before: Tensor
     among: int
     paths: tuple[str, ...]
+    units: Tensor
+    geometry: Geometry | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -152,7 +158,14 @@ def neighborhood(desk: Desk, images: Images, layer: str, most: int = 1000) -> Ne
 
 
 def mimicked(
-    desk: Desk, images: Images, pairs: Pairs, around: Neighborhood, delta: float, steps: int, name: str
+    desk: Desk,
+    images: Images,
+    pairs: Pairs,
+    around: Neighborhood,
+    delta: float,
+    steps: int,
+    name: str,
+    reference: Reference | None = None,
 ) -> Imposters:
     """Search for the imposters of all pairs at one layer, and ask what their files are to the classifier.
 
@@ -164,6 +177,7 @@ def mimicked(
         delta: How far a pixel may move, in [0, 1].
         steps: Passes of the search.
         name: Of the study's folder.
+        reference: Natural images of the guides' classes at the layer, where imposters are to be placed among them.
     """
     layer, classifier = around.layer, desk.classifier
     probe = RECIPES["feature_opt"].make(layer, delta, steps, seed=desk.plan.seed, batch=desk.plan.batch)
@@ -182,10 +196,14 @@ def mimicked(
     taken, kept = (_voted(said, labels[rows]) for rows in (pairs.guide, pairs.source))
     claimed = sum(entry.claimed for entry in held.entries)
     among = len(around.rows)
-    files = desk.paths(held)
-    return Imposters(
-        layer, delta, pairs, held.result, claimed, said[0], taken, kept, ratio, after, before, among, files
-    )
+    units = torch.stack([source[:_SHOWN], seen[:_SHOWN], guide[:_SHOWN]], 1)
+    told = taken, kept, ratio, after, before, among, desk.paths(held), units
+    lies = None
+    if reference is not None:
+        of = {"source_labels": labels[pairs.source], "labels": labels[pairs.guide]}
+        keys = images.pick(pairs.source).keys()
+        lies = geometry(reference, source, guide, seen, **of, keys=keys, seed=desk.plan.seed)
+    return Imposters(layer, delta, pairs, held.result, claimed, said[0], *told, lies)
 
 
 def last_hidden(classifier: Classifier, images: Tensor) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from amiss.analysis.geometry import Reference
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
 from amiss.audit.desk import Carry, Desk
-from amiss.audit.imposters import Imposters, mimicked, neighborhood
+from amiss.audit.imposters import Imposters, Neighborhood, mimicked, neighborhood
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
@@ -21,7 +22,12 @@ from amiss.study.identity import likeness, refuse_other
 from amiss.study.tables import write_inputs
 from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
 
-__all__ = ["KIND", "Sweep", "Swept", "read_sweep", "run_sweep", "sweep_studies"]
+__all__ = ["CLASS", "KIND", "Sweep", "Swept", "read_sweep", "run_sweep", "sweep_studies"]
+
+CLASS = 60
+"""Natural images of a guide's class that its neighborhoods need: the paper looks at the fifty nearest."""
+
+_NATURAL = 10_000
 
 KIND = "imposters"
 """What `run.json` calls the experiment."""
@@ -254,8 +260,17 @@ def _swept(
 
 def _parts(desk: Desk, images: Images, pairs: Pairs, sweep: Sweep) -> Iterator[Imposters]:
     for place, layer in enumerate(sweep.layers):
-        around = neighborhood(desk, images, layer)
+        around = neighborhood(desk, images, layer, _NATURAL)
+        reference = _reference(images, pairs, around)
         for delta in sweep.deltas:
             # By place as well: two names may differ in what no file name can hold.
-            name = "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer)[:40]
-            yield mimicked(desk, images, pairs, around, delta, sweep.steps, f"{place}-{name}-{delta * 255:.6g}-255")
+            word = "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer)[:40]
+            name = f"{place}-{word}-{delta * 255:.6g}-255"
+            yield mimicked(desk, images, pairs, around, delta, sweep.steps, name, reference)
+
+
+def _reference(images: Images, pairs: Pairs, around: Neighborhood) -> Reference | None:
+    """Natural images by class; None where a guide's class has too few of them for neighborhoods to be told of."""
+    labels = images.truth[around.rows]
+    fewest = min(int((labels == label).sum()) for label in images.truth[pairs.guide].unique().tolist())
+    return Reference.of(around.features, labels, around.layer) if fewest >= CLASS else None

@@ -12,6 +12,7 @@ const SECTIONS = [
   ["atlas", "Atlas", () => (sheets().length ? null : "no map of codes was drawn in this run")],
   ["robustness", "Robustness", () => (DATA.robustness ? null : "no curve was measured in this run")],
   ["fooled", "Fooled", () => (DATA.fooled.length ? null : "no fooling image was searched for, or none was kept")],
+  ["imposters", "Imposters", () => (DATA.imposters ? null : "no imposter was searched for in this run")],
   ["methods", "Methods", () => null],
 ];
 const SAID = {
@@ -238,7 +239,7 @@ function methods() {
     el("h1", { tabindex: "-1" }, "Methods"),
     (DATA.methods || []).map((method) => el("div", { class: "method" }, el("h2", {}, named(method.name)), el("p", {}, named(method.text ?? "")), pairs(method.settings),
       method.reference ? el("p", { class: "soft small lead" }, named(method.reference)) : null)),
-    DATA.cases.length ? [el("h2", {}, "How to read the change maps"), el("p", {}, "Each pixel shows the signed change of the color channel that moved most there: blue is darker, orange is brighter. The scale is the same for every map of this page: full range is 1, and a square root keeps small changes visible without cutting off large ones. Stretched maps are linear and span their own largest change, so they cannot be compared with each other.")] : null,
+    DATA.cases.length || DATA.imposters ? [el("h2", {}, "How to read the change maps"), el("p", {}, "Each pixel shows the signed change of the color channel that moved most there: blue is darker, orange is brighter. The scale is the same for every map of this page: full range is 1, and a square root keeps small changes visible without cutting off large ones. Stretched maps are linear and span their own largest change, so they cannot be compared with each other.")] : null,
     el("h2", {}, "To repeat this run"),
     el("pre", { tabindex: "0" }, DATA.command ?? "not recorded"),
     pairs({ seed: DATA.seed ?? "not recorded", created: DATA.created ?? "not recorded" }),
@@ -312,7 +313,7 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, imposters, methods };
   recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
@@ -327,6 +328,7 @@ function begin() {
   document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));
   if ($("keys")) addEventListener("keydown", keys);
   if (sheets().length) atlasPage(0);
+  if (cells().length) showCell(telling());
   if (DATA.cases.length) gallery(); // paper shows it even when nobody has opened it
   addEventListener("hashchange", route);
   $("main").querySelector("noscript")?.remove();

@@ -1,4 +1,4 @@
-"""Which pictures the findings and the atlas of a report show, and fewer of them where room is short."""
+"""Which pictures findings, atlas and imposters of a report show, and fewer of them where room is short."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +14,18 @@ Place = Callable[[object, int], Any]
 
 _STRIP = ("frames", "positions", "labels", "margins")
 _LISTS = ("claims", "tested")
+_PICTURED = ("rows", "inversion")
 
 
 def fewer(record: Record, rung: Rung) -> Record:
-    """The findings and the atlas of a record with as many pictures as a rung allows.
+    """Findings, atlas and imposters of a record with as many pictures as a rung allows.
 
     Args:
         record: Of the report.
         rung: How much of the pictures one file may hold.
 
     Returns:
-        The two keys that may have changed; those that the record lacks are left out.
+        The keys that may have changed; those that the record lacks are left out.
     """
     made = {}
     if findings := record.get("findings"):
@@ -34,11 +35,13 @@ def fewer(record: Record, rung: Rung) -> Record:
         }
     if atlas := record.get("atlas"):
         made["atlas"] = {**atlas, "cases": (atlas.get("cases") or [])[: rung.entries]}
+    if likes := record.get("imposters"):
+        made["imposters"] = {**likes, **{name: (likes.get(name) or [])[: rung.entries] for name in _PICTURED}}
     return made
 
 
 def pictured(record: Record, rung: Rung, place: Place) -> Record:
-    """The findings and the atlas of a record with `place(path, side)` for the path of each picture.
+    """Findings, atlas and imposters of a record with `place(path, side)` for the path of each picture.
 
     Args:
         record: Of the report.
@@ -46,7 +49,7 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         place: What becomes of a path.
 
     Returns:
-        The two keys; those that the record lacks are left out.
+        The keys; those that the record lacks are left out.
     """
     made = {}
     if findings := record.get("findings"):
@@ -56,6 +59,8 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         }
     if atlas := record.get("atlas"):
         made["atlas"] = {**atlas, "cases": [_charted(case, rung, place) for case in atlas["cases"]]}
+    if likes := record.get("imposters"):
+        made["imposters"] = _mimicked(likes, rung, place)
     return made
 
 
@@ -71,6 +76,9 @@ def left_out(record: Record, rung: Rung) -> list[str]:
     maps = (record.get("atlas") or {}).get("cases") or []
     if len(maps) > rung.entries:
         text.append(f"The first {rung.entries:,} of {len(maps):,} maps are shown.")
+    rows = (record.get("imposters") or {}).get("rows") or []
+    if len(rows) > rung.entries:
+        text.append(f"The first {rung.entries:,} of {len(rows):,} imposters are pictured.")
     return text
 
 
@@ -124,3 +132,15 @@ def _charted(case: Record, rung: Rung, place: Place) -> Record:
         return case
     # One sheet of n x n images: cells of a whole number of pixels, each as large as a quarter of a frame.
     return {**case, "thumbs": {**thumbs, "image": place(thumbs["image"], thumbs["n"] * (rung.film // 4))}}
+
+
+def _mimicked(likes: Record, rung: Rung, place: Place) -> Record:
+    # Source and imposter are of one size, so that the change between them is never that of a filter.
+    def all_of(entry: Record, *names: str) -> Record:
+        return {**entry, **{name: place(entry[name], rung.film) for name in names}}
+
+    panels = [
+        {**panel, "layers": [all_of(row, "source", "imposter", "guide") for row in panel["layers"]]}
+        for panel in likes["inversion"]
+    ]
+    return {**likes, "rows": [all_of(row, "source", "guide", "image") for row in likes["rows"]], "inversion": panels}

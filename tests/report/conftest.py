@@ -350,6 +350,116 @@ def draw_findings(folder: Path, record: dict[str, Any], side: int = 28) -> dict[
     }
 
 
+def draw_imposters(folder: Path, record: dict[str, Any], side: int = 28) -> dict[str, Any]:
+    """The record with imposters of two layers within two bounds, everything measured that can be."""
+    rng = np.random.default_rng(2)
+
+    def save(image: Image.Image, name: str) -> str:
+        image.save(folder / "images" / name)
+        return f"images/{name}"
+
+    def share(value: float, n: int = 24) -> dict[str, float]:
+        return {"share": value, "low": max(0.0, value - 0.1), "high": min(1.0, value + 0.1), "n": n}
+
+    made: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("table", "rows", "strips", "metrics", "sparsity", "transfer")
+    }
+    for place, layer in enumerate(("conv2", "fc1")):
+        for levels in (5, 10):
+            cell: dict[str, Any] = {"layer": layer, "delta": f"{levels}/255"}
+            ratio = 1 - 0.05 * levels * (1 + 0.5 * place)
+            shares = ("label", "source_label", "neighbors", "neighbors_before")
+            made["table"].append(
+                {
+                    **cell,
+                    "gray_levels": levels,
+                    "pairs": 24,
+                    "ratio": {"low": ratio - 0.05, "median": ratio, "high": ratio + 0.05},
+                    **{name: share(0.2 * k + 0.05 * place) for k, name in enumerate(shares)},
+                    "verified": {"claimed": 20, "held": 20},
+                }
+            )
+            for k in range(3):
+                start = face(0.1 + 0.2 * k, 130, side)
+                name = f"like-{layer}-{levels}-{k}"
+                made["rows"].append(
+                    {
+                        **cell,
+                        "name": f"photos/source_{k}.png",
+                        "guide_name": f"photos/guide_{k}.png",
+                        "true": "male",
+                        "guide_label": "not male",
+                        "called": "not male" if place else "male",
+                        "ratio": ratio,
+                        "shared": k,
+                        "outcome": "met" if ratio <= 0.5 else "exhausted",
+                        "linf": levels / 255,
+                        "source": save(start, f"{name}-s.png"),
+                        "guide": save(face(0.9, 110, side), f"{name}-g.png"),
+                        "image": save(noisy(start, 0.04, rng), f"{name}-a.png"),
+                    }
+                )
+                made["strips"].append({**cell, "pair": k, "source": "fa50", "imposter": "05ae", "guide": "05af"})
+            groups = [
+                {"name": name, "counts": [k, 3, 4 - k], "n": 7, "median": 0.5 * k}
+                for k, name in enumerate(("natural images", "imposters", "label adversaries"))
+            ]
+            histograms = [
+                {"metric": metric, "title": title, "edges": [0.0, 1.0, 2.0, 3.0], "groups": groups}
+                for metric, title in (("rank", "Rank among the class, in percent"), ("omega", "Angular consistency"))
+            ]
+            made["metrics"].append({**cell, "summary": {}, "histograms": histograms})
+            made["sparsity"] += [
+                {
+                    **cell,
+                    "group": group,
+                    "active": 60.0,
+                    "delta_active": 1.5,
+                    "overlap": 0.6 + 0.3 * k,
+                    "overlap_guide": 0.9 - 0.3 * k,
+                }
+                for k, group in enumerate(("imposters", "label adversaries"))
+            ]
+            part = {"changed": share(0.3), "guide": share(0.1), "top": None}
+            made["transfer"] += [
+                {
+                    **cell,
+                    "model": model,
+                    "fingerprint": "ab" * 32,
+                    "side": None if model == "resnet18" else 64,
+                    "n": 24,
+                    "right": 22,
+                    "made": part,
+                    "noise": {**part, "changed": share(0.04)},
+                }
+                for model in ("resnet18", "other.py:net")
+            ]
+    panels = [
+        {
+            "name": f"photos/source_{k}.png as photos/guide_{k}.png",
+            "layers": [
+                {
+                    "layer": layer,
+                    **{
+                        name: save(noisy(face(0.4 * j, 120, side), 0.3, rng), f"inverted-{k}-{layer}-{name}.png")
+                        for j, name in enumerate(("source", "imposter", "guide"))
+                    },
+                }
+                for layer in ("conv2", "fc1")
+            ],
+        }
+        for k in range(2)
+    ]
+    likes = {
+        "sentence": "At 10/255, 94% of 24 imposters take their guide's label.",
+        "notes": ["Label adversaries are the contrast group."],
+        "among": [{"layer": layer, "images": 400} for layer in ("conv2", "fc1")],
+        "inversion": panels,
+        **made,
+    }
+    return {**record, "imposters": likes}
+
+
 def hostile(record: dict[str, Any]) -> dict[str, Any]:
     """The record with an attack in place of each name and text."""
     record = copy.deepcopy(record)
@@ -377,6 +487,19 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
     record["atlas"]["classes"] = [HOSTILE, HOSTILE + "2"]
     for case in record["atlas"]["cases"]:
         case |= {"title": HOSTILE, "plane": HOSTILE, "outcome": HOSTILE}
+    likes = record["imposters"]
+    likes |= {"sentence": HOSTILE, "notes": [HOSTILE]}
+    cells = ("table", "rows", "strips", "metrics", "sparsity", "transfer", "among")
+    for entry in (*(entry for name in cells for entry in likes[name]), *likes["inversion"]):
+        entry |= {
+            key: HOSTILE for key, value in entry.items() if isinstance(value, str) and not value.startswith("images/")
+        }
+    for found in likes["metrics"]:
+        found["histograms"] = [{**entry, "title": HOSTILE} for entry in found["histograms"]]
+        for group in found["histograms"][0]["groups"]:
+            group["name"] = HOSTILE
+    for row in (row for panel in likes["inversion"] for row in panel["layers"]):
+        row["layer"] = HOSTILE
     for case in record["cases"][:3]:
         case["answers"] = dict.fromkeys(case["answers"], HOSTILE)
     for case in record["cases"]:
@@ -388,7 +511,7 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """A run with everything that a report can show."""
-    return draw_findings(folder, draw_run(folder))
+    return draw_imposters(folder, draw_findings(folder, draw_run(folder)))
 
 
 @pytest.fixture

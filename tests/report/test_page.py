@@ -6,7 +6,7 @@ import pytest
 
 from amiss.report import build
 
-ROUTES = ("overview", "findings", "cases", "case/0", "atlas", "robustness", "fooled", "methods")
+ROUTES = ("overview", "findings", "cases", "case/0", "atlas", "robustness", "fooled", "imposters", "methods")
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -436,3 +436,70 @@ def test_a_result_that_is_not_the_last_step_is_a_stop_of_its_own(run, visit):
     scrubber.press("ArrowLeft")
     assert page.locator(".film output").inner_text().startswith("Step 35:")
     assert image.get_attribute("src") == kept
+
+
+def test_imposters_stand_beside_source_guide_and_change(record, report, visit):
+    page = visit(report, "imposters")
+    likes, text = record["imposters"], page.locator("#imposters").inner_text()
+    for words in (likes["sentence"], *likes["notes"], "400 in conv2, 400 in fc1", "Label adversaries"):
+        assert words in text
+    # The last layer at the bound nearest to ten gray levels is shown first; another is one choice away.
+    which = page.locator("#imposters-which")
+    assert which.input_value() == "3"
+    assert which.locator("option").all_inner_texts() == [
+        f"{row['layer']} at {row['delta']}" for row in likes["table"]
+    ]
+    rows = page.locator("#imposters .quads > li")
+    assert rows.count() == 3
+    pictures = rows.first.locator("img")
+    assert [pictures.nth(i).get_attribute("alt") for i in range(3)] == [
+        "source, photos/source_0.png, true 'male'",
+        "guide, photos/guide_0.png, true 'not male'",
+        "imposter, called 'not male'",
+    ]
+    shown = rows.first.locator("canvas")
+    shown.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "node => node.getAttribute('aria-label').includes('of pixels')", arg=shown.element_handle()
+    )
+    assert "called not male" in rows.first.inner_text() and "0 of 3 neighbors the guide's" in rows.first.inner_text()
+    which.select_option("0")
+    assert "called male" in rows.first.inner_text() and "R1 0.75" in rows.first.inner_text()
+
+
+def test_numbers_on_imposters_are_those_of_the_record(record, report, visit):
+    page = visit(report, "imposters")
+    likes = record["imposters"]
+    table = page.get_by_role("region", name="Imposters by layer and bound").locator("tbody tr")
+    assert table.count() == len(likes["table"])
+    assert table.first.locator("td").all_inner_texts()[:4] == ["conv2", "5/255", "24", "0.75"]
+    others = page.get_by_role("region", name="What other models say").locator("tbody tr")
+    assert [row.locator("td").first.inner_text() for row in others.all()] == [
+        "resnet18",
+        "other.py:net, at 64 pixels",
+    ]
+    cells = others.first.locator("td").all_inner_texts()
+    assert cells[1:4] == ["22 of 24", "30 % (20 % to 40 %)", "4 %"] and cells[-1] == "\u2013"
+    units = page.get_by_role("region", name="Active units").locator("tbody tr")
+    assert units.nth(1).locator("td").all_inner_texts() == ["label adversaries", "60", "1.5", "0.9", "0.6"]
+    strips = page.locator("#imposters canvas.units")
+    assert strips.count() == 3
+    assert "nearer to those of the guide" in strips.first.get_attribute("aria-label")
+    chart = page.locator("#imposters .small-charts svg").first
+    assert "imposters 0.5, label adversaries 1" in chart.get_attribute("aria-label")
+    assert page.locator("#imposters .inverted img").count() == 2 * 2 * 3
+    assert page.locator("#imposters .inverted img").first.get_attribute("alt") == "found from conv2 of the source"
+
+
+def test_imposters_of_an_audit_are_one_layer_and_one_bound(record, tmp_path, visit):
+    likes = record["imposters"]
+    few = {**likes, "table": likes["table"][:1], "notes": [], "transfer": [], "metrics": [], "inversion": []}
+    few |= {"rows": [], "strips": [], "sparsity": [], "among": likes["among"][:1]}
+    page = visit(
+        build({**record, "cases": [], "fooled": [], "findings": None, "atlas": None, "imposters": few}, tmp_path),
+        "imposters",
+    )
+    assert page.locator("#imposters-which").count() == 0
+    text = page.locator("#imposters").inner_text()
+    assert "No pair of this layer and bound is pictured." in text and "Among natural images" not in text
+    assert page.locator("#imposters .chart").count() == 0
