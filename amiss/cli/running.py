@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from amiss.analysis.pairs import draw_pairs, pair_inputs
 from amiss.citations import BIBTEX
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
@@ -162,7 +163,7 @@ def _probe(config: RunConfig, images: Images, decoder: Any) -> Probe:
 
 
 def _inputs(over: str, classifier: Classifier, images: Images, config: RunConfig, tell: Tell) -> Inputs:
-    """What the recipe runs over: all images, the mistakes, or one sample a class."""
+    """What the recipe runs over: all images, the mistakes, one sample a class, or pairs of a source and a guide."""
     if over == "classes":
         task = classes(classifier)
         return Inputs.of_task(task, [(classifier.labels or ())[int(c)] for c in task.key])
@@ -172,8 +173,12 @@ def _inputs(over: str, classifier: Classifier, images: Images, config: RunConfig
         images.pixels,
         images.truth,
         batch=config.batch,
-        progress=lambda done, n: tell("Finding the mistakes", done, n),
+        progress=lambda done, n: tell("Asking the classifier", done, n),
     )
+    if over == "pairs":  # each image that is rightly classified once, as far as classes allow
+        return pair_inputs(
+            images, draw_pairs(images.truth, checked.predicted, max(1, checked.right // 2), config.seed)
+        )
     wrong = (checked.predicted != images.truth).nonzero().flatten()
     return Inputs.of_images(images, wrong, to_truth=True)
 

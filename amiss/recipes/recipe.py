@@ -10,7 +10,7 @@ from amiss.probe import Probe
 
 __all__ = ["RECIPES", "Recipe", "enter", "on_file", "wanted"]
 
-Over = Literal["images", "mistakes", "classes"]
+Over = Literal["images", "mistakes", "classes", "pairs"]
 Make = TypeVar("Make", bound=Callable[..., Probe])
 
 
@@ -20,8 +20,8 @@ class Recipe:
 
     Attributes:
         make: The function that makes the probe.
-        over: What it runs over as a rule: all images, the classifier's mistakes (each wanting its true label), or
-            one sample a class.
+        over: What it runs over as a rule: all images, the classifier's mistakes (each wanting its true label),
+            one sample a class, or pairs of images (a source, and a guide of another class).
         cite: Keys of the papers in `amiss.citations`.
     """
 
