@@ -3,8 +3,22 @@
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
 from amiss.optimizers.gradient import Adam, Momentum, Sign
+from amiss.optimizers.lbfgsb import LBFGSB
 from amiss.optimizers.linearized import Linearized
 from amiss.optimizers.optimizer import Optimizer
+from amiss.optimizers.phases import TwoPhase
 from amiss.optimizers.queries import Square
 
-__all__ = ["Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"]
+__all__ = [
+    "LBFGSB",
+    "Adam",
+    "Grid",
+    "Linearized",
+    "Momentum",
+    "Optimizer",
+    "Segments",
+    "Sign",
+    "Square",
+    "Then",
+    "TwoPhase",
+]

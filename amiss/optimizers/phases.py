@@ -1,0 +1,158 @@
+"""Two phases of a search in a box: sign steps that wane, then L-BFGS for the samples that the box does not hold."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from amiss.domain import Domain
+from amiss.errors import ContractError, UsageError
+from amiss.optimizers.lbfgsb import LBFGSB, begin, pair, select
+from amiss.optimizers.optimizer import Optimizer
+from amiss.task import Answer, Query, State
+
+__all__ = ["TwoPhase"]
+
+_LEAST = 0.02  # the last sign step, as a share of the box's radius; the first is the whole of it
+_LOOK, _TELL, _TURN = 0.2, 0.4, 0.55  # parts of the steps: pushes are counted from, are counted until, signs end at
+_PUSHED = 0.52  # share of the pixels on the bound that are pushed against it: one half is chance
+
+
+class TwoPhase(Optimizer):
+    """Momentum sign steps, and then L-BFGS where few pixels are held by the box.
+
+    **Signs.** v <- momentum v + g / mean |g|; x <- clip(x - r s sign v), with the radius r of the box and a share s
+    that falls from 1 to 1/50 as the square of the part of the steps that is left. The best point of each sample is
+    kept.
+
+    **Who turns.** A step of the sign puts most pixels on the bound, whether they belong there or not. Where they do
+    not, the gradient pushes half of them back, as chance has it; where the bound holds them, it pushes most of them
+    against it. Counted over a part of the steps, that tells the samples apart: those that the box hardly holds (the
+    last layers of a network) wane faster and turn to `LBFGSB`, with the best point and the last pairs. The others
+    (the first layers) go on with signs to the end, for there L-BFGS falls behind.
+
+    Each sample is judged by itself. After turning it stops as `LBFGSB` does. The randomness of an objective stays
+    pinned to one draw.
+
+    Args:
+        momentum: Share of the average gradient that stays, in [0, 1).
+        memory: Pairs (s, y) that L-BFGS is told the curvature by.
+        fall: Least relative fall of the loss in ten turns of L-BFGS; below that a sample is finished.
+
+    Raises:
+        UsageError: A momentum outside [0, 1).
+
+    References:
+        Dong, Liao, Pang et al. (2018), boosting adversarial attacks with momentum, eq. 6 and 7 (the steps); Liu and
+        Nocedal (1989), on the limited memory BFGS method, algorithm 2.1.
+    """
+
+    def __init__(self, momentum: float = 0.75, memory: int = 10, fall: float = 1e-3) -> None:
+        if not 0 <= momentum < 1:
+            raise UsageError(
+                "A momentum is a share of what was.",
+                slug="two-phase-momentum",
+                seen=f"momentum={momentum}",
+                needed="a number of 0 or more, below 1",
+                hint="TwoPhase(momentum=0.75)",
+            )
+        self.momentum, self.memory, self.fall = momentum, memory, fall
+        self._later = LBFGSB(memory, fall)
+
+    def init(self, domain: Domain, warm: State | None = None) -> State:
+        """Begin at the start, or where the optimizer before ended."""
+        box = domain.bounds(domain.everyone)
+        if box is None:
+            raise ContractError(
+                f"The steps are measured by a box, and {type(domain.space).__name__} has none.",
+                slug="contract-box",
+                seen=f"TwoPhase with {type(domain.space).__name__}",
+                needed="images as parameters, which lie in [0, 1] at the least",
+                hint="Use Pixels(), or LBFGSB() or Adam(0.02) on codes.",
+            )
+        p = begin(domain, warm)
+        none = torch.zeros_like(p)
+        count = p.new_zeros(len(p))
+        return {
+            "turn": 0,
+            "trial": p,
+            "at": p,  # the point before, with its slope
+            "slope": none,
+            "average": none,
+            "radius": torch.maximum(box[1] - p, p - box[0]).flatten(1).amax(1),
+            "best": {"p": p, "f": count + torch.inf, "g": none},
+            "s": [],
+            "y": [],
+            "pushed": count,  # pixels on the bound that the gradient pushes against it, and back from it
+            "pulled": count,
+            "turns": count > 0,  # who turns to the second phase
+            "later": None,
+        }
+
+    def ask(self, state: State, domain: Domain) -> Query:
+        """The points of both phases; after the last step their loss alone."""
+        turn, everyone, owner, p = state["turn"], domain.everyone, domain.everyone, state["trial"]
+        if turn > domain.steps:
+            return Query(p, torch.full_like(everyone, -1), "met")
+        if state["later"] is not None:
+            p = select(state["turns"], state["later"]["trial"], p)
+            idle = state["turns"] & state["later"]["done"]
+            owner = torch.where(idle, -1, everyone) if bool(idle.any()) else everyone
+        last = turn == domain.steps
+        return Query(p, owner, "loss" if last else "grad", domain.weight(everyone), None if last else 0)
+
+    def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
+        """A step of each sample in its phase."""
+        turn, later = state["turn"], state["later"]
+        if answer.grad is None or query.owner is None:
+            return {**state, "turn": turn + 1}
+        end = int(_TURN * domain.steps)
+        rest = replace(domain, steps=domain.steps - end)
+        told = {**state, "turn": turn + 1}
+        if later is not None:
+            theirs = replace(query, owner=torch.where(state["turns"], query.owner, -1))
+            told["later"] = self._later.tell(later, rest, theirs, answer)
+        if later is None or not bool(state["turns"].all()):
+            told |= self._sign(told, domain, answer, (query.owner >= 0) & ~(state["turns"] & (turn >= end)))
+        if turn + 1 == int(_TELL * domain.steps):
+            told["turns"] = told["pushed"] < _PUSHED * (told["pushed"] + told["pulled"])
+        if turn + 1 == end and bool(told["turns"].any()):
+            begun = self._later.init(rest, {**told["best"], "s": told["s"], "y": told["y"]})
+            told["later"] = {**begun, "done": begun["done"] | ~told["turns"]}
+            told |= {"s": [], "y": []}
+        return told
+
+    def _sign(self, state: State, domain: Domain, answer: Answer, asked: Tensor) -> State:
+        """The state after a sign step of those that were asked."""
+        assert answer.grad is not None and answer.value is not None  # noqa: S101, PT018 - as asked
+        turn, p, g, steps, best = state["turn"] - 1, state["trial"], answer.grad, domain.steps, state["best"]
+        like = (-1, *[1] * (g.ndim - 1))
+        told: State = {"at": p, "slope": g}
+        if max(1, int(_TURN * steps) - self.memory) <= turn < int(_TURN * steps):
+            s, y = pair(p, state["at"], g, state["slope"], asked)
+            told |= {"s": [*state["s"], s], "y": [*state["y"], y]}
+        if int(_LOOK * steps) <= turn < int(_TELL * steps):
+            box = domain.bounds(domain.everyone)
+            assert box is not None  # noqa: S101 - `init` has refused
+            down, up, falls, rises = p <= box[0], p >= box[1], g > 0, g < 0
+            for name, count in (("pushed", (down & falls) | (up & rises)), ("pulled", (down & rises) | (up & falls))):
+                told[name] = state[name] + count.flatten(1).sum(1)
+        better = asked & (answer.value < best["f"])
+        told["best"] = {
+            "p": select(better, p, best["p"]),
+            "f": torch.where(better, answer.value, best["f"]),
+            "g": select(better, g, best["g"]),
+        }
+        mean = g.flatten(1).abs().mean(1).clamp_min(torch.finfo(g.dtype).tiny)
+        average = self.momentum * state["average"] + g / mean.reshape(like)
+        step = self._share(turn, steps, state["turns"]).to(g) * state["radius"]
+        trial = domain.project(p - step.reshape(like) * average.sign(), domain.everyone)
+        return {**told, "average": select(asked, average, state["average"]), "trial": select(asked, trial, p)}
+
+    def _share(self, turn: int, steps: int, turns: Tensor) -> Tensor:
+        """Share of the radius that each sample steps [n]."""
+        told, end = int(_TELL * steps), int(_TURN * steps)
+        slow = (1 - turn / max(steps, 1)) ** 2
+        # From the same length when it was told who turns, down to nothing when they do.
+        fast = slow if turn <= told else (1 - told / steps) ** 2 * (max(end - turn, 0) / max(end - told, 1)) ** 2
+        return _LEAST + (1 - _LEAST) * torch.where(turns, fast, slow)
