@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from amiss.audit.sweep import Sweep, Swept
 
 __all__ = [
+    "OPTIONS",
     "SweepWork",
     "known_of",
     "open_others",
@@ -39,12 +40,14 @@ __all__ = [
     "write_sweep",
 ]
 
-_OPTIONS = {
+OPTIONS = {
     "layers": "names of layers, from the input on, with commas between",
     "delta": "gray levels of 0..255 that a pixel may move by, ascending, with commas between: 5,10,15",
     "pairs": "a whole number of 1 or more",
     "steps": "a whole number of 1 or more",
 }
+"""What `amiss run feature-opt` takes beside the options of every run, and in which words."""
+
 _MOST = 2**24  # bytes of transfer.json
 _DELTA = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/255)?", re.ASCII)
 
@@ -85,11 +88,11 @@ def sweep_settings(words: Sequence[str]) -> dict[str, Any]:
     while rest:
         option, equals, value = rest.pop(0).partition("=")
         name = {"--layer": "layers", "--deltas": "delta"}.get(option, option.removeprefix("--"))
-        if not option.startswith("--") or name not in _OPTIONS:
-            raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in _OPTIONS)}")
+        if not option.startswith("--") or name not in OPTIONS:
+            raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in OPTIONS)}")
         if not equals:
             if not rest:
-                raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", _OPTIONS[name])
+                raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", OPTIONS[name])
             value = rest.pop(0)
         found[name] = _read(name, option, value)
     if "layers" not in found:
@@ -280,7 +283,7 @@ def _shown(
 
 def _read(name: str, option: str, text: str) -> Any:
     """The value of one option."""
-    wrong = _refused(f"cannot take {option} like this", f"{option} {text}", _OPTIONS[name])
+    wrong = _refused(f"cannot take {option} like this", f"{option} {text}", OPTIONS[name])
     if name == "layers":
         layers = [part.strip() for part in text.split(",")]
         if not all(layers):
