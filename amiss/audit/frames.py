@@ -28,7 +28,7 @@ def read_frames(classifier: Classifier, frames: Tensor, label: int) -> tuple[lis
 
 def class_names(images: Images, classifier: Classifier) -> tuple[str, ...]:
     """Names of the classes: the classifier's own, or, where these are bare numbers, the data's."""
-    own = classifier.labels or ()
+    own = classifier.labels or images.classes  # a classifier that was asked nothing yet may know no names
     return images.classes if own == tuple(map(str, range(len(own)))) and len(images.classes) == len(own) else own
 
 

@@ -1,17 +1,19 @@
 """What imposters came to, as plain values and pictures on disk: one section of a report."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from amiss.analysis.geometry import Geometry
+from amiss.audit.contrast import CONTRAST, Contrast
 from amiss.audit.figures import IMPOSTERS, percent, radius
 from amiss.audit.frames import class_names, number
 from amiss.audit.imposters import DELTA, Imposters
 from amiss.audit.portraits import metrics_record, sparsity_rows, strips
-from amiss.audit.sweep import Sweep, Swept
+from amiss.audit.sweep import CLASS, Sweep, Swept
 from amiss.classifier import Classifier
 from amiss.data import Images, write_png
 from amiss.repro import versions
@@ -50,7 +52,12 @@ def imposter_words(part: Imposters) -> str:
 
 
 def imposter_record(
-    parts: Sequence[Imposters], images: Images, names: Sequence[str], out: Path, **more: Any
+    parts: Sequence[Imposters],
+    images: Images,
+    names: Sequence[str],
+    out: Path,
+    around: Mapping[str, Geometry] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """All layers and bounds as JSON values; the pictures they name are written under `out`.
 
@@ -59,20 +66,82 @@ def imposter_record(
         images: Where sources and guides are.
         names: Of the classes.
         out: Run folder.
+        around: Where label adversaries lie among natural images, by layer.
         more: What else the section shows.
     """
+
+    def beside(part: Imposters) -> dict[str, Geometry]:
+        lies = (around or {}).get(part.layer)
+        return {} if lies is None else {CONTRAST: lies}
+
     return {
         "sentence": _sentence(parts),
         "table": [_summary(part) for part in parts],
         "rows": [row for part in parts for row in _rows(part, images, names, out, max(3, _ROWS // len(parts)))],
         "strips": [strip for part in parts for strip in strips(part)],
-        "metrics": [metrics_record(part, part.geometry, {}) for part in parts if part.geometry is not None],
+        "metrics": [metrics_record(part, part.geometry, beside(part)) for part in parts if part.geometry is not None],
         "sparsity": [
-            row for part in parts if part.geometry for row in sparsity_rows(part, {"imposters": part.geometry})
+            row
+            for part in parts
+            if part.geometry is not None
+            for row in sparsity_rows(part, {"imposters": part.geometry, **beside(part)})
         ],
         "among": [{"layer": layer, "images": n} for layer, n in {p.layer: p.among for p in parts}.items()],
         **more,
     }
+
+
+def _others(swept: Swept) -> list[dict[str, Any]]:
+    """What was searched for beside imposters."""
+    found: list[dict[str, Any]] = []
+    if swept.contrast is not None:
+        found.append(
+            {
+                "name": "Label adversaries",
+                "text": "The contrast: steps along the gradient of the label, in pixels, until the guide's label is "
+                "ahead by a margin.",
+                "settings": {"probe": swept.contrast.result.probe},
+                "reference": "Szegedy et al. (2014), intriguing properties of neural networks, for adversaries of "
+                "labels; Madry et al. (2018), eq. 2.2, for the steps",
+            }
+        )
+    if swept.inverted:
+        found.append(
+            {
+                "name": "Inversion",
+                "text": "For source, imposter and guide: an image whose features at a layer are theirs, and that is "
+                "no rougher than it must be, found from grey.",
+                "settings": {"pairs": swept.sweep.inverted},
+                "reference": "Mahendran and Vedaldi (2015), understanding deep image representations by inverting "
+                "them, eq. 1 to 3",
+            }
+        )
+    return found
+
+
+def _panels(swept: Swept) -> list[dict[str, Any]]:
+    """What the layers give back, pair by pair."""
+    images, pairs = swept.images, swept.pairs
+    made: dict[int, list[dict[str, Any]]] = {}
+    for one in swept.inverted:
+        found = dict(zip(("source", "imposter", "guide"), one.paths, strict=True))
+        made.setdefault(one.pair, []).append({"layer": one.layer, **found, "near": list(one.near)})
+    return [
+        {"name": f"{images.names[int(pairs.source[k])]} as {images.names[int(pairs.guide[k])]}", "layers": rows}
+        for k, rows in made.items()
+    ]
+
+
+def _notes(swept: Swept) -> list[str]:
+    """What the reader must know of the measurements."""
+    if swept.contrast is None:
+        return [f"Among natural images nothing is told: a guide's class has fewer than {CLASS} of them here."]
+    k, n = int(swept.contrast.result.met.sum()), len(swept.pairs)
+    return [
+        "The contrast group: label adversaries, the same sources changed by the label's gradient alone until they "
+        f"are called by their guide's label, which is so for {k:,} of {n:,}. They are measured around their nearest "
+        "natural image of that class."
+    ]
 
 
 def _rows(part: Imposters, images: Images, names: Sequence[str], out: Path, most: int) -> list[dict[str, Any]]:
@@ -124,13 +193,16 @@ def sweep_record(
         more: What else the section on imposters shows.
     """
     images, parts = swept.images, swept.parts
-    section = imposter_record(parts, images, class_names(images, classifier), out, **more)
-    claimed, held = sum(part.claimed for part in parts), sum(int(part.result.met.sum()) for part in parts)
+    own: dict[str, Any] = {"around": swept.around, "inversion": _panels(swept), "notes": _notes(swept)}
+    section = imposter_record(parts, images, class_names(images, classifier), out, **own, **more)
+    searched: list[Imposters | Contrast] = [*parts, *([] if swept.contrast is None else [swept.contrast])]
+    claimed, held = sum(part.claimed for part in searched), sum(int(part.result.met.sum()) for part in searched)
     figures: dict[str, float] = {"pairs": len(swept.pairs)}
     for part in parts:
         figures |= {name.replace("@", f".{part.layer}@"): value for name, value in imposter_figures(part).items()}
     figures |= {"verified_from_disk": held / claimed} if claimed else {}
     tally = {f"{part.layer} at {radius(part.delta)}": part.result.counts for part in parts}
+    tally |= {} if swept.contrast is None else {CONTRAST: swept.contrast.result.counts}
     last = parts[-1]
     tiles = [
         (
@@ -161,12 +233,12 @@ def sweep_record(
         "notices": [],
         "outcomes": tally,
         "verified": {"claimed": claimed, "held": held},
-        "claims": "imposters",
+        "claims": "imposters" if swept.contrast is None else f"imposters and {CONTRAST}",
         "flags": [flag.to_json() for flag in swept.flags],
         "cases": [],
         "fooled": [],
         "imposters": section,
-        "methods": [imposter_method(part) for part in parts],
+        "methods": [*(imposter_method(part) for part in parts), *_others(swept)],
         "plan": asdict(swept.sweep),
     }
 

@@ -1,7 +1,7 @@
 """The experiment with feature adversaries: imposters of several layers within several bounds, each a study."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from amiss.analysis.geometry import Reference
+from amiss.analysis.geometry import Geometry, Reference
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
+from amiss.audit.contrast import CONTRAST, Contrast, among_natural, label_adversaries
 from amiss.audit.desk import Carry, Desk
-from amiss.audit.imposters import Imposters, Neighborhood, mimicked, neighborhood
+from amiss.audit.imposters import DELTA, Imposters, Neighborhood, mimicked, neighborhood
+from amiss.audit.inversions import Inverted, invert_pairs
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
@@ -42,6 +44,7 @@ class Sweep:
         deltas: How far a pixel may move, in [0, 1], ascending.
         pairs: Sources and guides, drawn by the seed; fewer where there are no more.
         steps: Passes of each search.
+        inverted: Pairs of which every layer is inverted; 0 inverts none.
         batch: Images a pass.
         seed: Of everything drawn.
     """
@@ -50,6 +53,7 @@ class Sweep:
     deltas: tuple[float, ...] = (5 / 255, 10 / 255, 15 / 255, 20 / 255, 25 / 255)
     pairs: int = 50
     steps: int = 50
+    inverted: int = 2
     batch: int = 64
     seed: int = 0
 
@@ -73,13 +77,14 @@ class Sweep:
                 needed="one layer or more, from the input on",
                 hint="Classifier.layers lists them; on the command line --layers conv2,fc1.",
             )
-        if low := [name for name in ("pairs", "steps", "batch") if getattr(self, name) < 1]:
+        least = {"pairs": 1, "steps": 1, "batch": 1, "inverted": 0}
+        if low := [name for name, bound in least.items() if getattr(self, name) < bound]:
             raise UsageError(
                 "A count of the experiment is too low.",
                 slug="sweep-counts",
                 seen=f"{low[0]}={getattr(self, low[0])}",
-                needed="1 or more",
-                hint="Sweep(layers, pairs=50, steps=50)",
+                needed=f"{least[low[0]]} or more",
+                hint="Sweep(layers, pairs=50, steps=50); inverted=0 inverts nothing.",
             )
 
 
@@ -92,6 +97,9 @@ class Swept:
         images: Where sources and guides are.
         pairs: Their positions.
         parts: One a layer and bound: layer by layer, bounds ascending.
+        contrast: Label adversaries of the same pairs; None where nothing is told of natural images.
+        around: Where these lie at each layer, by its name.
+        inverted: What the layers give back of the first pairs.
         flags: What was measured of the trust in it, before and after.
     """
 
@@ -100,6 +108,9 @@ class Swept:
     pairs: Pairs
     parts: tuple[Imposters, ...]
     flags: tuple[Flag, ...]
+    contrast: Contrast | None = None
+    around: Mapping[str, Geometry] = field(default_factory=dict)
+    inverted: tuple[Inverted, ...] = ()
 
 
 def run_sweep(
@@ -252,25 +263,35 @@ def _swept(
     flags = before(classifier, images, accuracy=accuracy, decoder=None, batch=sweep.batch, seed=sweep.seed)
     plan = Plan(batch=sweep.batch, seed=sweep.seed)
     desk = Desk(classifier, plan, out, tell, votes_for(flags), carry)
-    parts = tuple(_parts(desk, images, pairs, sweep))
-    said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
-    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
-    return Swept(sweep, images, pairs, parts, flags)
-
-
-def _parts(desk: Desk, images: Images, pairs: Pairs, sweep: Sweep) -> Iterator[Imposters]:
-    for place, layer in enumerate(sweep.layers):
-        around = neighborhood(desk, images, layer, _NATURAL)
-        reference = _reference(images, pairs, around)
+    # By place as well: two names may differ in what no file name can hold.
+    words = (
+        "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer) for layer in sweep.layers
+    )
+    names = [f"{place}-{word[:40]}" for place, word in enumerate(words)]
+    parts: list[Imposters] = []
+    contrast: Contrast | None = None
+    lies: dict[str, Geometry] = {}
+    for layer, name in zip(sweep.layers, names, strict=True):  # one layer's natural images at a time are in memory
+        around, reference = _place(images, pairs, neighborhood(desk, images, layer, _NATURAL))
         for delta in sweep.deltas:
-            # By place as well: two names may differ in what no file name can hold.
-            word = "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer)[:40]
-            name = f"{place}-{word}-{delta * 255:.6g}-255"
-            yield mimicked(desk, images, pairs, around, delta, sweep.steps, name, reference)
+            folder = f"{name}-{delta * 255:.6g}-255"
+            parts.append(mimicked(desk, images, pairs, around, delta, sweep.steps, folder, reference))
+        if reference is not None:
+            contrast = contrast or label_adversaries(desk, images, pairs)
+            found = among_natural(desk, contrast, images, pairs, reference)
+            lies |= {} if found is None else {layer: found}
+    said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
+    said |= {} if contrast is None else {CONTRAST: tallied(contrast.result.outcomes, contrast.claimed)}
+    telling = min((p for p in parts if p.layer == sweep.layers[-1]), key=lambda p: abs(p.delta - DELTA))
+    inverted = invert_pairs(
+        desk, images, telling, sweep.layers, [f"{name}-inverted" for name in names], sweep.inverted
+    )
+    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
+    return Swept(sweep, images, pairs, tuple(parts), flags, contrast, lies, inverted)
 
 
-def _reference(images: Images, pairs: Pairs, around: Neighborhood) -> Reference | None:
-    """Natural images by class; None where a guide's class has too few of them for neighborhoods to be told of."""
+def _place(images: Images, pairs: Pairs, around: Neighborhood) -> tuple[Neighborhood, Reference | None]:
+    """The same by class; None where a guide's class has too few images for neighborhoods to be told of."""
     labels = images.truth[around.rows]
     fewest = min(int((labels == label).sum()) for label in images.truth[pairs.guide].unique().tolist())
-    return Reference.of(around.features, labels, around.layer) if fewest >= CLASS else None
+    return around, Reference.of(around.features, labels, around.layer) if fewest >= CLASS else None

@@ -45,6 +45,7 @@ OPTIONS = {
     "delta": "gray levels of 0..255 that a pixel may move by, ascending, with commas between: 5,10,15",
     "pairs": "a whole number of 1 or more",
     "steps": "a whole number of 1 or more",
+    "inverted": "a whole number of 0 or more",
 }
 """What `amiss run feature-opt` takes beside the options of every run, and in which words."""
 
@@ -78,7 +79,7 @@ def sweep_settings(words: Sequence[str]) -> dict[str, Any]:
     """Read `--layers conv2,fc1 --delta 5,10 --pairs 50 --steps 50`.
 
     Returns:
-        The settings as `config.toml` keeps them: layers, delta (in gray levels), pairs, steps.
+        The settings as `config.toml` keeps them: layers, delta (in gray levels), pairs, steps, inverted.
 
     Raises:
         UsageError: An option that the experiment does not have, one that cannot be read, or no layers.
@@ -98,7 +99,7 @@ def sweep_settings(words: Sequence[str]) -> dict[str, Any]:
     if "layers" not in found:
         needed = "--layers conv2,fc1"
         raise _refused("needs --layers", " ".join(words) or "no option", needed, "Classifier.layers lists them all")
-    return {"delta": [5.0, 10.0, 15.0, 20.0, 25.0], "pairs": 50, "steps": 50, **found}
+    return {"delta": [5.0, 10.0, 15.0, 20.0, 25.0], "pairs": 50, "steps": 50, "inverted": 2, **found}
 
 
 def refuse_idle(options: Mapping[str, Any]) -> None:
@@ -124,7 +125,7 @@ def sweep_of(config: RunConfig) -> "Sweep":
     said = dict(config.settings)
     try:
         layers, deltas = tuple(map(str, said.pop("layers"))), tuple(float(d) / 255 for d in said.pop("delta"))
-        counts = {name: int(said.pop(name)) for name in ("pairs", "steps")}
+        counts = {name: int(said.pop(name)) for name in ("pairs", "steps", "inverted")}
         if said:
             raise KeyError(next(iter(said)))
     except (KeyError, TypeError, ValueError) as error:
@@ -291,7 +292,7 @@ def _read(name: str, option: str, text: str) -> Any:
         return layers
     if name == "delta":
         return [_levels(option, part.strip(), wrong) for part in text.split(",")]
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or int(text) < (name != "inverted"):
         raise wrong
     return int(text)
 

@@ -1,0 +1,78 @@
+"""The contrast group of imposters: the same sources, changed until their label is the guide's, and no further."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from amiss.analysis.geometry import Geometry, Reference, geometry, nearest_natural, read_features
+from amiss.analysis.pairs import Pairs, pair_inputs
+from amiss.audit.desk import Desk
+from amiss.data import Images, to_bytes
+from amiss.recipes import pgd
+from amiss.result import Result
+
+__all__ = ["CONTRAST", "Contrast", "among_natural", "label_adversaries"]
+
+CONTRAST = "label adversaries"
+"""How a page calls the group."""
+
+_STEPS = 200
+_STEP = 0.1  # Euclidean length of a step
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Label adversaries of the pairs.
+
+    Attributes:
+        result: One outcome a pair.
+        claimed: Successes before their files were read.
+    """
+
+    result: Result
+    claimed: int
+
+
+def label_adversaries(desk: Desk, images: Images, pairs: Pairs) -> Contrast:
+    """Change every source by the gradient of the label alone, until it has its guide's.
+
+    Args:
+        desk: Where the search is done.
+        images: Labeled images.
+        pairs: Positions of sources and guides.
+    """
+    plan = desk.plan
+    probe = pgd(None, _STEPS, norm="l2", step=_STEP, target="task", seed=plan.seed, batch=plan.batch)
+    held = desk.search("label", "pgd", "Changing labels alone", probe, pair_inputs(images, pairs))
+    return Contrast(held.result, sum(entry.claimed for entry in held.entries))
+
+
+def among_natural(
+    desk: Desk, contrast: Contrast, images: Images, pairs: Pairs, reference: Reference
+) -> Geometry | None:
+    """Where those that have their guide's label lie at a layer, around their nearest natural image of that class.
+
+    The guides themselves are no such image: nobody asked for their features. None where none has its guide's label.
+
+    Args:
+        desk: Who is asked, and how.
+        contrast: The label adversaries.
+        images: Labeled images.
+        pairs: Positions of sources and guides.
+        reference: Natural images at the layer.
+    """
+    met = contrast.result.met.nonzero().flatten()
+    if not len(met):
+        return None
+    s, g = pairs.source[met], pairs.guide[met]
+    made = to_bytes(contrast.result.images[met]).to(torch.float32) / 255
+    source, guide, seen = (_features(desk, reference.layer, x) for x in (images.images(s), images.images(g), made))
+    labels = images.truth[g]
+    center, _ = nearest_natural(reference, seen, labels, guide)
+    of = {"source_labels": images.truth[s], "labels": labels, "without": guide, "keys": images.pick(s).keys()}
+    return geometry(reference, source, center, seen, **of, seed=desk.plan.seed)
+
+
+def _features(desk: Desk, layer: str, x: Tensor) -> Tensor:
+    return read_features(desk.classifier, layer, x, desk.plan.batch)

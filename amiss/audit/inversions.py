@@ -1,0 +1,68 @@
+"""What layers still know of a source, its imposter and its guide: images found from features alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from amiss.analysis.geometry import read_features
+from amiss.audit.desk import Desk
+from amiss.audit.imposters import Imposters
+from amiss.data import Images, to_bytes
+from amiss.recipes import RECIPES
+from amiss.study import Inputs
+from amiss.task import Task
+
+__all__ = ["Inverted", "invert_pairs"]
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """What one layer gives back of one pair.
+
+    Attributes:
+        layer: Whose features were inverted.
+        pair: Which of the pairs.
+        paths: The files of what was found of source, imposter and guide [3], relative to the run folder.
+        near: How far the features of each lie from those wanted, as a share of their length [3].
+    """
+
+    layer: str
+    pair: int
+    paths: tuple[str, ...]
+    near: tuple[float, ...]
+
+
+def invert_pairs(
+    desk: Desk, images: Images, part: Imposters, layers: Sequence[str], names: Sequence[str], pairs: int
+) -> tuple[Inverted, ...]:
+    """Invert every layer for the first pairs: source, imposter and guide.
+
+    Args:
+        desk: Where the searches are done: one study a layer.
+        images: Where sources and guides are.
+        part: The imposters.
+        layers: Whose features are inverted.
+        names: Of the studies' folders, one a layer.
+        pairs: How many pairs.
+    """
+    m = min(pairs, len(part))
+    if not m:
+        return ()
+    source, guide = part.pairs.source[:m], part.pairs.guide[:m]
+    made = to_bytes(part.result.images[:m]).to(torch.float32) / 255
+    three = torch.stack([images.images(source), made, images.images(guide)], 1)
+    task = Task(torch.arange(3 * m), image=three.flatten(0, 1))
+    called = [f"{word} of pair {k}" for k in range(m) for word in ("source", "imposter", "guide")]
+    found = []
+    for layer, name in zip(layers, names, strict=True):
+        probe = RECIPES["invert"].make(layer, seed=desk.plan.seed, batch=desk.plan.batch)
+        held = desk.search(name, "invert", f"Inverting {layer}", probe, Inputs.of_task(task, called))
+        paths = desk.paths(held)
+        wanted, seen = (
+            read_features(desk.classifier, layer, x, desk.plan.batch).double()
+            for x in (three.flatten(0, 1), to_bytes(held.result.images).to(torch.float32) / 255)
+        )
+        near = ((seen - wanted).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-12)).tolist()
+        found += [Inverted(layer, k, paths[3 * k : 3 * k + 3], tuple(near[3 * k : 3 * k + 3])) for k in range(m)]
+    return tuple(found)
