@@ -231,6 +231,13 @@ def test_ranges():
         assert ((found.shared >= 0) & (found.shared <= 3)).all()
 
 
+def test_numbers_are_of_double_precision():
+    counted = ("shared", "nearest")
+    for field in fields(Geometry):
+        wanted = torch.int64 if field.name in counted else torch.float64
+        assert getattr(told(ADVERSARIES.float(), GUIDES.float()), field.name).dtype == wanted, field.name
+
+
 def test_no_metric_depends_on_the_unit_of_the_features():
     scale = 1024.0  # exact in binary
     other = told(scale * ADVERSARIES, scale * GUIDES, Reference.of(scale * FEATURES, LABELS), scale * SOURCES)

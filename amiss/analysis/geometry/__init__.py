@@ -17,10 +17,11 @@ from amiss.analysis.geometry.metrics import (
     shared_neighbors,
 )
 from amiss.analysis.geometry.portrait import Geometry, geometry, nearest_natural, portray
-from amiss.analysis.geometry.reference import Population, Reference, read_features, read_reference
+from amiss.analysis.geometry.reference import NEIGHBORS, Population, Reference, read_features, read_reference
 from amiss.analysis.geometry.telling import chance_below, ks_distance, spearman, two_sided_auc
 
 __all__ = [
+    "NEIGHBORS",
     "Geometry",
     "Population",
     "Reference",

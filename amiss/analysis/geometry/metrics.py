@@ -152,7 +152,7 @@ def percentile_rank(score: Tensor, scores: Tensor, drop: Tensor | None = None) -
     """
     lower = scores.double()[None] < score.double()[:, None]
     counted = torch.ones_like(lower) if drop is None else ~drop
-    return 100 * (lower & counted).sum(1) / counted.sum(1)
+    return 100 * (lower & counted).sum(1).double() / counted.sum(1)
 
 
 class Sets(NamedTuple):
