@@ -53,6 +53,7 @@ class TrainRequest:
         limit: At most so many training images.
         size: Side that images are brought to; None keeps theirs.
         device: Where to train.
+        network: The classifier's architecture; None lets the preset decide.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class TrainRequest:
     columns: tuple[str, ...] | None = None
     label: str | None = None
     table: str | None = None
+    network: str | None = None
 
     def open(self, split: str, limit: int | None = None) -> Images:
         """The images of a split; only a classifier of classes needs labels."""
@@ -174,10 +176,18 @@ def _preset(request: TrainRequest, images: Images) -> Preset:
             needed="--columns for the kind attributes alone",
             hint="Leave --columns away, or train attributes; --label-column names a classifier's column.",
         )
+    if request.network is not None and request.kind not in ("classifier", "attributes"):
+        raise UsageError(
+            f"A model of kind {request.kind} has an architecture of its own.",
+            slug="train-architecture",
+            seen=f"--network {request.network}",
+            needed="--network for the kinds classifier and attributes alone",
+            hint="Leave --network away.",
+        )
     if request.kind == "attributes":
-        return attributes_for(images, request.columns, seed=request.seed, epochs=request.epochs)
+        return attributes_for(images, request.columns, request.seed, request.epochs, request.network)
     if request.kind == "classifier":
-        return classifier_for(images, seed=request.seed, epochs=request.epochs)
+        return classifier_for(images, request.seed, request.epochs, request.network)
     if request.kind == "flow":
         codes = None if request.codes is None else load_model(request.codes)
         preset = flow_for(images, codes=codes, seed=request.seed, epochs=request.epochs)
@@ -240,6 +250,9 @@ def train(
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
     table: Table = None,
+    network: Annotated[
+        str | None, typer.Option(help="LeNet, SmallCNN or ResNet, for a classifier; else the one that fits")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of weights, order, noise and subset")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many training images")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
@@ -253,7 +266,7 @@ def train(
     """
     names = None if columns is None else tuple(name.strip() for name in columns.split(","))
     request = TrainRequest(
-        kind, data, out, epochs, latent, seed, limit, size, device, codes, names, label_column, table
+        kind, data, out, epochs, latent, seed, limit, size, device, codes, names, label_column, table, network
     )
     with _reporter(quiet or as_json) as on_step:
         report = train_to_folder(request, on_step)

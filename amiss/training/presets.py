@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amiss.data.attributes import attributes
 from amiss.data.images import Images
-from amiss.errors import DataError, ModelError
+from amiss.errors import DataError, ModelError, UsageError
 from amiss.models import ConvVAE, PixelFlow, build
 from amiss.repro import digest, generator
 from amiss.training.losses import AttributesLoss, ClassifierLoss, ELBOLoss, FlowLoss
@@ -19,6 +19,7 @@ from amiss.training.recipe import TrainingRecipe
 __all__ = [
     "Preset",
     "attributes_for",
+    "cifar_classifier",
     "classifier_for",
     "decoder_for",
     "faces_classifier",
@@ -60,6 +61,7 @@ def _preset(
     return Preset({"architecture": name, "arguments": arguments}, loss, TrainingRecipe(**training))
 
 
+_CLASSIFIERS = ("LeNet", "SmallCNN", "ResNet")
 _MNIST = ClassifierLoss(mean=(0.1307,), std=(0.3081,))
 
 
@@ -89,6 +91,15 @@ def mnist_vae(seed: int = 0, latent: int = 16) -> Preset:
     return _preset("ConvVAE", arguments, loss, epochs=10, batch=128, rate=8e-3, seed=seed, **_fast())
 
 
+def cifar_classifier(seed: int = 0) -> Preset:
+    """Residual network on the first 10,000 images of CIFAR-10: right on some 70 % of others after a minute or two."""
+    arguments = {"channels": 3, "classes": 10, "size": 32}
+    loss = ClassifierLoss(mean=(0.4914, 0.4822, 0.4465), std=(0.247, 0.2435, 0.2616))
+    return _preset(
+        "ResNet", arguments, loss, epochs=12, rate=1e-2, weight_decay=0.05, shift=3, seed=seed, **_fast(32)
+    )
+
+
 def faces_classifier(seed: int = 0) -> Preset:
     """Small network on the drawn faces (6,000 of 48x48)."""
     arguments = {"channels": 3, "classes": 2, "size": 48}
@@ -102,23 +113,28 @@ def faces_vae(seed: int = 0, latent: int = 32, sigma: float = 0.03) -> Preset:
     return _preset("ConvVAE", arguments, ELBOLoss(), epochs=16, batch=64, rate=5e-3, clip=1e4, seed=seed, **_fast())
 
 
-def classifier_for(images: Images, seed: int = 0, epochs: float | None = None) -> Preset:
+def classifier_for(images: Images, seed: int = 0, epochs: float | None = None, network: str | None = None) -> Preset:
     """A classifier for labeled images: LeNet for small gray ones, SmallCNN for the rest.
 
     Args:
         images: The training images, square, with labels.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default 8 to 40, fewer where there are more images.
+        network: "LeNet", "SmallCNN" or "ResNet", instead of the one that fits as a rule.
 
     Raises:
         DataError: The images have no labels, or are not square.
     """
     _ = images.truth  # refuses images without labels
-    return _classifying(images, len(images.classes), ClassifierLoss, seed, epochs)
+    return _classifying(images, len(images.classes), ClassifierLoss, seed, epochs, network)
 
 
 def attributes_for(
-    images: Images, heads: Sequence[str] | None = None, seed: int = 0, epochs: float | None = None
+    images: Images,
+    heads: Sequence[str] | None = None,
+    seed: int = 0,
+    epochs: float | None = None,
+    network: str | None = None,
 ) -> Preset:
     """A classifier with one output for each attribute of the images, of the same networks as `classifier_for`.
 
@@ -127,12 +143,13 @@ def attributes_for(
         heads: Which attributes, in the order of the outputs; by default all of `amiss.data.attributes`.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default 8 to 40, fewer where there are more images.
+        network: "LeNet", "SmallCNN" or "ResNet", instead of the one that fits as a rule.
 
     Raises:
         DataError: The images have no such attributes, or are not square.
     """
     names = tuple(attributes(images, heads))
-    return _classifying(images, len(names), partial(AttributesLoss, names), seed, epochs)
+    return _classifying(images, len(names), partial(AttributesLoss, names), seed, epochs, network)
 
 
 def _classifying(
@@ -141,22 +158,40 @@ def _classifying(
     loss: Callable[[tuple[float, ...], tuple[float, ...]], ClassifierLoss | AttributesLoss],
     seed: int,
     epochs: float | None,
+    network: str | None,
 ) -> Preset:
     """A network of so many outputs for the images, with a loss of their mean and deviation."""
     channels, size = _square(images)
     floats = images.pixels.to(torch.float64) / 255
     mean = tuple(round(float(m), 4) for m in floats.mean((0, 2, 3)))
     std = tuple(max(round(float(s), 4), 0.01) for s in floats.std((0, 2, 3)))
-    name = "LeNet" if size < 16 or (channels == 1 and size <= 32) else "SmallCNN"
+    fits = "LeNet" if size < 16 or (channels == 1 and size <= 32) else "SmallCNN"
+    name = fits if network is None else _named(network)
     arguments = {"channels": channels, "classes": outputs, "size": size}
     batch = 128 if len(images) >= 10_000 else 64
     if epochs is None:
         epochs = float(min(40, max(8, round(1500 * batch / len(images)))))
     shift = 1 if size >= 16 else 0
+    # Batch norms bear longer steps, and need some decay so that the steps go on to matter.
+    steps = {"rate": 1e-2, "weight_decay": 0.05} if name == "ResNet" else {"rate": 2e-3}
     return _preset(
-        name, arguments, loss(mean, std), epochs=epochs, batch=batch, rate=2e-3, shift=shift,
-        seed=seed, **_fast(size),
+        name, arguments, loss(mean, std), epochs=epochs, batch=batch, shift=shift,
+        seed=seed, **steps, **_fast(size),
     )  # fmt: skip
+
+
+def _named(network: str) -> str:
+    """The classifier of that name, large and small letters being the same."""
+    for name in _CLASSIFIERS:
+        if name.lower() == network.lower():
+            return name
+    raise UsageError(
+        f"There is no network {network!r} to train.",
+        slug="train-network",
+        seen=network[:40],
+        needed=", ".join(_CLASSIFIERS),
+        hint="Name one of those, or leave it out: LeNet is for small gray images, SmallCNN for the others.",
+    )
 
 
 def decoder_for(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from amiss.cli.train import TrainRequest, train, train_to_folder
 from amiss.errors import CheckpointError, DataError, UsageError
-from amiss.models import CodeFlow, ConvVAE
+from amiss.models import CodeFlow, ConvVAE, ResNet
 from amiss.training import load_model
 
 torch.set_num_threads(1)
@@ -45,6 +45,14 @@ def test_a_classifier_is_trained_tested_and_described(squares, tmp_path):
     names = sorted(p.name for p in out.iterdir())
     assert names == ["curve.svg", "model.safetensors", "state.safetensors", "training.json"]
     assert str(tmp_path) not in (out / "training.json").read_text()
+
+
+def test_a_residual_network_is_trained_where_it_is_named(squares, tmp_path):
+    request = TrainRequest("classifier", squares, tmp_path / "run", epochs=2, network="ResNet")
+    assert train_to_folder(request)["preset"]["model"]["architecture"] == "ResNet"
+    assert isinstance(load_model(tmp_path / "run" / "model.safetensors")[0], ResNet)
+    with pytest.raises(UsageError, match="architecture of its own"):
+        train_to_folder(TrainRequest("vae", squares, tmp_path / "other", network="ResNet"))
 
 
 def test_an_interrupted_command_goes_on_to_the_same_model(squares, tmp_path):

@@ -1,16 +1,18 @@
 """Presets and jobs: what is chosen for which images, and figures that mean what they say."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from amiss.data import Images, open_data
-from amiss.errors import DataError
+from amiss.errors import DataError, UsageError
 from amiss.models import ConvVAE, LeNet, build
 from amiss.training import (
     ClassifierLoss,
     accuracy,
+    attributes_for,
     classifier_for,
     decoder_for,
     load_model,
@@ -18,7 +20,14 @@ from amiss.training import (
     reconstruction_error,
     train,
 )
-from amiss.training.presets import faces_classifier, faces_vae, mnist_classifier, mnist_vae, weak_classifier
+from amiss.training.presets import (
+    cifar_classifier,
+    faces_classifier,
+    faces_vae,
+    mnist_classifier,
+    mnist_vae,
+    weak_classifier,
+)
 from tests.realdata import amiss_data
 
 torch.set_num_threads(1)
@@ -47,6 +56,17 @@ def test_larger_images_get_the_small_cnn_and_every_choice_can_be_built(channels,
     assert len(loss.mean) == len(loss.std) == channels
 
 
+def test_another_network_can_be_named():
+    for name in ("ResNet", "resnet"):
+        preset = classifier_for(images(size=16), network=name)
+        assert preset.model["architecture"] == "ResNet"
+        assert build(preset.model)(torch.rand(2, 1, 16, 16)).shape == (2, 2)
+    tabled = replace(images(size=16), table={"bright": torch.arange(40) % 2})
+    assert attributes_for(tabled, network="smallcnn").model["architecture"] == "SmallCNN"
+    with pytest.raises(UsageError, match="LeNet, SmallCNN, ResNet"):
+        classifier_for(images(), network="ConvVAE")
+
+
 def test_the_scale_of_a_classifier_is_that_of_its_images():
     loss = classifier_for(images(400)).loss
     assert isinstance(loss, ClassifierLoss)
@@ -73,9 +93,9 @@ def test_images_without_labels_or_not_square_are_refused():
 
 
 def test_all_presets_can_be_built_and_say_what_they_are():
-    classifiers = mnist_classifier(), weak_classifier(), faces_classifier()
+    classifiers = mnist_classifier(), weak_classifier(), faces_classifier(), cifar_classifier()
     decoders = mnist_vae(latent=2), faces_vae()
-    assert [p.kind for p in (*classifiers, *decoders)] == ["classifier"] * 3 + ["decoder"] * 2
+    assert [p.kind for p in (*classifiers, *decoders)] == ["classifier"] * 4 + ["decoder"] * 2
     for preset in (*classifiers, *decoders):
         build(preset.model)
     assert mnist_vae(latent=2).model["arguments"]["latent"] == 2
