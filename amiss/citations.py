@@ -10,6 +10,28 @@ BIBTEX = {
   year = {2015},
   eprint = {1412.6572}
 }""",
+    "szegedy2014": """@inproceedings{szegedy2014,
+  author = {Christian Szegedy and Wojciech Zaremba and Ilya Sutskever and Joan Bruna and Dumitru Erhan and
+    Ian Goodfellow and Rob Fergus},
+  title = {Intriguing Properties of Neural Networks},
+  booktitle = {International Conference on Learning Representations},
+  year = {2014},
+  eprint = {1312.6199}
+}""",
+    "mahendran2015": """@inproceedings{mahendran2015,
+  author = {Aravindh Mahendran and Andrea Vedaldi},
+  title = {Understanding Deep Image Representations by Inverting Them},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year = {2015},
+  eprint = {1412.0035}
+}""",
+    "sabour2016": """@inproceedings{sabour2016,
+  author = {Sara Sabour and Yanshuai Cao and Fartash Faghri and David J. Fleet},
+  title = {Adversarial Manipulation of Deep Representations},
+  booktitle = {International Conference on Learning Representations},
+  year = {2016},
+  eprint = {1511.05122}
+}""",
     "madry2018": """@inproceedings{madry2018,
   author = {Aleksander Madry and Aleksandar Makelov and Ludwig Schmidt and Dimitris Tsipras and Adrian Vladu},
   title = {Towards Deep Learning Models Resistant to Adversarial Attacks},

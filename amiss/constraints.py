@@ -142,7 +142,34 @@ class Linf(_Ball):
 
 
 class L2(_Ball):
-    """The change is no longer than `eps` in the Euclidean norm over all pixels; size: that norm."""
+    """The change is no longer than `eps` in the Euclidean norm over all pixels; size: that norm.
+
+    Args:
+        eps: The bound, in pixel values of [0, 1]; None measures without binding.
+        weight: Factor of the squared length in the value that is descended, >= 0.
+
+    Raises:
+        UsageError: A bound or weight below 0.
+    """
+
+    weight: float = 0.0
+
+    def __init__(self, eps: float | None = None, weight: float = 0.0) -> None:
+        super().__init__(eps)
+        if not weight >= 0:
+            raise UsageError(
+                "The weight of a penalty cannot be negative.",
+                slug="weight-negative",
+                seen=f"weight={weight}",
+                needed="a number >= 0",
+                hint="L2(weight=1.0)",
+            )
+        if weight > 0:  # else nothing is said of it: a bare bound is told as L2(eps=...)
+            self.weight, self.soft = weight, True
+
+    def penalty(self, v: Tensor, task: Task) -> Tensor:
+        """`weight` times the squared length [R]."""
+        return self.weight * (v - original(task)).flatten(1).square().sum(1)
 
     def project(self, v: Tensor, task: Task) -> Tensor:
         """Shrink the change to length `eps`."""

@@ -52,6 +52,10 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "pgd": (recipes.pgd(0.05, 10), None),
         "lse": (recipes.lse(defaults.WORLD.codec), None),
         "square": (recipes.square(0.05), None),
+        "label_opt": (recipes.label_opt(), None),
+        "feature_linear": (recipes.feature_linear("linear", 0.1), None),
+        "feature_fgrad": (recipes.feature_fgrad("linear", 0.05, near=0.9), None),
+        "invert": (recipes.invert("linear"), None),
         "fool_gradient": (recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), classes),
     }
 
@@ -62,7 +66,7 @@ def _checks(seed: int) -> Iterator[tuple[str, Callable[[], tuple[Verdict, ...]]]
         yield name, partial(check_probe, probe, None, task)
         yield f"{name}: space", partial(check_space, probe.space, task)
         yield f"{name}: objective", partial(check_objective, probe.objective)
-        yield f"{name}: optimizer", partial(check_optimizer, probe.optimizer)
+        yield f"{name}: optimizer", partial(check_optimizer, probe.optimizer, probe, None, task)
         yield f"{name}: constraint", partial(check_constraint, probe.constraint)
     if not _EXAMPLE.is_file():
         raise Skip("the example of a third party's probe lies beside the package, in a checkout")

@@ -45,7 +45,7 @@ class EOT(Objective):
                 hint="EOT(objective, transforms, n=16, share=0.9)",
             )
         self.objective, self.transforms, self.n, self.share = objective, tuple(transforms), n, share
-        self.looks, self.keeps = 2 * n * objective.looks, objective.keeps
+        self.looks, self.keeps, self.relative = 2 * n * objective.looks, objective.keeps, objective.relative
 
     def cost(self, draw: int | Tensor | None) -> int:
         """The n judging views, and n fresh ones where a draw is given."""

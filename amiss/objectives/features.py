@@ -34,6 +34,7 @@ class Mimic(Objective):
     """
 
     keeps = "lowest"
+    relative = True
 
     def __init__(self, layer: str, near: float = 0.5) -> None:
         if not 0 < near < 1:

@@ -21,8 +21,8 @@ class Invert(Objective):
     nothing of the features is missing and 1 for an image without features; the others are means over the image's
     pixels, so that weights hold for every size. Of two successes the one of lower loss is kept.
 
-    The task's own images are inverted: search in `Pixels(shape)`, which starts from nothing, not in `Pixels()`, which
-    starts from the answer.
+    Inverted are the task's guides, or its images where it has none: search in `Pixels(anew=True)`, which starts from
+    grey, not in `Pixels()`, which starts from the answer.
 
     Args:
         layer: Name of a layer; "answer" for the logits.
@@ -71,17 +71,19 @@ class Invert(Objective):
 
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Put the features that are wanted, and their squared length, into the task."""
-        if task.image is None:
+        wanted = task.image if task.guide is None else task.guide
+        if wanted is None:
             raise ContractError(
                 "There is no image whose features could be inverted.",
                 slug="contract-no-image",
                 seen="a task without images",
                 needed="images whose features are to be found again",
-                hint="Run it over images: images.task(), or Task(image=...).",
+                hint="Run it over images: images.task(), or Task(key, guide=...).",
             )
-        features = features_of(classifier, task.image, self.layer)
-        wanted = {f"inverted:{self.layer}": features, f"length:{self.layer}": features.pow(2).sum(1)}
-        return task.adding(**wanted)
+        features = features_of(classifier, wanted, self.layer)
+        return task.adding(
+            **{f"inverted:{self.layer}": features, f"length:{self.layer}": features.pow(2).sum(1).clamp_min(_LEAST)}
+        )
 
     def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """The layer's features [R, D], and the image's own two measures [R]."""
@@ -103,7 +105,7 @@ class Invert(Objective):
 
     def _missing(self, y: View, task: Task) -> Tensor:
         away = (y["features"] - task.extra[f"inverted:{self.layer}"]).pow(2).sum(-1)
-        return away / task.extra[f"length:{self.layer}"].clamp_min(_LEAST)
+        return away / task.extra[f"length:{self.layer}"]
 
 
 def alpha_norm(x: Tensor, alpha: float = 6.0) -> Tensor:

@@ -23,11 +23,14 @@ class Objective:
         layers: What one pass must bring: names of layers, "answer" for the logits.
         looks: Images that one reading costs at the most.
         keeps: Which of two successes is the better one: the "smallest" change, or the one of the "lowest" loss.
+        relative: Whether success is told by the sample's own image, such as a distance from it: then another image
+            is another piece of work.
     """
 
     layers: tuple[str, ...] = ("answer",)
     looks: int = 1
     keeps: Literal["smallest", "lowest"] = "smallest"
+    relative: bool = False
 
     @property
     def one_pass(self) -> bool:
@@ -120,6 +123,7 @@ class Sum(Objective):
         self._own = [part for part in self.parts if not part.one_pass]
         self.looks = self._shared + sum(part.looks for part in self._own)
         self.keeps = "lowest" if any(part.keeps == "lowest" for part in self.parts) else "smallest"
+        self.relative = any(part.relative for part in self.parts)
 
     @property
     def one_pass(self) -> bool:
@@ -176,7 +180,7 @@ class Scaled(Objective):
 
     def __init__(self, part: Objective, factor: float) -> None:
         self.part, self.factor = part, factor
-        self.layers, self.looks, self.keeps = part.layers, part.looks, part.keeps
+        self.layers, self.looks, self.keeps, self.relative = part.layers, part.looks, part.keeps, part.relative
 
     @property
     def one_pass(self) -> bool:

@@ -8,6 +8,7 @@ from amiss.optimizers.linearized import Linearized
 from amiss.optimizers.optimizer import Optimizer
 from amiss.optimizers.phases import TwoPhase
 from amiss.optimizers.queries import Square
+from amiss.optimizers.weighing import Weigh
 
 __all__ = [
     "LBFGSB",
@@ -21,4 +22,5 @@ __all__ = [
     "Square",
     "Then",
     "TwoPhase",
+    "Weigh",
 ]

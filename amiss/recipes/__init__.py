@@ -4,9 +4,23 @@ All of them show the network 8-bit images, so that a success is one in the file 
 leaves images unrounded.
 """
 
+from amiss.recipes.features import feature_fgrad, feature_linear, invert
 from amiss.recipes.fooling import classes, fool_gradient
-from amiss.recipes.labels import fgsm, pgd, square
+from amiss.recipes.labels import fgsm, label_opt, pgd, square
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
 
-__all__ = ["RECIPES", "Recipe", "classes", "fgsm", "fool_gradient", "lse", "pgd", "square"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "classes",
+    "feature_fgrad",
+    "feature_linear",
+    "fgsm",
+    "fool_gradient",
+    "invert",
+    "label_opt",
+    "lse",
+    "pgd",
+    "square",
+]

@@ -4,12 +4,14 @@ from typing import Literal
 
 from amiss.constraints import L2, Linf
 from amiss.errors import ContractError, UsageError
-from amiss.optimizers import Momentum, Optimizer, Sign, Square
+from amiss.optimizers import LBFGSB, Momentum, Optimizer, Sign, Square, Then, Weigh
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file, wanted
 from amiss.spaces import Pixels
 
-__all__ = ["fgsm", "pgd", "square"]
+__all__ = ["fgsm", "label_opt", "pgd", "square"]
+
+_LEVELS = 10  # sign steps, each of a gray level, that go before a search for changes that may be finer
 
 
 @enter("images", "goodfellow2015")
@@ -121,3 +123,38 @@ def square(
     """
     constraint, budget = on_file(Linf(eps), levels), Budget(queries, queries)
     return Probe(Pixels(), wanted(target, margin), constraint, Square(eps, share), "met", budget, seed, batch)
+
+
+@enter("images", "szegedy2014")
+def label_opt(
+    *,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    rounds: int = 9,
+    steps: int = 20,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """The smallest change that flips a label, in the Euclidean norm: L-BFGS in a box, and a search over its factor.
+
+    Such a change may be finer than the gray levels of a file, and rounding then takes all of it back. So where images
+    are rounded, sign steps of one level go before until the label is flipped, and what is smaller takes their place.
+
+    Args:
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        rounds: Factors of the penalty that are tried.
+        steps: Steps of L-BFGS with each of them.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Szegedy, Zaremba, Sutskever et al. (2014), intriguing properties of neural networks, section 4.1.
+    """
+    constraint, updates = on_file(L2(weight=1.0), levels), rounds * (steps + 1)
+    search: Optimizer = Weigh(LBFGSB(), rounds, steps)
+    if levels is not None:
+        search, updates = Then(Sign(1 / (levels - 1)), search, _LEVELS), updates + _LEVELS
+    return Probe(Pixels(), wanted(target, margin), constraint, search, "budget", Budget(updates), seed, batch)

@@ -93,7 +93,7 @@ def deepfool(world=LinearWorld(classes=5, crowd=0.03)):
 
 def box_lbfgs(world=LinearWorld(crowd=0.3)):
     search = own.BoxLBFGS(weigh=1, inner=15)
-    probe = Probe(Pixels(), Become(margin=MARGIN), worlds.Squared(), search, "budget", Budget(300))
+    probe = Probe(Pixels(), Become(margin=MARGIN), L2(weight=1.0), search, "budget", Budget(300))
     free = world.deficit(MARGIN)[0] / world.deficit(MARGIN)[1].norm(dim=1)
     optimum = world.l2_optimum(MARGIN)
     assert (optimum > free * 1.001).sum() > 10  # the box binds

@@ -1,21 +1,11 @@
-"""What the catalog needs beside the linear world: graph genomes, a captioner stub, a second functional."""
+"""What the catalog needs beside the linear world: graph genomes, a captioner stub, a gate."""
 
 import torch
 from torch import nn
 
-from amiss.constraints import L2
 from amiss.objectives import Objective
 from amiss.repro import uniform
 from amiss.spaces import Space
-
-
-class Squared(L2):
-    """The squared length as a penalty, for searches over its factor."""
-
-    soft = True
-
-    def penalty(self, v, task):
-        return self.size(v, task).square()
 
 
 class Gate(Objective):
@@ -74,7 +64,7 @@ class Graphs(Space):
             images.append(0.5 + 0.5 * values[max(values)])
         return torch.stack(images)[:, None]
 
-    def vary(self, parents, key):
+    def vary(self, parents, key, turn=0):
         luck = uniform(key, (4,), torch.float64).tolist()
         children = []
         for parent, (kind, which, far, where) in zip(parents, luck, strict=True):

@@ -25,7 +25,7 @@ from amiss.objectives import (
     Scaled,
     Sum,
 )
-from amiss.optimizers import Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then
+from amiss.optimizers import LBFGSB, Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then, Weigh
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
 from amiss.task import Task
@@ -53,6 +53,7 @@ HALF = torch.arange(8) < 4
 SPACES = [
     (Pixels(), ()),
     (Pixels((1, 8, 8)), (CLASSES,)),
+    (Pixels(anew=True), ()),
     (Latent(WORLD.codec), ()),
     (Latent(WORLD.codec, residual=False), ()),
     (Latent(RING.codec, residual=False), (RING.task,)),  # codes that hold all there is: the start is the image too
@@ -81,6 +82,7 @@ CONSTRAINTS = [
     Linf(),
     L2(0.5),
     L2(0.0),
+    L2(0.5, weight=2.0),
     L2(),
     L1(1.0),
     L1(0.0),
@@ -110,6 +112,8 @@ OPTIMIZERS = [
     Then(Sign(0.02), Linearized(rounds=3, halvings=2), 6),
 ]
 SPREAD = Segments(0.5 * torch.eye(2, dtype=torch.float64), torch.tensor([1, 1]), k=2, points=3)
+WEIGHED = [Weigh(LBFGSB(), 3, 3), Weigh(Adam(0.01, restarts=2, spread=0.1), 2, 4)]
+DEAR = Probe(Pixels(), Become(margin=0.5), L2(weight=1.0), Adam(0.1), "budget")  # a penalty to weigh
 CODED = [  # these look at codes
     Grid(5),
     SPREAD,
@@ -127,6 +131,10 @@ RECIPES = {
         (recipes.lse(RING.codec, margin=0.1, steps=6, restarts=2, grid=5), (RING.classifier(), RING.task)),
     ],
     "square": [(recipes.square(0.05), ())],
+    "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(levels=None), ())],
+    "feature_linear": [(recipes.feature_linear("linear", 0.1), ())],
+    "feature_fgrad": [(recipes.feature_fgrad("linear", 0.05, near=0.9), ())],
+    "invert": [(recipes.invert("linear", steps=60), ())],
     "fool_gradient": [(recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), (None, CLASSES))],
 }
 MANY = {  # of the field's methods, those that the recipes do not show
@@ -165,6 +173,11 @@ def test_constraints_in_float32(constraint):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=named)
 def test_optimizers(optimizer):
     check_optimizer(optimizer)
+
+
+@pytest.mark.parametrize("optimizer", WEIGHED, ids=named)
+def test_optimizers_that_weigh_a_penalty(optimizer):
+    check_optimizer(optimizer, DEAR)
 
 
 @pytest.mark.parametrize("optimizer", CODED, ids=named)
@@ -217,6 +230,6 @@ def test_no_noun_and_no_recipe_is_left_out():
     assert members(amiss.spaces, Space) <= {type(space) for space, _ in SPACES}
     assert members(amiss.objectives, Objective) <= {type(objective) for objective, _ in OBJECTIVES}
     assert members(amiss.constraints, Constraint) - {Both} == {type(constraint) for constraint in CONSTRAINTS}
-    assert members(amiss.optimizers, Optimizer) == {type(optimizer) for optimizer in OPTIMIZERS + CODED}
+    assert members(amiss.optimizers, Optimizer) == {type(optimizer) for optimizer in OPTIMIZERS + WEIGHED + CODED}
     assert set(recipes.RECIPES) == set(RECIPES)
     assert {Scaled, Sum} <= {type(objective) for objective, _ in OBJECTIVES}

@@ -172,6 +172,8 @@ def what_is_met_already_stays(case: _Case) -> None:
     rows = case.result.met.nonzero().flatten()
     if case.task.image is None or not len(rows):
         raise Skipped("the task has no image" if case.task.image is None else "nothing was met in so few steps")
+    if case.probe.objective.relative:
+        raise Skipped("success is told by the sample's own image, and this would be another one")
     image = case.result.images[rows]
     task = replace(case.task.rows(rows), image=image)
     prepared = case.probe.prepare(case.classifier, task)
@@ -215,8 +217,9 @@ def queries_stay_in_the_budget(case: _Case) -> None:
 
 def best_never_gets_worse(case: _Case) -> None:
     """The best of a sample is never worse after a turn than before it, by success, size and loss."""
+    by_size = case.probe.objective.keeps == "smallest"
     for before, after in pairwise(case.steps):
-        old, new = (_standing(step) for step in (before, after))
+        old, new = (_standing(step, by_size) for step in (before, after))
         worse = better(*old, than=new)
         seen = f"a worse best of samples {worse.nonzero().flatten().tolist()} at turn {after.turn}"
         need(not bool(worse.any()), seen, f"one as good as at turn {before.turn}")
@@ -287,9 +290,10 @@ def _asked(step: Step) -> int:
     return len(step.query) if owner is ALL else int((owner >= 0).sum())
 
 
-def _standing(step: Step) -> tuple[Tensor, Tensor, Tensor]:
+def _standing(step: Step, by_size: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Success, size and loss of every sample's best; all of one size where the objective does not heed sizes."""
     best = step.state["best"]
-    return best["met"], best["size"], best["loss"]
+    return best["met"], best["size"] if by_size else torch.zeros_like(best["size"]), best["loss"]
 
 
 def _agree(found: Result, whole: Result, near: float, name: str, rows: list[int] | None = None) -> None:

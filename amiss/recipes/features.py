@@ -1,0 +1,109 @@
+"""Presets about hidden features: images that a layer takes for others, and images found from what a layer keeps."""
+
+from amiss.constraints import Linf, Unconstrained
+from amiss.objectives import Invert, Mimic, MimicLinear
+from amiss.optimizers import LBFGSB, Adam, Sign
+from amiss.probe import Budget, Probe
+from amiss.recipes.recipe import enter, on_file
+from amiss.spaces import Pixels
+
+__all__ = ["feature_fgrad", "feature_linear", "invert"]
+
+
+@enter("pairs", "sabour2016")
+def feature_linear(
+    layer: str,
+    delta: float = 10 / 255,
+    steps: int = 40,
+    *,
+    near: float = 0.5,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Feature adversaries of a layer that is linearized at the source: what the linear model of a network is worth.
+
+    The samples have guides: `images.guided(guides)`.
+
+    Args:
+        layer: Name of a layer; "answer" for the logits.
+        delta: L_inf radius, in pixel values of [0, 1].
+        steps: Steps a sample.
+        near: It is met where the layer's own distance to the guide is at most this share of the source's.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, section 4
+        (feature-linear).
+    """
+    constraint, objective = on_file(Linf(delta), levels), MimicLinear(layer, near)
+    return Probe(Pixels(), objective, constraint, LBFGSB(), "budget", Budget(steps), seed, batch)
+
+
+@enter("pairs", "sabour2016", "goodfellow2015")
+def feature_fgrad(
+    layer: str,
+    delta: float = 10 / 255,
+    *,
+    near: float = 0.5,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """One step toward a guide's features, by the sign of the gradient.
+
+    The samples have guides: `images.guided(guides)`. Where the step leads away from the guide, the source stays.
+
+    Args:
+        layer: Name of a layer; "answer" for the logits.
+        delta: L_inf radius, in pixel values of [0, 1].
+        near: It is met where the distance to the guide is at most this share of the source's.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, section 4
+        (feature-fgrad); Goodfellow, Shlens and Szegedy (2015), explaining and harnessing adversarial examples,
+        section 4 (the step).
+    """
+    constraint, objective = on_file(Linf(delta), levels), Mimic(layer, near)
+    return Probe(Pixels(), objective, constraint, Sign(delta), "met", Budget(1), seed, batch)
+
+
+@enter("images", "mahendran2015")
+def invert(
+    layer: str,
+    *,
+    near: float = 0.2,
+    bright: float = 0.01,
+    rough: float = 1.0,
+    lr: float = 0.02,
+    steps: int = 200,
+    spread: float = 0.1,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Find an image from noise whose features are those of a given image: what a layer keeps.
+
+    Args:
+        layer: Name of a layer; "answer" for the logits.
+        near: It is met where the features are no further off than this share of their length.
+        bright: Weight of the alpha norm, which keeps pixels off the walls of [0, 1].
+        rough: Weight of the total variation: more for layers that are far from the image.
+        lr: Adam's step size in pixel values.
+        steps: Adam's steps a sample.
+        spread: Standard deviation of the noise around grey that the search begins with.
+        seed: Of the probe, and of the noise.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Mahendran and Vedaldi (2015), understanding deep image representations by inverting them, eq. 1 to 3.
+    """
+    space, objective = Pixels(anew=True), Invert(layer, near, bright=bright, rough=rough)
+    search, constraint = Adam(lr, spread=spread), on_file(Unconstrained(), levels)
+    return Probe(space, objective, constraint, search, "budget", Budget(steps), seed, batch)
