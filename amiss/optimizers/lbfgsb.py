@@ -119,8 +119,9 @@ class LBFGSB(Optimizer):
         }
         told |= self._aim(told, domain, good | tired)
         if turn % self.window == 0:
-            slow = told["mark"] - told["f"] <= self.fall * told["f"].abs()
-            told |= {"done": told["done"] | (slow & told["mark"].isfinite()), "mark": told["f"]}
+            least = self.fall * told["f"].abs()
+            slow = told["mark"].isfinite() & (told["mark"] - told["f"] <= least)
+            told |= {"done": told["done"] | slow | (_promised(told, domain) <= least), "mark": told["f"]}
         return told
 
     def _aim(self, state: State, domain: Domain, renew: Tensor) -> State:
@@ -139,9 +140,6 @@ class LBFGSB(Optimizer):
             trial, promise = _trial(state, domain, d)
         nothing = torch.finfo(state["f"].dtype).eps * state["whole"]
         done = state["done"] | (renew & ((promise >= 0) | (state["f"].abs() <= nothing)))
-        if box is not None:  # all that the loss could fall inside the box, if it were linear
-            gain = torch.maximum(g * (p - box[0]), g * (p - box[1])).flatten(1).sum(1)
-            done = done | (renew & (gain <= self.fall * state["f"].abs()))
         return {"d": d, "trial": trial, "promise": promise.clamp_max(0), "done": done}
 
     def _curved(self, state: State, slope: Tensor, free: Tensor, steep: Tensor, renew: Tensor) -> Tensor:
@@ -221,20 +219,28 @@ def _shortened(state: State, value: Tensor) -> Tensor:
     return state["pace"] * (-state["promise"] / (2 * over)).nan_to_num(low, low, low).clamp(low, high)
 
 
+def _promised(state: State, domain: Domain) -> Tensor:
+    """The most that the loss could fall inside the box, if it were linear [n]; without a box, no end of it."""
+    box, p, g = domain.bounds(domain.everyone), state["p"], state["g"]
+    if box is None:
+        return torch.full_like(state["f"], torch.inf)
+    return torch.maximum(g * (p - box[0]), g * (p - box[1])).flatten(1).sum(1)
+
+
 def _two_loops(slope: Tensor, free: Tensor, slots: list[tuple[Tensor, Tensor]], age: Tensor, steep: Tensor) -> Tensor:
     """Minus the inverse Hessian of the pairs, among the free ones, times the slope; `steep` where no pair tells."""
-    q, seen = slope, []
+    dot, q, seen = torch.linalg.vecdot, slope, []
     scale = torch.zeros_like(slope[:, 0])
     for k, (s, y) in enumerate(reversed(slots)):
         y = y * free
-        curve, wide = (s * y).sum(1), (y * y).sum(1)
+        curve, wide = dot(s, y), dot(y, y)
         live = (k < age) & (curve > _CURVED * wide)
         rho = torch.where(live, 1 / curve, 0)
-        a = rho * (s * q).sum(1)
-        q = q - a[:, None] * y
+        a = rho * dot(s, q)
+        q = torch.addcmul(q, a[:, None], y, value=-1)
         scale = torch.where((scale == 0) & live, curve / wide, scale)
         seen.append((rho, a))
     q = scale[:, None] * q
     for (s, y), (rho, a) in zip(slots, reversed(seen), strict=True):
-        q = q + (a - rho * (y * q).sum(1))[:, None] * (s * free)
+        q = torch.addcmul(q, (a - rho * dot(y, q))[:, None], s).mul_(free)
     return torch.where((scale > 0)[:, None], -q, steep)

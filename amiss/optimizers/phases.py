@@ -14,8 +14,8 @@ from amiss.task import Answer, Query, State
 __all__ = ["TwoPhase"]
 
 _LEAST = 0.02  # the last sign step, as a share of the box's radius; the first is the whole of it
-_LOOK, _TELL, _TURN = 0.2, 0.4, 0.55  # parts of the steps: pushes are counted from, are counted until, signs end at
-_PUSHED = 0.52  # share of the pixels on the bound that are pushed against it: one half is chance
+_LOOK, _TELL, _TURN = 0.2, 0.35, 0.5  # parts of the steps: pushes are counted from, are counted until, signs end at
+_PUSHED = 0.53  # share of the pixels on the bound that are pushed against it: one half is chance
 
 
 class TwoPhase(Optimizer):
@@ -106,7 +106,7 @@ class TwoPhase(Optimizer):
         turn, later = state["turn"], state["later"]
         if answer.grad is None or query.owner is None:
             return {**state, "turn": turn + 1}
-        end = int(_TURN * domain.steps)
+        _, tell, end = _parts(domain.steps)
         rest = replace(domain, steps=domain.steps - end)
         told = {**state, "turn": turn + 1}
         if later is not None:
@@ -114,45 +114,57 @@ class TwoPhase(Optimizer):
             told["later"] = self._later.tell(later, rest, theirs, answer)
         if later is None or not bool(state["turns"].all()):
             told |= self._sign(told, domain, answer, (query.owner >= 0) & ~(state["turns"] & (turn >= end)))
-        if turn + 1 == int(_TELL * domain.steps):
-            told["turns"] = told["pushed"] < _PUSHED * (told["pushed"] + told["pulled"])
+        if turn + 1 == tell:
+            told["turns"] = told["pushed"] <= _PUSHED * (told["pushed"] + told["pulled"])
         if turn + 1 == end and bool(told["turns"].any()):
             begun = self._later.init(rest, {**told["best"], "s": told["s"], "y": told["y"]})
             told["later"] = {**begun, "done": begun["done"] | ~told["turns"]}
-            told |= {"s": [], "y": []}
         return told
 
     def _sign(self, state: State, domain: Domain, answer: Answer, asked: Tensor) -> State:
         """The state after a sign step of those that were asked."""
         assert answer.grad is not None and answer.value is not None  # noqa: S101, PT018 - as asked
         turn, p, g, steps, best = state["turn"] - 1, state["trial"], answer.grad, domain.steps, state["best"]
-        like = (-1, *[1] * (g.ndim - 1))
+        like, (look, tell, end) = (-1, *[1] * (g.ndim - 1)), _parts(steps)
         told: State = {"at": p, "slope": g}
-        if max(1, int(_TURN * steps) - self.memory) <= turn < int(_TURN * steps):
+        if look <= turn < tell:
+            told |= _pushes(state, domain, g)
+        if turn < end and bool(state["turns"].any()):  # what the second phase will begin with
             s, y = pair(p, state["at"], g, state["slope"], asked)
-            told |= {"s": [*state["s"], s], "y": [*state["y"], y]}
-        if int(_LOOK * steps) <= turn < int(_TELL * steps):
-            box = domain.bounds(domain.everyone)
-            assert box is not None  # noqa: S101 - `init` has refused
-            down, up, falls, rises = p <= box[0], p >= box[1], g > 0, g < 0
-            for name, count in (("pushed", (down & falls) | (up & rises)), ("pulled", (down & rises) | (up & falls))):
-                told[name] = state[name] + count.flatten(1).sum(1)
-        better = asked & (answer.value < best["f"])
-        told["best"] = {
-            "p": select(better, p, best["p"]),
-            "f": torch.where(better, answer.value, best["f"]),
-            "g": select(better, g, best["g"]),
-        }
+            better = asked & (answer.value < best["f"])
+            told |= {"s": [*state["s"], s][-self.memory :], "y": [*state["y"], y][-self.memory :]}
+            told["best"] = {
+                "p": select(better, p, best["p"]),
+                "f": torch.where(better, answer.value, best["f"]),
+                "g": select(better, g, best["g"]),
+            }
         mean = g.flatten(1).abs().mean(1).clamp_min(torch.finfo(g.dtype).tiny)
         average = self.momentum * state["average"] + g / mean.reshape(like)
-        step = self._share(turn, steps, state["turns"]).to(g) * state["radius"]
+        step = _share(turn, steps, state["turns"]).to(g) * state["radius"]
         trial = domain.project(p - step.reshape(like) * average.sign(), domain.everyone)
         return {**told, "average": select(asked, average, state["average"]), "trial": select(asked, trial, p)}
 
-    def _share(self, turn: int, steps: int, turns: Tensor) -> Tensor:
-        """Share of the radius that each sample steps [n]."""
-        told, end = int(_TELL * steps), int(_TURN * steps)
-        slow = (1 - turn / max(steps, 1)) ** 2
-        # From the same length when it was told who turns, down to nothing when they do.
-        fast = slow if turn <= told else (1 - told / steps) ** 2 * (max(end - turn, 0) / max(end - told, 1)) ** 2
-        return _LEAST + (1 - _LEAST) * torch.where(turns, fast, slow)
+
+def _parts(steps: int) -> tuple[int, int, int]:
+    """From when pushes are counted, when it is told who turns, and when they do."""
+    tell = int(_TELL * steps)
+    return int(_LOOK * steps), tell, max(tell + 1, int(_TURN * steps))
+
+
+def _share(turn: int, steps: int, turns: Tensor) -> Tensor:
+    """Share of the radius that each sample steps [n]."""
+    _, tell, end = _parts(steps)
+    fast, slow = ((max(last - turn, 0) / max(last, 1)) ** 2 for last in (end, steps))
+    return _LEAST + (1 - _LEAST) * torch.where(turns | (turns.new_tensor(turn < tell)), fast, slow)
+
+
+def _pushes(state: State, domain: Domain, slope: Tensor) -> State:
+    """Pixels on the bound, counted by where the gradient pushes them."""
+    box, p = domain.bounds(domain.everyone), state["trial"]
+    assert box is not None  # noqa: S101 - `init` has refused
+    down, up, falls, rises = p <= box[0], p >= box[1], slope > 0, slope < 0
+    against, away = (down & falls) | (up & rises), (down & rises) | (up & falls)
+    return {
+        "pushed": state["pushed"] + against.flatten(1).sum(1),
+        "pulled": state["pulled"] + away.flatten(1).sum(1),
+    }
