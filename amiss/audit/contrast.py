@@ -9,16 +9,13 @@ from amiss.analysis.geometry import Geometry, Reference, geometry, nearest_natur
 from amiss.analysis.pairs import Pairs, pair_inputs
 from amiss.audit.desk import Desk
 from amiss.data import Images, to_bytes
-from amiss.recipes import pgd
+from amiss.recipes import label_opt
 from amiss.result import Result
 
 __all__ = ["CONTRAST", "Contrast", "among_natural", "label_adversaries"]
 
 CONTRAST = "label adversaries"
 """How a page calls the group."""
-
-_STEPS = 200
-_STEP = 0.1  # Euclidean length of a step
 
 
 @dataclass(frozen=True)
@@ -35,16 +32,19 @@ class Contrast:
 
 
 def label_adversaries(desk: Desk, images: Images, pairs: Pairs) -> Contrast:
-    """Change every source by the gradient of the label alone, until it has its guide's.
+    """Change every source as little as can be for it to have its guide's label.
 
     Args:
         desk: Where the search is done.
         images: Labeled images.
         pairs: Positions of sources and guides.
+
+    References:
+        Szegedy, Zaremba, Sutskever et al. (2014), intriguing properties of neural networks, section 4.1; the contrast
+        is that of Sabour, Cao, Faghri and Fleet (2016), section 4.
     """
-    plan = desk.plan
-    probe = pgd(None, _STEPS, norm="l2", step=_STEP, target="task", seed=plan.seed, batch=plan.batch)
-    held = desk.search("label", "pgd", "Changing labels alone", probe, pair_inputs(images, pairs))
+    probe = label_opt(target="task", seed=desk.plan.seed, batch=desk.plan.batch)
+    held = desk.search("label-opt", "label_opt", "Changing labels alone", probe, pair_inputs(images, pairs))
     return Contrast(held.result, sum(entry.claimed for entry in held.entries))
 
 

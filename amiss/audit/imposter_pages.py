@@ -98,11 +98,10 @@ def _others(swept: Swept) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": "Label adversaries",
-                "text": "The contrast: steps along the gradient of the label, in pixels, until the guide's label is "
-                "ahead by a margin.",
+                "text": "The contrast: the smallest change of each source by which the guide's label is ahead by a "
+                "margin, found by L-BFGS in a box and a search over the penalty's factor.",
                 "settings": {"probe": swept.contrast.result.probe},
-                "reference": "Szegedy et al. (2014), intriguing properties of neural networks, for adversaries of "
-                "labels; Madry et al. (2018), eq. 2.2, for the steps",
+                "reference": "Szegedy et al. (2014), intriguing properties of neural networks, section 4.1",
             }
         )
     if swept.inverted:
@@ -138,9 +137,9 @@ def _notes(swept: Swept) -> list[str]:
         return [f"Among natural images nothing is told: a guide's class has fewer than {CLASS} of them here."]
     k, n = int(swept.contrast.result.met.sum()), len(swept.pairs)
     return [
-        "The contrast group: label adversaries, the same sources changed by the label's gradient alone until they "
-        f"are called by their guide's label, which is so for {k:,} of {n:,}. They are measured around their nearest "
-        "natural image of that class."
+        "The contrast group: label adversaries, the same sources changed as little as can be to be called by "
+        f"their guide's label, which is so for {k:,} of {n:,}. They are measured around their nearest natural image "
+        "of that class."
     ]
 
 

@@ -9,7 +9,7 @@ from amiss.analysis.geometry import read_features
 from amiss.audit.desk import Desk
 from amiss.audit.imposters import Imposters
 from amiss.data import Images, to_bytes
-from amiss.recipes import RECIPES
+from amiss.recipes import invert
 from amiss.study import Inputs
 from amiss.task import Task
 
@@ -56,7 +56,7 @@ def invert_pairs(
     called = [f"{word} of pair {k}" for k in range(m) for word in ("source", "imposter", "guide")]
     found = []
     for layer, name in zip(layers, names, strict=True):
-        probe = RECIPES["invert"].make(layer, seed=desk.plan.seed, batch=desk.plan.batch)
+        probe = invert(layer, seed=desk.plan.seed, batch=desk.plan.batch)
         held = desk.search(name, "invert", f"Inverting {layer}", probe, Inputs.of_task(task, called))
         paths = desk.paths(held)
         wanted, seen = (
