@@ -63,9 +63,13 @@ class LBFGSB(Optimizer):
         p = begin(domain, warm)
         fresh: State = {"s": [], "y": [], "f": p.new_full((len(p),), torch.inf), "g": torch.zeros_like(p)}
         known, none = {**fresh, **(warm or {})}, torch.zeros(len(p), dtype=torch.int64, device=p.device)
+        age = min(self.memory, len(known["s"]))
         state = {
-            "s": known["s"][-self.memory :],
-            "y": known["y"][-self.memory :],
+            # As many slots from the beginning as there will be, so that the state does not grow.
+            **{
+                name: [torch.zeros_like(p) for _ in range(self.memory - age)] + known[name][-age:] * (age > 0)
+                for name in ("s", "y")
+            },
             "p": p,
             "f": known["f"],
             "g": known["g"],
@@ -74,7 +78,7 @@ class LBFGSB(Optimizer):
             "pace": torch.ones_like(known["f"]),
             "promise": torch.zeros_like(known["f"]),  # what the step would gain if the loss were linear, below 0
             "tries": none,
-            "age": none + len(known["s"][-self.memory :]),  # of the last slots of pairs, how many may be used
+            "age": none + age,  # of the last slots of pairs, how many may be used
             "mark": known["f"],
             "whole": known["f"].abs(),  # the loss that it began with
             "done": none > 0,
@@ -103,7 +107,7 @@ class LBFGSB(Optimizer):
         told = {**state, "turn": turn}
         if not bool(first.all()):
             s, y = pair(state["trial"], state["p"], answer.grad, state["g"], good & ~first)
-            told |= {"s": [*state["s"], s][-self.memory :], "y": [*state["y"], y][-self.memory :]}
+            told |= {"s": [*state["s"][1:], s], "y": [*state["y"][1:], y]}
             told |= {"age": (state["age"] + 1).clamp_max(self.memory)}
         tries = torch.where(good, 0, state["tries"] + asked.long())
         tired = tries >= _TRIES
@@ -144,13 +148,14 @@ class LBFGSB(Optimizer):
 
     def _curved(self, state: State, slope: Tensor, free: Tensor, steep: Tensor, renew: Tensor) -> Tensor:
         """The L-BFGS directions of the free pixels [n, ...]; those of rows that are not renewed mean nothing."""
-        if not state["s"]:
+        most = int(state["age"].max())
+        if not most:
             return steep
-        found = []
+        found, known = [], list(zip(state["s"], state["y"], strict=True))[-most:]
         for rows in _blocks(*slope.flatten(1).shape):
             part = steep[rows]
             if bool(renew[rows].any()):
-                slots = [tuple(v[rows].flatten(1) for v in slot) for slot in zip(state["s"], state["y"], strict=True)]
+                slots = [(s[rows].flatten(1), y[rows].flatten(1)) for s, y in known]
                 age = state["age"][rows]
                 part = _two_loops(slope[rows].flatten(1), free[rows].flatten(1), slots, age, part.flatten(1))
             found.append(part.view_as(slope[rows]))

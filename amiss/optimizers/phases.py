@@ -57,7 +57,11 @@ class TwoPhase(Optimizer):
                 hint="TwoPhase(momentum=0.75)",
             )
         self.momentum, self.memory, self.fall = momentum, memory, fall
-        self._later = LBFGSB(memory, fall)
+
+    @property
+    def later(self) -> LBFGSB:
+        """Who the samples turn to."""
+        return LBFGSB(self.memory, self.fall)
 
     def init(self, domain: Domain, warm: State | None = None) -> State:
         """Begin at the start, or where the optimizer before ended."""
@@ -111,14 +115,15 @@ class TwoPhase(Optimizer):
         told = {**state, "turn": turn + 1}
         if later is not None:
             theirs = replace(query, owner=torch.where(state["turns"], query.owner, -1))
-            told["later"] = self._later.tell(later, rest, theirs, answer)
+            told["later"] = self.later.tell(later, rest, theirs, answer)
         if later is None or not bool(state["turns"].all()):
             told |= self._sign(told, domain, answer, (query.owner >= 0) & ~(state["turns"] & (turn >= end)))
         if turn + 1 == tell:
             told["turns"] = told["pushed"] <= _PUSHED * (told["pushed"] + told["pulled"])
         if turn + 1 == end and bool(told["turns"].any()):
-            begun = self._later.init(rest, {**told["best"], "s": told["s"], "y": told["y"]})
-            told["later"] = {**begun, "done": begun["done"] | ~told["turns"]}
+            begun = self.later.init(rest, {**told["best"], "s": told["s"], "y": told["y"]})
+            told |= {"later": {**begun, "done": begun["done"] | ~told["turns"]}}
+            told |= {"best": None, "s": [], "y": []}
         return told
 
     def _sign(self, state: State, domain: Domain, answer: Answer, asked: Tensor) -> State:
