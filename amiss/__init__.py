@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from amiss.objectives import MimicLinear as MimicLinear
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
+    from amiss.optimizers import LBFGSB as LBFGSB
+    from amiss.optimizers import LBFGSB as LBFGSB
     from amiss.optimizers import Adam as Adam
     from amiss.optimizers import Grid as Grid
     from amiss.optimizers import Linearized as Linearized
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from amiss.optimizers import Sign as Sign
     from amiss.optimizers import Square as Square
     from amiss.optimizers import Then as Then
+    from amiss.optimizers import TwoPhase as TwoPhase
+    from amiss.optimizers import TwoPhase as TwoPhase
+    from amiss.optimizers import Weigh as Weigh
     from amiss.probe import Budget as Budget
     from amiss.probe import Probe as Probe
     from amiss.recipes import classes as classes
@@ -92,7 +97,20 @@ _HOMES = {
         "Objective",
         "Says",
     ),
-    "optimizers": ("Adam", "Grid", "Linearized", "Momentum", "Optimizer", "Segments", "Sign", "Square", "Then"),
+    "optimizers": (
+        "Adam",
+        "Grid",
+        "LBFGSB",
+        "Linearized",
+        "Momentum",
+        "Optimizer",
+        "Segments",
+        "Sign",
+        "Square",
+        "Then",
+        "TwoPhase",
+        "Weigh",
+    ),
     "probe": ("Budget", "Probe"),
     "recipes": ("classes",),
     "report": ("write_report",),
