@@ -32,6 +32,21 @@ BIBTEX = {
   year = {2016},
   eprint = {1511.05122}
 }""",
+    "liu1989": """@article{liu1989,
+  author = {Dong C. Liu and Jorge Nocedal},
+  title = {On the Limited Memory BFGS Method for Large Scale Optimization},
+  journal = {Mathematical Programming},
+  volume = {45},
+  year = {1989}
+}""",
+    "byrd1995": """@article{byrd1995,
+  author = {Richard H. Byrd and Peihuang Lu and Jorge Nocedal and Ciyou Zhu},
+  title = {A Limited Memory Algorithm for Bound Constrained Optimization},
+  journal = {SIAM Journal on Scientific Computing},
+  volume = {16},
+  number = {5},
+  year = {1995}
+}""",
     "madry2018": """@inproceedings{madry2018,
   author = {Aleksander Madry and Aleksandar Makelov and Ludwig Schmidt and Dimitris Tsipras and Adrian Vladu},
   title = {Towards Deep Learning Models Resistant to Adversarial Attacks},

@@ -53,6 +53,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "lse": (recipes.lse(defaults.WORLD.codec), None),
         "square": (recipes.square(0.05), None),
         "label_opt": (recipes.label_opt(), None),
+        "feature_opt": (recipes.feature_opt("linear", 0.1), None),
         "feature_linear": (recipes.feature_linear("linear", 0.1), None),
         "feature_fgrad": (recipes.feature_fgrad("linear", 0.05, near=0.9), None),
         "invert": (recipes.invert("linear"), None),

@@ -79,7 +79,7 @@ class LBFGSB(Optimizer):
             "promise": torch.zeros_like(known["f"]),  # what the step would gain if the loss were linear, below 0
             "tries": none,
             "age": none + age,  # of the last slots of pairs, how many may be used
-            "mark": known["f"],
+            "mark": known["f"].clone(),
             "whole": known["f"].abs(),  # the loss that it began with
             "done": none > 0,
             "turn": 0,

@@ -88,7 +88,7 @@ class TwoPhase(Optimizer):
             "s": [],
             "y": [],
             "pushed": count,  # pixels on the bound that the gradient pushes against it, and back from it
-            "pulled": count,
+            "pulled": count.clone(),
             "turns": count > 0,  # who turns to the second phase
             "later": None,
         }

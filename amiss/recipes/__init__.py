@@ -4,7 +4,7 @@ All of them show the network 8-bit images, so that a success is one in the file 
 leaves images unrounded.
 """
 
-from amiss.recipes.features import feature_fgrad, feature_linear, invert
+from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert
 from amiss.recipes.fooling import classes, fool_gradient
 from amiss.recipes.labels import fgsm, label_opt, pgd, square
 from amiss.recipes.recipe import RECIPES, Recipe
@@ -16,6 +16,7 @@ __all__ = [
     "classes",
     "feature_fgrad",
     "feature_linear",
+    "feature_opt",
     "fgsm",
     "fool_gradient",
     "invert",

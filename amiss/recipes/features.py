@@ -1,13 +1,51 @@
 """Presets about hidden features: images that a layer takes for others, and images found from what a layer keeps."""
 
-from amiss.constraints import Linf, Unconstrained
+from math import floor
+from typing import Literal
+
+from amiss.constraints import Constraint, Linf, Quantized, Unconstrained
 from amiss.objectives import Invert, Mimic, MimicLinear
-from amiss.optimizers import LBFGSB, Adam, Sign
+from amiss.optimizers import LBFGSB, Adam, Sign, TwoPhase
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file
 from amiss.spaces import Pixels
 
-__all__ = ["feature_fgrad", "feature_linear", "invert"]
+__all__ = ["feature_fgrad", "feature_linear", "feature_opt", "invert"]
+
+_HAIR = 1e-6  # of a level, that float arithmetic may lose of a whole number of them
+
+
+@enter("pairs", "sabour2016", "liu1989", "byrd1995")
+def feature_opt(
+    layer: str,
+    delta: float = 10 / 255,
+    steps: int = 70,
+    *,
+    near: float = 0.5,
+    until: Literal["met", "budget"] = "budget",
+    seed: int = 0,
+    batch: int = 16,
+    levels: int | None = 256,
+) -> Probe:
+    """Feature adversaries: images near a source that a layer takes for the guide.
+
+    The samples have guides: `images.guided(guides)`.
+
+    Args:
+        layer: Name of a layer; "answer" for the logits.
+        delta: L_inf radius, in pixel values of [0, 1]. On files it counts in whole levels, rounded down.
+        steps: Steps a sample.
+        near: It is met where the distance to the guide is at most this share of the source's. Below 0.5 an image is
+            nearer to its guide than to its source.
+        until: "met" stops a sample there; "budget" goes on, nearer to the guide.
+        seed: Of the probe.
+        batch: Rows a pass. Each holds up to twenty images of its size in memory, for the curvature.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1.
+    """
+    return Probe(Pixels(), Mimic(layer, near), _box(delta, levels), TwoPhase(), until, Budget(steps), seed, batch)
 
 
 @enter("pairs", "sabour2016")
@@ -107,3 +145,11 @@ def invert(
     space, objective = Pixels(anew=True), Invert(layer, near, bright=bright, rough=rough)
     search, constraint = Adam(lr, spread=spread), on_file(Unconstrained(), levels)
     return Probe(space, objective, constraint, search, "budget", Budget(steps), seed, batch)
+
+
+def _box(delta: float, levels: int | None) -> Constraint:
+    """The box of a radius; on files that of its whole levels, which rounding to the nearest cannot leave."""
+    box = Linf(delta)
+    if levels is None:
+        return box
+    return Linf(floor(delta * (levels - 1) + _HAIR) / (levels - 1)) & Quantized(levels)

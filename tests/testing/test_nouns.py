@@ -25,7 +25,20 @@ from amiss.objectives import (
     Scaled,
     Sum,
 )
-from amiss.optimizers import LBFGSB, Adam, Grid, Linearized, Momentum, Optimizer, Segments, Sign, Square, Then, Weigh
+from amiss.optimizers import (
+    LBFGSB,
+    Adam,
+    Grid,
+    Linearized,
+    Momentum,
+    Optimizer,
+    Segments,
+    Sign,
+    Square,
+    Then,
+    TwoPhase,
+    Weigh,
+)
 from amiss.probe import Budget, Probe
 from amiss.spaces import Latent, Pixels, Space
 from amiss.task import Task
@@ -110,6 +123,11 @@ OPTIMIZERS = [
     Then(Sign(0.02), Adam(0.01), 5),
     Then(Momentum(0.02), Square(0.05), 5, "steps"),
     Then(Sign(0.02), Linearized(rounds=3, halvings=2), 6),
+    LBFGSB(),
+    LBFGSB(3, fall=0.0, window=2),
+    Then(Momentum(0.02, 0.75), LBFGSB(), 4, "steps"),
+    TwoPhase(),
+    TwoPhase(0.0, 2, 0.1),
 ]
 SPREAD = Segments(0.5 * torch.eye(2, dtype=torch.float64), torch.tensor([1, 1]), k=2, points=3)
 WEIGHED = [Weigh(LBFGSB(), 3, 3), Weigh(Adam(0.01, restarts=2, spread=0.1), 2, 4)]
@@ -132,6 +150,10 @@ RECIPES = {
     ],
     "square": [(recipes.square(0.05), ())],
     "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(levels=None), ())],
+    "feature_opt": [
+        (recipes.feature_opt("linear", 0.1), ()),
+        (recipes.feature_opt("linear", 0.1, until="met", levels=None), ()),
+    ],
     "feature_linear": [(recipes.feature_linear("linear", 0.1), ())],
     "feature_fgrad": [(recipes.feature_fgrad("linear", 0.05, near=0.9), ())],
     "invert": [(recipes.invert("linear", steps=60), ())],
