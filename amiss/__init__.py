@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
     from amiss.optimizers import LBFGSB as LBFGSB
-    from amiss.optimizers import LBFGSB as LBFGSB
     from amiss.optimizers import Adam as Adam
     from amiss.optimizers import Grid as Grid
     from amiss.optimizers import Linearized as Linearized
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from amiss.optimizers import Sign as Sign
     from amiss.optimizers import Square as Square
     from amiss.optimizers import Then as Then
-    from amiss.optimizers import TwoPhase as TwoPhase
     from amiss.optimizers import TwoPhase as TwoPhase
     from amiss.optimizers import Weigh as Weigh
     from amiss.probe import Budget as Budget
