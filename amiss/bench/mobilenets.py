@@ -1,20 +1,35 @@
-"""The networks for photographs that the examples load, made quick, and pairs of photographs to search between."""
+"""The networks for photographs that the examples load, made fast, and pairs of photographs to search between."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amiss.analysis.pairs import draw_pairs
 from amiss.bench.bench import Run, Skip
 from amiss.classifier import Classifier
 from amiss.data import Images, open_data
+from amiss.demo import demo_classifier, demo_faces
 from amiss.loading import open_classifier
 from amiss.models import fused
+from amiss.objectives import Mimic
 from amiss.task import Task
 
-__all__ = ["EARLY", "MIDDLE", "MOBILENETS", "POOL", "Mobile", "mobilenet", "paired", "photographs"]
+__all__ = [
+    "EARLY",
+    "MIDDLE",
+    "MOBILENETS",
+    "POOL",
+    "Mobile",
+    "Scene",
+    "mobilenet",
+    "paired",
+    "photographs",
+    "ratios",
+    "scene",
+]
 
 EARLY, MIDDLE, POOL = "blocks.1.1", "blocks.3.1", "pool"
 """Layers of MobileNetV1: blocks 3 and 7 of 13, and the pooled features; the last is V2's too."""
@@ -61,8 +76,8 @@ def mobilenet(run: Run, name: str) -> Classifier:
         raise Skip("run it from the root of the project, where examples/ lies")
     classifier = open_classifier(f"{_EXAMPLES / mobile.file}:{mobile.make}")
     network: Any = classifier.network
-    quick = fused(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Classifier(quick, mean=(0.5,) * 3, std=(0.5,) * 3, labels=classifier.labels)
+    fast = fused(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Classifier(fast, mean=(0.5,) * 3, std=(0.5,) * 3, labels=classifier.labels, size=mobile.size)
 
 
 def photographs(run: Run, size: int) -> Images:
@@ -89,3 +104,54 @@ def paired(classifier: Classifier, images: Images, n: int, seed: int) -> Task:
     said = torch.cat([classifier.predict(images.images(rows)) for rows in torch.arange(len(images)).split(100)])
     pairs = draw_pairs(images.truth, said, n, seed)
     return images.pick(pairs.source).guided(images.pick(pairs.guide))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network, pairs of images for it, and three of its layers.
+
+    Attributes:
+        classifier: The network.
+        task: Sources with guides of other classes.
+        layers: An early one, a middle one, and the last hidden one.
+    """
+
+    classifier: Classifier
+    task: Task
+    layers: tuple[str, str, str]
+
+
+def scene(run: Run, name: str, n: int) -> Scene:
+    """A network of the examples with n pairs of photographs; if quick, that of the demo with 8 pairs of drawn faces.
+
+    Args:
+        run: Its seed chooses the pairs.
+        name: In `MOBILENETS`.
+        n: Pairs.
+
+    Raises:
+        Skip: There are no examples, weights or photographs here.
+    """
+    if run.quick:
+        demo = demo_classifier()
+        return Scene(demo, paired(demo, demo_faces(60), min(n, 8), run.seed), ("pool1", "pool2", "relu5"))
+    classifier = mobilenet(run, name)
+    task = paired(classifier, photographs(run, MOBILENETS[name].size), n, run.seed)
+    return Scene(classifier, task, (EARLY, MIDDLE, POOL))
+
+
+def ratios(classifier: Classifier, layer: str, task: Task, images: Tensor) -> Tensor:
+    """R1 of each image [n], d(a, g) / d(s, g) at a layer, whatever it was made by.
+
+    Args:
+        classifier: Who is asked.
+        layer: Where distances are taken.
+        task: Sources and guides.
+        images: What was made of the sources [n, C, H, W].
+    """
+    objective, found = Mimic(layer), []
+    with torch.no_grad():
+        for rows in torch.arange(len(task)).split(25):
+            part = objective.prepare(classifier, task.rows(rows))
+            found.append(objective.score(objective.read(classifier, images[rows], part, None), part)[0].sqrt())
+    return torch.cat(found)

@@ -1,0 +1,59 @@
+"""How near feature adversaries come, by layer, by bound, and by whether the network has learned anything."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from amiss.bench.bench import Run
+from amiss.bench.mobilenets import ratios, scene
+from amiss.classifier import Classifier
+from amiss.models import reinitialized
+from amiss.recipes import feature_opt
+
+__all__ = ["laws", "ordering"]
+
+_PAIRS, _STEPS = 12, 100
+_DELTAS = (5, 10, 15, 20, 25)
+
+
+def ordering(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """R1 of MobileNetV1 0.25 at 128 pixels: trained, random and orthonormal, three layers, five bounds, 12 pairs.
+
+    The smallest network for photographs is taken: it is cheap enough for 45 searches a seed, and the claim is about
+    such networks. Both laws are about means over pairs of the trained one, and strict.
+    """
+    torch.set_num_threads(1)
+    place = scene(run, "v1-0.25", _PAIRS)
+    deltas, steps = (_DELTAS[1::2], 20) if run.quick else (_DELTAS, _STEPS)
+    told: dict[str, Any] = {"pairs": len(place.task), "steps": steps}
+    for name, classifier in _networks(place.classifier, run.seed).items():
+        told[name] = {layer: {} for layer in place.layers}
+        for layer in place.layers:
+            for delta in deltas:
+                probe = feature_opt(layer, delta / 255, steps, seed=run.seed, levels=None)
+                r1 = ratios(classifier, layer, place.task, probe.run(classifier, place.task).images)
+                told[name][layer][str(delta)] = {"mean": float(r1.mean()), "std": float(r1.std())}
+    means = [[told["trained"][layer][str(delta)]["mean"] for delta in deltas] for layer in place.layers]
+    return laws(means), told
+
+
+def laws(means: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Whether R1 falls at each layer as the bound grows, and rises toward the input at each bound: 1 or 0.
+
+    Args:
+        means: R1 by layer, the nearest to the input first, and within a layer by bound, the smallest first.
+    """
+    falls = all(less > more for row in means for less, more in pairwise(row))
+    rises = all(a > b for near, far in pairwise(means) for a, b in zip(near, far, strict=True))
+    return {"r1_falls_with_delta": float(falls), "r1_rises_to_input": float(rises)}
+
+
+def _networks(trained: Classifier, seed: int) -> dict[str, Classifier]:
+    """The network as it is, and two that have learned nothing."""
+    network: Any = trained.network
+    fresh = {how: reinitialized(network, how, seed) for how in ("random", "orthonormal")}
+    return {"trained": trained} | {
+        how: Classifier(one, mean=(0.5,) * 3, std=(0.5,) * 3, labels=trained.labels) for how, one in fresh.items()
+    }
