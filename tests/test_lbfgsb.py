@@ -17,6 +17,7 @@ from amiss.repro import normal
 from amiss.spaces import Latent, Pixels
 from amiss.task import Task
 from amiss.testing import LinearWorld
+from amiss.testing.batteries.values import same, saved
 from tests.probes import worlds
 
 WORLD = LinearWorld(n=12, classes=12, crowd=0.15)
@@ -227,7 +228,7 @@ def test_those_that_the_box_holds_go_on_with_signs_and_the_others_turn():
     held = torch.tensor([True, False, True, False, False])
     loss = towards(held)
     steps, best = ended(pixels(loss, start(5, 30), TwoPhase(), 40, Linf(0.1)))
-    assert torch.equal(steps[-1].state["optimizer"]["turns"], ~held)
+    assert torch.equal(steps[-1].state["optimizer"]["gone"], ~held)
     assert float(best["loss"][~held].max()) < 1e-8  # signs alone would stay at a fiftieth of the radius
     edge = (best["p"].flatten(1) - 0.5).abs()[held]
     assert torch.allclose(edge, torch.full_like(edge, 0.1))
@@ -239,6 +240,36 @@ def test_after_turning_the_finished_are_idle_and_signs_go_on():
     owners = torch.stack([step.query.owner for step in steps])
     assert (owners[:, 0] == 0).all() and len(steps) == 61
     assert (owners[:30, 1] == 1).all() and (owners[50:, 1] == -1).all()
+
+
+def test_of_a_hundred_steps_the_last_tenth_is_quasi_newton_for_those_that_are_held_too():
+    # Free to move along half of the pixels, held in the others: signs would end a fiftieth of the radius off.
+    held = torch.tensor([True, True, False])
+
+    def loss(x, task):
+        return towards(held)(x, task) + 5 * (x[:, :5] - 0.52).square().sum(1)
+
+    for steps, polished in ((99, False), (150, True)):
+        walked, best = ended(pixels(loss, start(3, 30), TwoPhase(fall=0.0), steps, Linf(0.1)))
+        gone = torch.stack([step.state["optimizer"]["gone"] for step in walked])
+        assert torch.equal(gone[-1], ~held | polished)
+        assert torch.equal(gone[steps // 2], ~held)
+        if polished:
+            x = best["p"].clone().requires_grad_()
+            (slope,) = torch.autograd.grad(loss(x.flatten(1), Task(torch.arange(3), label=torch.arange(3))).sum(), x)
+            off = (x - (x - slope).clamp(0.4, 0.6)).abs()
+            assert float(off.detach().max()) < 1e-7  # the projected gradient is gone
+
+
+@pytest.mark.parametrize("steps", [30, 110])
+def test_a_saved_state_goes_on_bit_for_bit_in_both_phases(steps):
+    held = torch.tensor([True, False, True])
+    search = pixels(towards(held), start(3, 30), TwoPhase(), steps, Linf(0.1))
+    walked, _ = ended(search)
+    for cut in (3, steps // 2, len(walked) - 2):
+        rest = list(search.walk(saved(walked[cut].state)))
+        assert len(rest) == len(walked) - cut - 1
+        assert same(rest[-1].state["optimizer"], walked[-1].state["optimizer"])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])

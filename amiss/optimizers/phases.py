@@ -1,6 +1,7 @@
 """Two phases of a search in a box: sign steps that wane, then L-BFGS for the samples that the box does not hold."""
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ __all__ = ["TwoPhase"]
 
 _LEAST = 0.02  # the last sign step, as a share of the box's radius; the first is the whole of it
 _LOOK, _TELL, _TURN = 0.2, 0.35, 0.5  # parts of the steps: pushes are counted from, are counted until, signs end at
+_POLISH, _WORTH = 0.1, 10  # part of the steps that is left to L-BFGS for all others, if it is so many at the least
 _PUSHED = 0.53  # share of the pixels on the bound that are pushed against it: one half is chance
 
 
@@ -29,7 +31,8 @@ class TwoPhase(Optimizer):
     not, the gradient pushes half of them back, as chance has it; where the bound holds them, it pushes most of them
     against it. Counted over a part of the steps, that tells the samples apart: those that the box hardly holds (the
     last layers of a network) wane faster and turn to `LBFGSB`, with the best point and the last pairs. The others
-    (the first layers) go on with signs to the end, for there L-BFGS falls behind.
+    (the first layers) go on with signs, for there L-BFGS falls behind. Of a hundred steps or more the last tenth is
+    L-BFGS for them, too.
 
     Each sample is judged by itself. After turning it stops as `LBFGSB` does. The randomness of an objective stays
     pinned to one draw.
@@ -89,7 +92,8 @@ class TwoPhase(Optimizer):
             "y": [],
             "pushed": count,  # pixels on the bound that the gradient pushes against it, and back from it
             "pulled": count.clone(),
-            "turns": count > 0,  # who turns to the second phase
+            "free": count > 0,  # who the box hardly holds
+            "gone": count > 0,  # who is in the second phase
             "later": None,
         }
 
@@ -99,8 +103,8 @@ class TwoPhase(Optimizer):
         if turn > domain.steps:
             return Query(p, torch.full_like(everyone, -1), "met")
         if state["later"] is not None:
-            p = select(state["turns"], state["later"]["trial"], p)
-            idle = state["turns"] & state["later"]["done"]
+            p = select(state["gone"], state["later"]["trial"], p)
+            idle = state["gone"] & state["later"]["done"]
             owner = torch.where(idle, -1, everyone) if bool(idle.any()) else everyone
         last = turn == domain.steps
         return Query(p, owner, "loss" if last else "grad", domain.weight(everyone), None if last else 0)
@@ -110,31 +114,48 @@ class TwoPhase(Optimizer):
         turn, later = state["turn"], state["later"]
         if answer.grad is None or query.owner is None:
             return {**state, "turn": turn + 1}
-        _, tell, end = _parts(domain.steps)
-        rest = replace(domain, steps=domain.steps - end)
+        parts = _parts(domain.steps)
+        rest = replace(domain, steps=domain.steps - parts.free)
         told = {**state, "turn": turn + 1}
         if later is not None:
-            theirs = replace(query, owner=torch.where(state["turns"], query.owner, -1))
+            theirs = replace(query, owner=torch.where(state["gone"], query.owner, -1))
             told["later"] = self.later.tell(later, rest, theirs, answer)
-        if later is None or not bool(state["turns"].all()):
-            told |= self._sign(told, domain, answer, (query.owner >= 0) & ~(state["turns"] & (turn >= end)))
-        if turn + 1 == tell:
-            told["turns"] = told["pushed"] <= _PUSHED * (told["pushed"] + told["pulled"])
-        if turn + 1 == end and bool(told["turns"].any()):
-            begun = self.later.init(rest, {**told["best"], "s": told["s"], "y": told["y"]})
-            told |= {"later": {**begun, "done": begun["done"] | ~told["turns"]}}
-            told |= {"best": None, "s": [], "y": []}
+        if not bool(state["gone"].all()):
+            told |= self._sign(told, domain, answer, (query.owner >= 0) & ~state["gone"])
+        if turn + 1 == parts.tell:
+            told["free"] = told["pushed"] <= _PUSHED * (told["pushed"] + told["pulled"])
+        all_turn = turn + 1 == parts.last < domain.steps
+        if all_turn or turn + 1 == parts.free:
+            told |= self._turned(told, rest, turn + 1 - parts.free, told["free"] | all_turn)
         return told
+
+    def _turned(self, state: State, rest: Domain, turn: int, goes: Tensor) -> State:
+        """The state with those who go, and have not gone yet, in the second phase."""
+        new, later = goes & ~state["gone"], state["later"]
+        if not bool(new.any()):
+            return {}
+        begun = self.later.init(rest, {**state["best"], "s": state["s"], "y": state["y"]})
+        begun |= {"done": begun["done"] | ~new, "turn": turn}
+        if later is not None:
+            begun = {name: _merged(new, value, later[name]) for name, value in begun.items()}
+        unread = {
+            **state["best"],
+            "f": torch.full_like(state["radius"], torch.inf),
+            "p": state["trial"],
+            "g": state["at"],
+        }
+        return {"later": begun, "gone": goes | state["gone"], "best": unread, "s": [], "y": []}
 
     def _sign(self, state: State, domain: Domain, answer: Answer, asked: Tensor) -> State:
         """The state after a sign step of those that were asked."""
         assert answer.grad is not None and answer.value is not None  # noqa: S101, PT018 - as asked
         turn, p, g, steps, best = state["turn"] - 1, state["trial"], answer.grad, domain.steps, state["best"]
-        like, (look, tell, end) = (-1, *[1] * (g.ndim - 1)), _parts(steps)
+        like, parts = (-1, *[1] * (g.ndim - 1)), _parts(steps)
         told: State = {"at": p, "slope": g}
-        if look <= turn < tell:
+        if parts.look <= turn < parts.tell:
             told |= _pushes(state, domain, g)
-        if turn < end and bool(state["turns"].any()):  # what the second phase will begin with
+        soon = turn < parts.free and bool(state["free"].any())
+        if soon or parts.last - self.memory <= turn < parts.last < steps:  # what the second phase will begin with
             s, y = pair(p, state["at"], g, state["slope"], asked)
             better = asked & (answer.value < best["f"])
             told |= {"s": [*state["s"], s][-self.memory :], "y": [*state["y"], y][-self.memory :]}
@@ -145,22 +166,37 @@ class TwoPhase(Optimizer):
             }
         mean = g.flatten(1).abs().mean(1).clamp_min(torch.finfo(g.dtype).tiny)
         average = self.momentum * state["average"] + g / mean.reshape(like)
-        step = _share(turn, steps, state["turns"]).to(g) * state["radius"]
+        step = _share(turn, steps, state["free"]).to(g) * state["radius"]
         trial = domain.project(p - step.reshape(like) * average.sign(), domain.everyone)
         return {**told, "average": select(asked, average, state["average"]), "trial": select(asked, trial, p)}
 
 
-def _parts(steps: int) -> tuple[int, int, int]:
-    """From when pushes are counted, when it is told who turns, and when they do."""
-    tell = int(_TELL * steps)
-    return int(_LOOK * steps), tell, max(tell + 1, int(_TURN * steps))
+class _Parts(NamedTuple):
+    """When pushes are counted from, when it is told who is free, when those turn, and when all others do."""
+
+    look: int
+    tell: int
+    free: int
+    last: int
 
 
-def _share(turn: int, steps: int, turns: Tensor) -> Tensor:
-    """Share of the radius that each sample steps [n]."""
-    _, tell, end = _parts(steps)
-    fast, slow = ((max(last - turn, 0) / max(last, 1)) ** 2 for last in (end, steps))
-    return _LEAST + (1 - _LEAST) * torch.where(turns | (turns.new_tensor(turn < tell)), fast, slow)
+def _parts(steps: int) -> _Parts:
+    tell, rest = int(_TELL * steps), int(_POLISH * steps)
+    return _Parts(int(_LOOK * steps), tell, max(tell + 1, int(_TURN * steps)), steps - rest * (rest >= _WORTH))
+
+
+def _share(turn: int, steps: int, free: Tensor) -> Tensor:
+    """Share of the radius that each sample steps [n]: until it is told who is free, all wane as fast as those."""
+    parts = _parts(steps)
+    fast, slow = ((max(end - turn, 0) / max(end, 1)) ** 2 for end in (parts.free, parts.last))
+    return _LEAST + (1 - _LEAST) * torch.where(free | (turn < parts.tell), fast, slow)
+
+
+def _merged(rows: Tensor, new: Any, old: Any) -> Any:
+    """Part of a state of the second phase: new in these rows, old elsewhere."""
+    if isinstance(new, list):
+        return [select(rows, one, other) for one, other in zip(new, old, strict=True)]
+    return select(rows, new, old) if isinstance(new, Tensor) else new
 
 
 def _pushes(state: State, domain: Domain, slope: Tensor) -> State:
