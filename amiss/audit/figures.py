@@ -2,7 +2,6 @@
 
 from amiss.audit.imposters import DELTA
 from amiss.audit.plan import Plan
-from amiss.recipes import RECIPES
 
 __all__ = ["IMPOSTERS", "known", "percent", "radius"]
 
@@ -33,7 +32,7 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
             untrained = ", or no judge could be trained" * plan.train_judge
             figures |= dict.fromkeys(agreements, f"there was no repair to judge{untrained}")
             figures |= dict.fromkeys(("judge_before", "judge_accuracy"), f"{none}{untrained}")
-    if plan.imposters and "feature_opt" in RECIPES:
+    if plan.imposters:
         at, why = radius(DELTA), "no imposter could be made of these images, or of this network"
         figures |= dict.fromkeys([f"{name}@{at}" for name in IMPOSTERS], why)
     if plan.attacked:

@@ -12,7 +12,7 @@ from amiss.audit.asking import some
 from amiss.audit.desk import Desk
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
-from amiss.recipes import RECIPES
+from amiss.recipes import feature_opt
 from amiss.result import Result
 from amiss.trust import wilson
 
@@ -129,7 +129,7 @@ def imposters(desk: Desk, images: Images, predicted: Tensor) -> tuple[Imposters 
         What was found, or why there is nothing.
     """
     plan = desk.plan
-    if not plan.imposters or "feature_opt" not in RECIPES:
+    if not plan.imposters:
         return None, ""
     labels = images.truth
     if len(labels[predicted == labels].unique()) < 2:
@@ -180,7 +180,7 @@ def mimicked(
         reference: Natural images of the guides' classes at the layer, where imposters are to be placed among them.
     """
     layer, classifier = around.layer, desk.classifier
-    probe = RECIPES["feature_opt"].make(layer, delta, steps, seed=desk.plan.seed, batch=desk.plan.batch)
+    probe = feature_opt(layer, delta, steps, seed=desk.plan.seed, batch=desk.plan.batch)
     what = f"Mimicking {layer} within {delta * 255:g}/255"
     held = desk.search(name, "feature_opt", what, probe, pair_inputs(images, pairs))
     pixels = to_bytes(held.result.images)

@@ -91,13 +91,13 @@ def test_a_network_that_answers_nan_off_its_images_is_audited_to_the_end(small, 
 
 
 def test_parts_that_are_not_wanted_are_left_out(world, tmp_path, refuses):
-    plan = Plan(mistakes=0, attacked=0, fooled=0)
+    plan = Plan(mistakes=0, attacked=0, fooled=0, imposters=0)
     account = audited(world.classifier(), linear_images(world, wrong=1 / 3), tmp_path, plan=plan).account
     assert account["sentence"] == "The model is wrong on 20 of 60 images (33.3%)."
     assert account["cases"] == account["fooled"] == []
     assert account["robustness"] is None
     assert set(account["figures"]) == {"images", "accuracy", "mistakes", "classes_fooled", "classes_tried"}
-    for name in ("mistakes", "attacked", "fooled", "steps", "batch"):
+    for name in ("mistakes", "attacked", "fooled", "imposters", "steps", "batch"):
         with refuses(UsageError, "plan-counts"):
             Plan(**{name: -1})
 
