@@ -54,12 +54,12 @@ def test_chance_breaks_nothing_that_no_attack_can_change(tmp_path):
 
 def test_methods_name_what_was_done_and_nothing_else(world, tmp_path):
     images = linear_images(world, wrong=0)
-    plan = Plan(steps=5, attacked=0, fooled=0)
+    plan = Plan(steps=5, attacked=0, fooled=0, imposters=0)
     nothing = audited(world.classifier(), images, tmp_path / "none", plan=plan, decoder=world.codec)
     assert [method["name"] for method in nothing.account["methods"]] == ["Verification"]
     assert "in a batch and alone" in nothing.account["methods"][0]["text"]
     some = Plan(steps=5, attacked=30, fooled=0)
     part = audited(world.classifier(), linear_images(world, wrong=0.1), tmp_path / "some", plan=some)
     names = [method["name"] for method in part.account["methods"]]
-    assert names == ["Pixel PGD", "Robustness", "Verification"]
+    assert names == ["Pixel PGD", "Robustness", "Imposters", "Verification"]
     assert "a sample of the images" in part.account["methods"][1]["text"]

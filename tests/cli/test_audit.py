@@ -51,7 +51,7 @@ def test_an_audit_leaves_its_record_its_report_and_its_pictures(amiss):
         }
     assert named <= {name for name in files(run) if name.endswith(".png")}
     assert {name.split("/")[1] for name in files(run) if name.startswith("studies/")} == {
-        *("pixel-pgd", "fooling"),
+        *("pixel-pgd", "fooling", "imposters-10-255"),
         *(f"attack-{2**k}-255" for k in range(7)),
     }
     for case in account["cases"]:  # judged by hand: the logits are 0 and 40 x mean - 20

@@ -252,7 +252,7 @@ def test_a_study_of_python_is_shown_and_says_who_can_judge_it(amiss):
 def test_an_audit_is_told_by_its_studies(audit):
     account = told(audit)
     assert (account["kind"], account["finished"]) == ("audit", True)
-    assert list(account["studies"]) == ["attack-8-255", "attack-64-255", "fooling", "pixel-pgd"]
+    assert list(account["studies"]) == ["attack-8-255", "attack-64-255", "fooling", "imposters-10-255", "pixel-pgd"]
     assert all(sum(part["counts"].values()) == part["samples"] for part in account["studies"].values())
     record = strict(Path("run/audit.json").read_text())
     assert (account["sentence"], account["figures"]) == (record["sentence"], record["figures"])
