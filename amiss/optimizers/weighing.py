@@ -13,6 +13,7 @@ from amiss.task import ALL, LEVELS, Answer, Query, State
 __all__ = ["Weigh"]
 
 _GROW = 4.0  # between factors, until one succeeds and one does not
+_BEYOND = 1e-4  # how much further from the start a round looks once more where it ends, as a share of the way
 
 
 class Weigh(Optimizer):
@@ -22,13 +23,16 @@ class Weigh(Optimizer):
     next one, any other a smaller c: by fours until c is bracketed, and then by the middle of its logarithm. A round
     goes on from where the one before ended. The walk keeps the smallest success of all rounds.
 
+    The minimum often lies on the boundary of success itself, and rounding says on which side. So a round without a
+    success closes with a look a ten-thousandth further from the start.
+
     The first c is |g|^2 / (2 f), of the loss f and its gradient g at the start. With a linear loss and the squared
     length for penalty it is the largest factor with which the minimum still reaches success.
 
     Args:
         inner: Who descends; every round begins without what it has learned of another factor's slopes.
         rounds: Factors that are tried.
-        steps: Updates of a round. A budget of rounds x (steps + 1) updates is spent in full at the most.
+        steps: Updates of a round. A budget of rounds x (steps + 1) updates is enough for all of them.
 
     Raises:
         UsageError: Fewer than one round or step.
@@ -72,6 +76,7 @@ class Weigh(Optimizer):
             "p": p,
             "round": -1,
             "turn": 0,
+            "closing": False,
             "inner": {},
             "f": p.new_zeros(n),  # the loss at the start
             "c": p.new_ones(n),
@@ -87,6 +92,9 @@ class Weigh(Optimizer):
         spent = state["round"] * (self.steps + 1) + state["turn"]
         if state["round"] >= self.rounds or spent > domain.steps:
             return Query(state["p"], torch.full_like(domain.everyone, -1), "met")
+        if state["closing"]:
+            owner = torch.where(state["hit"], -1, domain.everyone)
+            return Query(self._beyond(state, domain), owner, "loss", state["c"])
         query = self.inner.ask(state["inner"], self._share(domain))
         assert query.owner is not ALL  # noqa: S101 - penalties are of samples
         factor = state["c"][query.owner.clamp_min(0)]
@@ -105,11 +113,14 @@ class Weigh(Optimizer):
         # A success dearer than the loss at the start is no fruit of this factor: a step went astray.
         won, hit = answer.met & (query.owner >= 0), state["hit"].clone()
         hit[query.owner[won & (answer.value <= state["f"][query.owner.clamp_min(0)])]] = True
-        inner = self.inner.tell(state["inner"], self._share(domain), query, answer)
-        told = {**state, "inner": inner, "turn": state["turn"] + 1, "hit": hit}
-        over = told["turn"] > self.steps
-        owner = None if over else self.inner.ask(inner, self._share(domain)).owner
-        return self._begun(self._weighed(told), domain) if owner is None or not bool((owner >= 0).any()) else told
+        told = {**state, "turn": state["turn"] + 1, "hit": hit}
+        if not state["closing"]:
+            told |= {"inner": self.inner.tell(state["inner"], self._share(domain), query, answer)}
+            if told["turn"] < self.steps and _asks(self.inner.ask(told["inner"], self._share(domain))):
+                return told
+            if "p" in told["inner"] and not bool(hit.all()):
+                return {**told, "closing": True}
+        return self._begun(self._weighed(told), domain)
 
     def left(self, state: State) -> Left | None:
         """What the inner one says."""
@@ -126,8 +137,21 @@ class Weigh(Optimizer):
     def _begun(self, state: State, domain: Domain) -> State:
         """The next round, from where the one before ended."""
         warm = {"p": state["inner"]["p"]} if "p" in state["inner"] else None
-        return {**state, "round": state["round"] + 1, "turn": 0, "inner": self.inner.init(self._share(domain), warm)}
+        inner = self.inner.init(self._share(domain), warm)
+        return {**state, "round": state["round"] + 1, "turn": 0, "closing": False, "inner": inner}
+
+    def _beyond(self, state: State, domain: Domain) -> Tensor:
+        """Points a little further from the start than those where the round ended, the first of each sample."""
+        start, ended = state["p"], state["inner"]["p"]
+        first = ended[:: len(ended) // len(start)]
+        beyond: Tensor = domain.project(start + (1 + _BEYOND) * (first - start), domain.everyone)
+        return beyond
 
     def _share(self, domain: Domain) -> Domain:
         """The same domain, with a round's part of the steps: schedules rely on it."""
         return replace(domain, steps=self.steps)
+
+
+def _asks(query: Query) -> bool:
+    """Whether any row is not idle."""
+    return query.owner is ALL or bool((query.owner >= 0).any())

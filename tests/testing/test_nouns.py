@@ -149,7 +149,7 @@ RECIPES = {
         (recipes.lse(RING.codec, margin=0.1, steps=6, restarts=2, grid=5), (RING.classifier(), RING.task)),
     ],
     "square": [(recipes.square(0.05), ())],
-    "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(levels=None), ())],
+    "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(rounds=3, steps=4), ())],
     "feature_opt": [
         (recipes.feature_opt("linear", 0.1), ()),
         (recipes.feature_opt("linear", 0.1, until="met", levels=None), ()),
