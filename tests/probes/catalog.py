@@ -92,7 +92,7 @@ def deepfool(world=LinearWorld(classes=5, crowd=0.03)):
 
 
 def box_lbfgs(world=LinearWorld(crowd=0.3)):
-    search = own.BoxLBFGS(weigh=1, inner=15)
+    search = opt.Weigh(opt.LBFGSB(), rounds=14, steps=20)
     probe = Probe(Pixels(), Become(margin=MARGIN), L2(weight=1.0), search, "budget", Budget(300))
     free = world.deficit(MARGIN)[0] / world.deficit(MARGIN)[1].norm(dim=1)
     optimum = world.l2_optimum(MARGIN)
@@ -102,7 +102,7 @@ def box_lbfgs(world=LinearWorld(crowd=0.3)):
 
 def feature_opt(world=LinearWorld(n=20, classes=12, crowd=0.15), eps=0.04):
     guides = replace(world.task, guide=world.task.image.flip(0))
-    search = opt.Then(opt.Momentum(eps / 8, 0.75), own.BoxLBFGS(), steps=12, when="steps")
+    search = opt.Then(opt.Momentum(eps / 8, 0.75), opt.LBFGSB(), steps=12, when="steps")
     probe = Probe(Pixels(), Mimic("linear", near=0.01), Linf(eps), search, "budget", Budget(120))
 
     def known(result):
