@@ -31,8 +31,8 @@ def reinitialized(network: nn.Module, how: Literal["random", "orthonormal"], see
         The copy in evaluation mode; the network is not changed.
 
     References:
-        Sabour, Cao, Faghri and Fleet (2016), section 4.2 (random and orthonormal networks); He, Zhang, Ren and Sun
-        (2015), delving deep into rectifiers, eq. 10.
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations (networks of random
+        and of orthonormal weights); He, Zhang, Ren and Sun (2015), delving deep into rectifiers, eq. 10.
     """
     fresh = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(seed)
