@@ -22,6 +22,7 @@ BENCHES = {
     "trust": "amiss.bench.trust",
     "lse": "amiss.bench.lse",
     "findings": "amiss.bench.findings",
+    "features": "amiss.bench.features",
 }
 """Benches by name, and the module that holds each as BENCH."""
 
