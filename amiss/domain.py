@@ -126,9 +126,14 @@ class Domain:
         return normal(keys, shape, dtype)
 
     def vary(self, parents: Any, turn: int) -> P:
-        """Children of the parents, one each."""
+        """Children of the parents, one each, of the generation `turn`."""
         place = torch.arange(len(parents), device=self.task.key.device)
-        return self.space.vary(parents, fold(fold(self.task.key[:1], turn), place))
+        return self.space.vary(parents, fold(fold(self.task.key[:1], turn), place), turn)
+
+    def cross(self, parents: Any, mates: Any, turn: int) -> P:
+        """What children of two parents begin as; rows 2i and 2i + 1 are a pair, each other's mates."""
+        pair = torch.arange(len(parents), device=self.task.key.device) // 2
+        return self.space.cross(parents, mates, fold(fold(fold(self.task.key[:1], turn), -1), pair))
 
     def _images(self, x: Tensor, task: Task) -> Tensor:
         for part in self.constraint.parts:

@@ -190,9 +190,10 @@ class Search:
             return None
         cost = self.objective.cost(query.draw)
         if query.owner is ALL:
-            spent = int(state["queries"].max())
-            over = queries is not None and spent + len(query) * cost > queries
-            return None if over or not bool(state["alive"].any()) else query
+            left = len(query) if queries is None else (queries - int(state["queries"].max())) // max(cost, 1)
+            if left < 1 or not bool(state["alive"].any()):
+                return None
+            return query if left >= len(query) else replace(query, p=query.p[:left])
         owner, alive = query.owner, state["alive"]
         if not bool((owner >= 0).any()):
             return None

@@ -147,7 +147,8 @@ def _faults(state: State, owner: Tensor | None, answer: Answer, n: int) -> tuple
     """Which samples met a number that is not finite, which read a gradient, and which saw no slope so far."""
     broken, climbed, flat = state["broken"], state["climbed"], state["flat"]
     if owner is ALL:
-        return broken, climbed, flat
+        # A row that answers no number loses to any other; a sample of which all rows do is lost.
+        return broken | answer.loss.isnan().all(0), climbed, flat
     bad = answer.loss.isnan()
     if answer.grad is not None:
         steep = answer.grad.flatten(1).abs().amax(1)  # NaN and infinity come through

@@ -57,6 +57,8 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "feature_linear": (recipes.feature_linear("linear", 0.1), None),
         "feature_fgrad": (recipes.feature_fgrad("linear", 0.05, near=0.9), None),
         "invert": (recipes.invert("linear"), None),
+        "fool_direct": (recipes.fool_direct((1, 8, 8), children=20), classes),
+        "fool_cppn": (recipes.fool_cppn((1, 8, 8), children=20), classes),
         "fool_gradient": (recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), classes),
     }
 

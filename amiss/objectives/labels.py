@@ -20,15 +20,7 @@ class _Labels(Objective):
 
     def view(self, outputs: View) -> View:
         """Logits [R, m] with their two highest values and the place of the highest."""
-        logits = outputs["answer"]
-        if logits.shape[-1] < 2:
-            raise ModelError(
-                "A classifier of one class has nothing to be wrong about.",
-                slug="model-one-class",
-                seen=f"{logits.shape[-1]} logit",
-                needed="two classes or more",
-                hint="A single log-odds output is read as two classes: return shape [N] or [N, 1].",
-            )
+        logits = _several(outputs["answer"])
         top = logits.topk(2, dim=-1)
         return {"answer": logits, "high": top.values, "first": top.indices[..., 0]}
 
@@ -116,6 +108,9 @@ class Avoid(_Labels):
 class Confidence(_Labels):
     """The target's softmax probability reaches a threshold; its loss, -log p, goes on falling after that.
 
+    The loss is computed from the log-odds, so that it tells images apart where p itself, in float32, is 1 for all
+    of them.
+
     Args:
         threshold: Probability to reach, in (0, 1).
         target: A class by number or name; the task's own targets where left out.
@@ -139,19 +134,37 @@ class Confidence(_Labels):
         return with_target(task, self.target, classifier)
 
     def view(self, outputs: View) -> View:
-        """Log-probabilities [R, m]."""
-        return {"log_p": outputs["answer"].log_softmax(-1)}
+        """-log p of each class [R, m], in nats."""
+        logits = _several(outputs["answer"])
+        first = logits.argmax(-1, keepdim=True)
+        # Where p is near 1 the difference of logarithms has no digits left: the others are summed themselves.
+        others = logits.scatter(-1, first, -torch.inf).logsumexp(-1, keepdim=True)
+        leader = torch.nn.functional.softplus(others - logits.gather(-1, first))
+        return {"nats": (-logits.log_softmax(-1)).scatter(-1, first, leader)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         """-log p of the target; met where p is at least the threshold."""
         assert task.target is not None  # noqa: S101 - prepare has seen to it
-        log_p = _of(y["log_p"], task.target)
-        return -log_p, log_p.exp() >= self.threshold
+        nats = _of(y["nats"], task.target)
+        return nats, nats <= -math.log(self.threshold)
 
     def slack(self, y: View, task: Task) -> Tensor:
         """Log-probability of the target above the logarithm of the threshold [R], in nats."""
         assert task.target is not None  # noqa: S101 - prepare has seen to it
-        return _of(y["log_p"], task.target) - math.log(self.threshold)
+        return -math.log(self.threshold) - _of(y["nats"], task.target)
+
+
+def _several(logits: Tensor) -> Tensor:
+    """The logits, or a refusal where there is one class alone."""
+    if logits.shape[-1] < 2:
+        raise ModelError(
+            "A classifier of one class has nothing to be wrong about.",
+            slug="model-one-class",
+            seen=f"{logits.shape[-1]} logit",
+            needed="two classes or more",
+            hint="A single log-odds output is read as two classes: return shape [N] or [N, 1].",
+        )
+    return logits
 
 
 def _of(values: Tensor, label: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
+from amiss.optimizers.evolution import MapElites, ancestry
 from amiss.optimizers.gradient import Adam, Momentum, Sign
 from amiss.optimizers.lbfgsb import LBFGSB
 from amiss.optimizers.linearized import Linearized
@@ -15,6 +16,7 @@ __all__ = [
     "Adam",
     "Grid",
     "Linearized",
+    "MapElites",
     "Momentum",
     "Optimizer",
     "Segments",
@@ -23,4 +25,5 @@ __all__ = [
     "Then",
     "TwoPhase",
     "Weigh",
+    "ancestry",
 ]

@@ -4,6 +4,7 @@ All of them show the network 8-bit images, so that a success is one in the file 
 leaves images unrounded.
 """
 
+from amiss.recipes.evolved import fool_cppn, fool_direct
 from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert
 from amiss.recipes.fooling import classes, fool_gradient
 from amiss.recipes.labels import fgsm, label_opt, pgd, square
@@ -18,6 +19,8 @@ __all__ = [
     "feature_linear",
     "feature_opt",
     "fgsm",
+    "fool_cppn",
+    "fool_direct",
     "fool_gradient",
     "invert",
     "label_opt",

@@ -32,9 +32,26 @@ class Space:
         """Images [R, C, H, W]; row i of `task` is the sample of row i of `p`."""
         raise NotImplementedError
 
-    def vary(self, parents: Any, key: Tensor) -> P:
-        """Children of the parents, for spaces that evolve; `key` [R] is each child's own randomness."""
+    def vary(self, parents: Any, key: Tensor, turn: int = 0) -> P:
+        """Children of the parents, one each, for spaces that evolve.
+
+        Args:
+            parents: R rows of parameters.
+            key: Each child's own randomness [R].
+            turn: Which generation they are, for spaces that vary less as time goes on.
+        """
         raise NotImplementedError
+
+    def cross(self, parents: Any, mates: Any, key: Tensor) -> P:
+        """What a child of two parents begins as, before it varies: one of them, unless the space can cross them.
+
+        Args:
+            parents: R rows of parameters.
+            mates: R others.
+            key: The randomness of each pair [R]. Two rows whose parents and mates are exchanged have the same key,
+                and get the pair's two children.
+        """
+        return parents
 
     def __repr__(self) -> str:
         given = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | tuple))

@@ -30,6 +30,7 @@ from amiss.optimizers import (
     Adam,
     Grid,
     Linearized,
+    MapElites,
     Momentum,
     Optimizer,
     Segments,
@@ -40,7 +41,9 @@ from amiss.optimizers import (
     Weigh,
 )
 from amiss.probe import Budget, Probe
-from amiss.spaces import Latent, Pixels, Space
+from amiss.spaces import CPPN, Genome, Latent, Pixels, Space
+from amiss.spaces.cppn import CPPN_QUIRKS
+from amiss.spaces.genome import GENOME_QUIRKS
 from amiss.task import Task
 from amiss.testing import (
     HOSTILE,
@@ -71,6 +74,11 @@ SPACES = [
     (Latent(WORLD.codec, residual=False), ()),
     (Latent(RING.codec, residual=False), (RING.task,)),  # codes that hold all there is: the start is the image too
     (worlds.Graphs(), (CLASSES,)),
+    (Genome((1, 8, 8)), (CLASSES,)),
+    (Genome((3, 4, 4), quirks=GENOME_QUIRKS), (CLASSES,)),
+    (CPPN((1, 8, 8)), (CLASSES,)),
+    (CPPN((3, 5, 8), "rgb"), (CLASSES,)),
+    (CPPN(6, quirks=CPPN_QUIRKS), (CLASSES,)),
 ]
 CAPTIONS = LinearWorld(n=6, classes=6)
 OBJECTIVES = [
@@ -157,8 +165,17 @@ RECIPES = {
     "feature_linear": [(recipes.feature_linear("linear", 0.1), ())],
     "feature_fgrad": [(recipes.feature_fgrad("linear", 0.05, near=0.9), ())],
     "invert": [(recipes.invert("linear", steps=60), ())],
+    "fool_direct": [
+        (recipes.fool_direct((1, 8, 8), children=20), (None, CLASSES)),
+        (recipes.fool_direct((1, 8, 8), children=20, preset="paper-2015", until="budget"), (None, CLASSES)),
+    ],
+    "fool_cppn": [
+        (recipes.fool_cppn((1, 8, 8), children=20), (None, CLASSES)),
+        (recipes.fool_cppn((1, 8, 8), children=20, preset="paper-2015", until="budget"), (None, CLASSES)),
+    ],
     "fool_gradient": [(recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), (None, CLASSES))],
 }
+COMPETING = [MapElites(20), MapElites(7, first=30, parents="all")]
 MANY = {  # of the field's methods, those that the recipes do not show
     "labels alone": catalog.hop_skip_jump,
     "views": lambda: catalog.eot(n=3),
@@ -207,9 +224,10 @@ def test_optimizers_that_look_at_codes(optimizer):
     check_optimizer(optimizer, *PLANES)
 
 
-def test_an_optimizer_that_competes():
+@pytest.mark.parametrize("optimizer", [None, *COMPETING], ids=named)
+def test_an_optimizer_that_competes(optimizer):
     row = catalog.map_elites()
-    verdicts = check_optimizer(row.probe.optimizer, row.probe, row.asked, row.task)
+    verdicts = check_optimizer(optimizer or row.probe.optimizer, row.probe, row.asked, row.task)
     assert [v.id for v in verdicts if v.passed is None] == ["it-ends", "idle-rows-cost-nothing"]
 
 
@@ -219,7 +237,8 @@ def test_recipes(name):
         verdicts = check_probe(probe, *given)
         skipped = {v.id for v in verdicts if v.passed is None}
         # One step is no trend, a task without image has nothing to be met already, g(e(x)) is not x.
-        assert skipped <= {"memory-stays-flat", "what-is-met-already-stays"}
+        alone = {"batch-does-not-matter", "order-does-not-matter"} if probe.optimizer.competes else set()
+        assert skipped <= {"memory-stays-flat", "what-is-met-already-stays"} | alone
 
 
 @pytest.mark.parametrize("kind", list(MANY))
@@ -252,6 +271,8 @@ def test_no_noun_and_no_recipe_is_left_out():
     assert members(amiss.spaces, Space) <= {type(space) for space, _ in SPACES}
     assert members(amiss.objectives, Objective) <= {type(objective) for objective, _ in OBJECTIVES}
     assert members(amiss.constraints, Constraint) - {Both} == {type(constraint) for constraint in CONSTRAINTS}
-    assert members(amiss.optimizers, Optimizer) == {type(optimizer) for optimizer in OPTIMIZERS + WEIGHED + CODED}
+    assert members(amiss.optimizers, Optimizer) == {
+        type(optimizer) for optimizer in OPTIMIZERS + WEIGHED + CODED + COMPETING
+    }
     assert set(recipes.RECIPES) == set(RECIPES)
     assert {Scaled, Sum} <= {type(objective) for objective, _ in OBJECTIVES}

@@ -1,0 +1,273 @@
+"""Populations of small feed-forward graphs as arrays: how they begin, how they mutate, who feeds whom.
+
+A graph has 64 places for nodes: the inputs, then the outputs, then hidden nodes. So a set of nodes is one word of 64
+bits, and what a whole population needs of its graphs is found in a few operations on words.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amiss.repro import fold, uniform
+from amiss.spaces.genome import polynomial
+
+__all__ = ["EDGES", "INPUTS", "KINDS", "NODES", "Graphs", "Rates", "ancestors", "begin", "feeds", "mutate", "words"]
+
+INPUTS = ("x", "y", "distance", "one")
+"""What feeds a graph at each pixel."""
+
+KINDS = ("sine", "sigmoid", "gaussian", "linear")
+"""What a node makes of the sum s of what comes in: sin s, 2 / (1 + e^-s) - 1, e^(-s^2), s / 3 clipped to [-1, 1]."""
+
+NODES, EDGES = 64, 128
+"""Places for nodes and for connections."""
+
+_IN = len(INPUTS)
+_BITS = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
+_NONE = np.uint64(0)
+
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often a child differs from its parent, and how.
+
+    Attributes:
+        weight: Probability that a weight mutates.
+        kind: Probability that a node's kind is drawn anew.
+        add_edge: Probability of one more connection.
+        drop_edge: Probability of one less.
+        add_node: Probability of a node upon a connection.
+        drop_node: Probability of one hidden node less, with its connections.
+        eta: Of the polynomial mutation of weights.
+        fine: Share of the children in which nothing happens but that one to three weights move by a normal number,
+            whose spread is drawn between 0.01 and 2.
+        copied: Whether both connections of a new node have the weight of the one that it stands upon; else the first
+            has 1.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), and their code, for all but `fine`; Stanley and Miikkulainen (2002) for
+        the weights of a new node's connections.
+    """
+
+    weight: float = 0.1
+    kind: float = 0.1
+    add_edge: float = 0.5
+    drop_edge: float = 0.3
+    add_node: float = 0.5
+    drop_node: float = 0.2
+    eta: float = 15.0
+    fine: float = 0.0
+    copied: bool = False
+
+
+@dataclass
+class Graphs:
+    """R graphs; the arrays are written to while children are made, and nowhere else.
+
+    Attributes:
+        source: Where each connection comes from [R, EDGES]; -1 for a place that is free.
+        target: Where it goes [R, EDGES].
+        gene: Its weight as a gene in [0, 1] [R, EDGES]: the weight is 20 gene - 10.
+        kind: Kind of each node but the inputs [R, NODES - 4]; -1 for a place that is free.
+    """
+
+    source: Ints
+    target: Ints
+    gene: NDArray[np.float32]
+    kind: Ints
+
+    @classmethod
+    def of(cls, p: Tensor) -> "Graphs":
+        """Genomes [R, 3 EDGES + NODES - 4] taken apart; nothing is shared with them.
+
+        Numbers that no graph could have, which a file may hold, are places that are free.
+        """
+        rows = p.detach().cpu().nan_to_num(-1.0).clamp(-1, NODES).numpy()
+        source, target, gene, kind = np.split(rows, [EDGES, 2 * EDGES, 3 * EDGES], axis=1)
+        source, target, kind = source.astype(np.int64), target.astype(np.int64), kind.astype(np.int64)
+        there = np.concatenate([np.ones((len(rows), _IN), bool), (kind >= 0) & (kind < len(KINDS))], axis=1)
+        at, inside = (
+            np.arange(len(rows))[:, None],
+            (source >= 0) & (source < NODES) & (target >= _IN) & (target < NODES),
+        )
+        inside &= there[at, source % NODES] & there[at, target % NODES]
+        kept = np.where(inside, source, -1), np.where(inside, target, -1)
+        return cls(*kept, gene.astype(np.float32).clip(0, 1), np.where(there[:, _IN:], kind, -1))
+
+    def tensor(self) -> Tensor:
+        """The genomes, float32."""
+        parts = (self.source, self.target, self.gene, self.kind)
+        return torch.from_numpy(np.concatenate([part.astype(np.float32) for part in parts], axis=1))
+
+    def rows(self, index: Any) -> "Graphs":
+        """Some of the graphs, copied."""
+        return Graphs(*(part[index].copy() for part in (self.source, self.target, self.gene, self.kind)))
+
+    @property
+    def used(self) -> Mask:
+        """Which places of connections are taken [R, EDGES]."""
+        return self.source >= 0
+
+    @property
+    def width(self) -> int:
+        """Places of connections that must be looked at: none beyond is taken in any graph."""
+        taken = np.flatnonzero(self.used.any(0))
+        return int(taken[-1]) + 1 if len(taken) else 0
+
+
+def begin(key: Tensor, outputs: int) -> Graphs:
+    """Graphs without hidden nodes, each input connected to each output, kinds and weights drawn [R]."""
+    n, edges = len(key), _IN * outputs
+    source, target = np.full((n, EDGES), -1), np.full((n, EDGES), -1)
+    source[:, :edges] = np.tile(np.arange(_IN), outputs)
+    target[:, :edges] = np.repeat(np.arange(_IN, _IN + outputs), _IN)
+    gene, kind = np.zeros((n, EDGES), np.float32), np.full((n, NODES - _IN), -1)
+    gene[:, :edges] = uniform(fold(key, 1), (edges,)).numpy()
+    kind[:, :outputs] = (len(KINDS) * uniform(fold(key, 2), (outputs,))).numpy()
+    return Graphs(source, target, gene, kind)
+
+
+def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates) -> Graphs:
+    """Children, one a graph; they follow from their keys, and no cycle comes to be.
+
+    Args:
+        graphs: The parents.
+        key: Each child's own randomness [R], int64, on the CPU.
+        outputs: Places of nodes, after the inputs, that are never dropped.
+        rates: How often what happens.
+    """
+    child = graphs.rows(slice(None))
+    luck = uniform(fold(key, 1), (16,)).numpy()
+    fine = luck[:, 0] < rates.fine
+    coarse = ~fine
+    _weights(child, key, coarse, rates)
+    _kinds(child, key, coarse, rates)
+    _nudge(child, key, fine)
+    _add_edge(child, (coarse & (luck[:, 1] < rates.add_edge)).nonzero()[0], luck[:, 2:5])
+    _drop_edge(child, (coarse & (luck[:, 5] < rates.drop_edge)).nonzero()[0], luck[:, 6])
+    _add_node(child, (coarse & (luck[:, 7] < rates.add_node)).nonzero()[0], luck[:, 8:10], rates.copied)
+    _drop_node(child, (coarse & (luck[:, 10] < rates.drop_node)).nonzero()[0], luck[:, 11], outputs)
+    return child
+
+
+def feeds(graphs: Graphs) -> Words:
+    """For each node of each graph the set of those it is fed by [R, NODES]."""
+    rows, edges = graphs.used.nonzero()
+    into = np.zeros(len(graphs.source) * NODES, np.uint64)
+    np.bitwise_or.at(into, rows * NODES + graphs.target[rows, edges], _BITS[graphs.source[rows, edges]])
+    return into.reshape(-1, NODES)
+
+
+def ancestors(into: Words, nodes: Words) -> Words:
+    """The nodes [R] of each set, and all that feed them, directly or not [R]; `into` is what `feeds` tells."""
+    wide = int(_last(into)) + 1
+    seen, bits, into = nodes, _BITS[:wide], into[:, :wide]
+    while True:
+        fed = np.where(seen[:, None] & bits != 0, into, _NONE)
+        more = seen | np.bitwise_or.reduce(fed, axis=1)
+        if np.array_equal(more, seen):
+            return seen
+        seen = more
+
+
+def words(mask: Mask) -> Words:
+    """Sets of nodes [R] from masks [R, up to NODES]."""
+    return np.bitwise_or.reduce(np.where(mask, _BITS[: mask.shape[1]], _NONE), axis=1)
+
+
+def _last(into: Words) -> int:
+    """The last node that anything feeds."""
+    fed = np.flatnonzero(into.any(0))
+    return int(fed[-1]) if len(fed) else 0
+
+
+def _weights(child: Graphs, key: Tensor, rows: Mask, rates: Rates) -> None:
+    """Polynomial mutation of some weights; one number decides whether, and what is left of it how far."""
+    luck = uniform(fold(key, 2), (child.width,)).numpy()
+    hit = child.used[:, : child.width] & (luck < rates.weight) & rows[:, None]
+    at = hit.nonzero()
+    moved = polynomial(torch.from_numpy(child.gene[at]), torch.from_numpy(luck[at] / rates.weight), rates.eta)
+    child.gene[at] = moved.numpy()
+
+
+def _kinds(child: Graphs, key: Tensor, rows: Mask, rates: Rates) -> None:
+    """Draw the kinds of some nodes anew."""
+    luck = uniform(fold(key, 3), (NODES - _IN,)).numpy()
+    at = ((child.kind >= 0) & (luck < rates.kind) & rows[:, None]).nonzero()
+    child.kind[at] = luck[at] / rates.kind * len(KINDS)
+
+
+def _nudge(child: Graphs, key: Tensor, rows: Mask) -> None:
+    """Move one to three weights a little."""
+    own = rows.nonzero()[0]
+    luck = uniform(fold(key[torch.from_numpy(own)], 4), (11,)).numpy()
+    spread = 10 ** (-2 + 2.3 * luck[:, 0])
+    for i in range(3):
+        some = i < 1 + (3 * luck[:, 1]).astype(np.int64)  # one to three of them
+        taken, (which, radius, angle) = own[some], luck[some, 2 + 3 * i : 5 + 3 * i].T
+        edge, there = _choose(child.used[taken], which)
+        normal = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
+        at = taken[there], edge[there]
+        child.gene[at] = (child.gene[at] + (spread[some] * normal)[there] / 20).clip(0, 1)
+
+
+def _add_edge(child: Graphs, rows: Ints, luck: NDArray[np.float32]) -> None:
+    """Connect two nodes: the target is no input and does not feed the source."""
+    luck, some = luck[rows], child.rows(rows)
+    there = np.concatenate([np.ones((len(rows), _IN), bool), some.kind >= 0], axis=1)
+    source, _ = _choose(there, luck[:, 0])
+    above = ancestors(feeds(some), _BITS[source])
+    there &= above[:, None] & _BITS == 0
+    there[:, :_IN] = False
+    target, ok = _choose(there, luck[:, 1])
+    ok &= ~some.used.all(1)
+    free = (~some.used).argmax(1)
+    at = rows[ok], free[ok]
+    child.source[at], child.target[at], child.gene[at] = source[ok], target[ok], luck[ok, 2]
+
+
+def _drop_edge(child: Graphs, rows: Ints, luck: NDArray[np.float32]) -> None:
+    """Take one connection away."""
+    edge, ok = _choose(child.used[rows], luck[rows])
+    child.source[rows[ok], edge[ok]] = -1
+
+
+def _add_node(child: Graphs, rows: Ints, luck: NDArray[np.float32], copied: bool) -> None:
+    """Put a node upon a connection."""
+    luck, used = luck[rows], child.used[rows]
+    edge, ok = _choose(used, luck[:, 0])
+    free, vacant = ~used, child.kind[rows] < 0
+    ok &= free.any(1) & vacant.any(1)
+    rows, edge, place, node = rows[ok], edge[ok], free.argmax(1)[ok], vacant.argmax(1)[ok]
+    child.kind[rows, node] = len(KINDS) * luck[ok, 1]
+    child.source[rows, place], child.target[rows, place] = _IN + node, child.target[rows, edge]
+    child.gene[rows, place] = child.gene[rows, edge]
+    child.target[rows, edge] = _IN + node
+    if not copied:
+        child.gene[rows, edge] = 0.55  # a weight of 1
+
+
+def _drop_node(child: Graphs, rows: Ints, luck: NDArray[np.float32], outputs: int) -> None:
+    """Take a hidden node away, with all its connections."""
+    hidden = child.kind[rows] >= 0
+    hidden[:, :outputs] = False
+    node, ok = _choose(hidden, luck[rows])
+    rows, node = rows[ok], node[ok]
+    child.kind[rows, node] = -1
+    ends = (child.source[rows] == _IN + node[:, None]) | (child.target[rows] == _IN + node[:, None])
+    child.source[rows] = np.where(ends, -1, child.source[rows])
+
+
+def _choose(mask: Mask, luck: NDArray[Any]) -> tuple[Ints, Mask]:
+    """One of the true places of each row, all equally likely, and whether there is any."""
+    count = mask.cumsum(1)
+    total = count[:, -1]
+    return (count > (luck * total).astype(np.int64)[:, None]).argmax(1), total > 0
