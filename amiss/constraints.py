@@ -114,6 +114,7 @@ class _Ball(Constraint):
                 "Pixels lie in [0, 1], so an L_inf radius above 1 binds nothing.",
                 slug="eps-units",
                 seen=f"eps={eps}",
+                needed="a number in [0, 1]",
                 why="a radius in units of 0..255",
                 hint=f"Linf({eps:g} / 255)",
             )

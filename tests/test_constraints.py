@@ -97,6 +97,18 @@ def test_sizes_are_the_norms(ball):
     assert ball().penalty(v, task).tolist() == [0.0]
 
 
+def test_a_squared_length_may_be_a_penalty():
+    task = only(torch.full((1, 1, 1, 3), 0.5, dtype=torch.float64))
+    v = task.image + torch.tensor([[[[0.3, -0.4, 0.0]]]], dtype=torch.float64)
+    for eps in (None, 0.2):  # a penalty on what is bound too
+        dear = L2(eps, weight=3.0)
+        assert dear.soft
+        assert dear.penalty(v, task).item() == pytest.approx(3.0 * 0.25)
+        assert dear.size(v, task).item() == pytest.approx(0.5)
+    assert not L2(0.2).soft
+    assert repr(L2(0.2)) == "L2(eps=0.2)"
+
+
 HALF = torch.tensor([True, False, True])  # broadcast along the width
 
 
@@ -253,8 +265,11 @@ def test_refusals(refuses):
     for make in (lambda: Linf(-0.1), lambda: L2(float("nan")), lambda: L1(-1e-9)):
         with refuses(UsageError, "eps-negative"):
             make()
-    with refuses(UsageError, "eps-units"):
+    with refuses(UsageError, "eps-units") as caught:
         Linf(8)
+    assert caught.value.hint == "Linf(8 / 255)"
+    with refuses(UsageError, "weight-negative"):
+        L2(weight=-1.0)
     for make in (lambda: LatentNorm(-0.1), lambda: LatentNorm(radius=-1.0)):
         with refuses(UsageError, "latent-norm-negative"):
             make()
@@ -274,7 +289,16 @@ def test_refusals(refuses):
 
 @pytest.mark.parametrize(
     "constraint",
-    [Linf(8 / 255), L2(), L1(3.0), LatentNorm(0.03, 2.0), Box(), Quantized(16), Linf(0.1) & Quantized()],
+    [
+        Linf(8 / 255),
+        L2(),
+        L2(0.5, weight=2.0),
+        L1(3.0),
+        LatentNorm(0.03, 2.0),
+        Box(),
+        Quantized(16),
+        Linf(0.1) & Quantized(),
+    ],
     ids=repr,
 )
 def test_words_construct_it_again(constraint):
