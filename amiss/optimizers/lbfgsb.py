@@ -14,7 +14,6 @@ _ARMIJO = 1e-4  # share of the promised fall that must come true
 _SHORTER = (0.1, 0.5)  # a rejected step is shortened to a share between these
 _TRIES = 6  # steps along one direction
 _CURVED = 1e-10  # least s'y of a pair, as a share of y'y
-_FULL = 1.0
 _BLOCK = 2**18  # numbers worked on at once: vectors of that length stay in the cache
 
 
@@ -116,7 +115,7 @@ class LBFGSB(Optimizer):
             "g": select(good, answer.grad, state["g"]),
             "f": torch.where(good, value, state["f"]),
             "whole": torch.where(good & first, value.abs(), state["whole"]),
-            "pace": torch.where(good | tired, _FULL, _shortened(state, value)),
+            "pace": torch.where(good | tired, 1.0, _shortened(state, value)),
             "tries": torch.where(tired, 0, tries),
             "age": torch.where(tired, 0, told["age"]),
             "done": state["done"] | (tired & (state["age"] == 0)),  # not even the gradient itself leads down
@@ -135,29 +134,27 @@ class LBFGSB(Optimizer):
         if box is not None:
             free = (~(((p <= box[0]) & (g > 0)) | ((p >= box[1]) & (g < 0)))).to(g.dtype)
         slope = g * free
-        steep = -_rows(_polyak(state["f"], slope), slope) * slope
-        d = select(renew, self._curved(state, slope, free, steep, renew), state["d"])
+        d = select(renew, self._curved(state, slope, free, renew), state["d"])
         trial, promise = _trial(state, domain, d)
         bent = renew & (promise >= 0)  # clipping has turned it uphill
         if bool(bent.any()):
-            d = select(bent, steep, d)
+            d = select(bent, _steepest(state["f"], slope), d)
             trial, promise = _trial(state, domain, d)
         nothing = torch.finfo(state["f"].dtype).eps * state["whole"]
         done = state["done"] | (renew & ((promise >= 0) | (state["f"].abs() <= nothing)))
         return {"d": d, "trial": trial, "promise": promise.clamp_max(0), "done": done}
 
-    def _curved(self, state: State, slope: Tensor, free: Tensor, steep: Tensor, renew: Tensor) -> Tensor:
+    def _curved(self, state: State, slope: Tensor, free: Tensor, renew: Tensor) -> Tensor:
         """The L-BFGS directions of the free pixels [n, ...]; those of rows that are not renewed mean nothing."""
         most = int(state["age"].max())
         if not most:
-            return steep
+            return _steepest(state["f"], slope)
         found, known = [], list(zip(state["s"], state["y"], strict=True))[-most:]
         for rows in _blocks(*slope.flatten(1).shape):
-            part = steep[rows]
+            part = slope[rows]
             if bool(renew[rows].any()):
                 slots = [(s[rows].flatten(1), y[rows].flatten(1)) for s, y in known]
-                age = state["age"][rows]
-                part = _two_loops(slope[rows].flatten(1), free[rows].flatten(1), slots, age, part.flatten(1))
+                part = _two_loops(part.flatten(1), free[rows].flatten(1), slots, state["age"][rows], state["f"][rows])
             found.append(part.view_as(slope[rows]))
         return torch.cat(found)
 
@@ -204,11 +201,10 @@ def _blocks(n: int, wide: int) -> list[slice]:
     return [slice(at, at + each) for at in range(0, n, each)]
 
 
-def _polyak(f: Tensor, slope: Tensor) -> Tensor:
-    """The step to where a linear loss would be 0, f / |slope|^2; without a loss above 0 a step of length 1."""
-    length = slope.flatten(1).square().sum(1)
-    tiny = torch.finfo(slope.dtype).tiny
-    return torch.where((f > 0) & f.isfinite(), f / length.clamp_min(tiny), length.clamp_min(tiny).rsqrt())
+def _steepest(f: Tensor, slope: Tensor) -> Tensor:
+    """Down the slope to where a linear loss would be 0, f / |slope|; without a loss above 0 a step of length 1."""
+    length = slope.flatten(1).square().sum(1).clamp_min(torch.finfo(slope.dtype).tiny)
+    return -_rows(torch.where((f > 0) & f.isfinite(), f / length, length.rsqrt()), slope) * slope
 
 
 def _trial(state: State, domain: Domain, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,8 +228,8 @@ def _promised(state: State, domain: Domain) -> Tensor:
     return torch.maximum(g * (p - box[0]), g * (p - box[1])).flatten(1).sum(1)
 
 
-def _two_loops(slope: Tensor, free: Tensor, slots: list[tuple[Tensor, Tensor]], age: Tensor, steep: Tensor) -> Tensor:
-    """Minus the inverse Hessian of the pairs, among the free ones, times the slope; `steep` where no pair tells."""
+def _two_loops(slope: Tensor, free: Tensor, slots: list[tuple[Tensor, Tensor]], age: Tensor, f: Tensor) -> Tensor:
+    """Minus the inverse Hessian of the pairs, among the free ones, times the slope; steepest where no pair tells."""
     dot, q, seen = torch.linalg.vecdot, slope, []
     scale = torch.zeros_like(slope[:, 0])
     for k, (s, y) in enumerate(reversed(slots)):
@@ -248,4 +244,4 @@ def _two_loops(slope: Tensor, free: Tensor, slots: list[tuple[Tensor, Tensor]], 
     q = scale[:, None] * q
     for (s, y), (rho, a) in zip(slots, reversed(seen), strict=True):
         q = torch.addcmul(q, (a - rho * dot(y, q))[:, None], s).mul_(free)
-    return torch.where((scale > 0)[:, None], -q, steep)
+    return -q if bool((scale > 0).all()) else torch.where((scale > 0)[:, None], -q, _steepest(f, slope))

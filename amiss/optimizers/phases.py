@@ -15,7 +15,7 @@ from amiss.task import Answer, Query, State
 __all__ = ["TwoPhase"]
 
 _LEAST = 0.02  # the last sign step, as a share of the box's radius; the first is the whole of it
-_LOOK, _TELL, _TURN = 0.2, 0.35, 0.5  # parts of the steps: pushes are counted from, are counted until, signs end at
+_LOOK, _TELL, _TURN = 0.2, 0.35, 0.55  # parts of the steps: pushes are counted from, are counted until, signs end at
 _POLISH, _WORTH = 0.1, 10  # part of the steps that is left to L-BFGS for all others, if it is so many at the least
 _PUSHED = 0.53  # share of the pixels on the bound that are pushed against it: one half is chance
 
