@@ -22,6 +22,7 @@ def feature_opt(
     steps: int = 70,
     *,
     near: float = 0.5,
+    momentum: float = 0.75,
     until: Literal["met", "budget"] = "budget",
     seed: int = 0,
     batch: int = 16,
@@ -37,6 +38,7 @@ def feature_opt(
         steps: Steps a sample.
         near: It is met where the distance to the guide is at most this share of the source's. Below 0.5 an image is
             nearer to its guide than to its source.
+        momentum: Share of the sign steps' average gradient that stays, in [0, 1).
         until: "met" stops a sample there; "budget" goes on, nearer to the guide.
         seed: Of the probe.
         batch: Rows a pass. Each holds up to twenty images of its size in memory, for the curvature.
@@ -45,7 +47,8 @@ def feature_opt(
     References:
         Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1.
     """
-    return Probe(Pixels(), Mimic(layer, near), _box(delta, levels), TwoPhase(), until, Budget(steps), seed, batch)
+    search, constraint = TwoPhase(momentum), _box(delta, levels)
+    return Probe(Pixels(), Mimic(layer, near), constraint, search, until, Budget(steps), seed, batch)
 
 
 @enter("pairs", "sabour2016")
