@@ -29,7 +29,8 @@ class Optimizer:
 
         Args:
             domain: Where it moves.
-            warm: What an optimizer before it hands over: its p, and its last (s, y) pairs where it keeps them.
+            warm: The state of an optimizer before it: its p, and where it keeps them the last pairs "s" and "y", each a
+                list of [n, ...], and the value "f" [n] and gradient "g" at p.
         """
         raise NotImplementedError
 
