@@ -61,8 +61,8 @@ class LBFGSB(Optimizer):
         """Begin at the start, or where the optimizer before ended, with what it knows."""
         p = begin(domain, warm)
         fresh: State = {"s": [], "y": [], "f": p.new_full((len(p),), torch.inf), "g": torch.zeros_like(p)}
-        told = warm if warm is not None and len(warm["p"]) == len(p) else {}
-        known = {name: told.get(name, value) for name, value in fresh.items()}
+        told: State = warm if warm is not None and len(warm["p"]) == len(p) else {}
+        known: State = {name: told.get(name, value) for name, value in fresh.items()}
         none = torch.zeros(len(p), dtype=torch.int64, device=p.device)
         age = min(self.memory, len(known["s"]))
         state = {

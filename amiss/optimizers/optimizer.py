@@ -29,8 +29,8 @@ class Optimizer:
 
         Args:
             domain: Where it moves.
-            warm: The state of an optimizer before it: its p, and where it keeps them the last pairs "s" and "y", each a
-                list of [n, ...], and the value "f" [n] and gradient "g" at p.
+            warm: The state of an optimizer before it: its p, and where it keeps them the last pairs "s" and "y", a
+                list of [n, ...] each, and the value "f" [n] and gradient "g" at p.
         """
         raise NotImplementedError
 
