@@ -14,6 +14,8 @@ from amiss.repro import digest
 __all__ = ["images_digest", "matrix", "read_matrix"]
 
 _PARTS, _SHARES = ("made", "noise"), ("changed", "guide", "top")
+_BOUNDS, _TEXTS = ("share", "low", "high"), ("layer", "delta", "model", "fingerprint")
+_WIDEST = 2**16  # pixels of a side
 
 
 def images_digest(swept: Swept) -> str:
@@ -67,26 +69,45 @@ def read_matrix(said: Any, swept: Swept) -> dict[str, Any] | None:
         or not isinstance(said.get("rows"), list)
     ):
         return None
-    whole = all(isinstance(row, dict) and _is_row(row) for row in said["rows"])
-    return {"images": said["images"], "rows": said["rows"]} if whole and said["rows"] else None
+    rows = [_row(row, len(swept.pairs)) for row in said["rows"]]
+    return {"images": said["images"], "rows": rows} if rows and all(rows) else None
 
 
 def _shares(tally: Tally, few: bool) -> dict[str, dict[str, float] | None]:
-    made = {name: dict(zip(("share", "low", "high"), share, strict=True)) for name, share in tally.shares.items()}
+    made = {name: dict(zip(_BOUNDS, share, strict=True)) for name, share in tally.shares.items()}
     return {**made, "top": None if few else made["top"]}
 
 
-def _is_row(row: Mapping[str, Any]) -> bool:
-    texts = all(isinstance(row.get(name), str) for name in ("layer", "delta", "model", "fingerprint"))
-    counts = all(isinstance(row.get(name), int) for name in ("n", "right"))
-    side = row.get("side") is None or isinstance(row["side"], int)
-    return texts and counts and side and all(_is_part(row.get(name)) for name in _PARTS)
+def _row(row: Any, n: int) -> dict[str, Any] | None:
+    """What is known of a row, and nothing else; None where it is none of n pairs."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _TEXTS):
+        return None
+    counts = _is_count(row.get("n"), n) and row["n"] == n and _is_count(row.get("right"), n)
+    side = row.get("side") is None or _is_count(row["side"], _WIDEST)
+    if not counts or not side or not all(_is_part(row.get(name)) for name in _PARTS):
+        return None
+    kept = {name: row.get(name) for name in (*_TEXTS, "n", "right", "side")}
+    parts = {name: {part: _bounds(row[name].get(part)) for part in _SHARES} for name in _PARTS}
+    return {**kept, **parts}
+
+
+def _bounds(share: Mapping[str, float] | None) -> dict[str, float] | None:
+    return None if share is None else {name: share[name] for name in _BOUNDS}
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _is_share(value: Any) -> bool:
+    # NaN is in no interval.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_part(part: Any) -> bool:
     return isinstance(part, dict) and all(
         (share is None and name == "top")
-        or (isinstance(share, dict) and all(isinstance(share.get(k), int | float) for k in ("share", "low", "high")))
+        or (isinstance(share, dict) and all(_is_share(share.get(bound)) for bound in _BOUNDS))
         for name in _SHARES
         for share in [part.get(name)]
     )

@@ -11,7 +11,7 @@ from amiss.audit.contrast import CONTRAST
 from amiss.audit.imposter_pages import sweep_known, sweep_record, sweep_rows
 from amiss.audit.portraits import strips
 from amiss.audit.sweep import Sweep, read_sweep, run_sweep, sweep_studies
-from amiss.audit.transfers import matrix, read_matrix
+from amiss.audit.transfers import images_digest, matrix, read_matrix
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import DataError
@@ -148,6 +148,23 @@ def test_reading_finds_the_same_and_nothing_else(swept, account, images, tmp_pat
     rows = account["imposters"]["transfer"]
     kept = {"images": matrix(found, {}, lambda *_: None)["images"], "rows": rows}
     assert read_matrix(kept, again)["rows"] == rows
+
+
+def test_a_matrix_of_numbers_that_cannot_be_is_none(swept, account):
+    found, _ = swept
+    said = {"images": images_digest(found), "rows": account["imposters"]["transfer"]}
+    assert read_matrix({**said, "more": 1}, found) == said
+
+    def hurt(**values):
+        return read_matrix({**said, "rows": [{**said["rows"][0], **values}, *said["rows"][1:]]}, found)
+
+    made = said["rows"][0]["made"]
+    for share in (float("nan"), float("inf"), -0.1, 1.1, True, None, "0.5"):
+        assert hurt(made={**made, "guide": {**made["guide"], "share": share}}) is None
+    for values in ({"right": True}, {"right": -1}, {"right": 9}, {"n": 7}, {"n": 8.0}, {"side": -1}, {"side": True}):
+        assert hurt(**values) is None
+    strange = {**made, "more": float("nan"), "guide": {**made["guide"], "more": []}}
+    assert hurt(made=strange, more=float("nan")) == said
 
 
 def test_few_natural_images_leave_the_metrics_out_and_say_so(images, tmp_path):
