@@ -74,8 +74,10 @@ def draw_pairs(labels: Tensor, predicted: Tensor, n: int, seed: int = 0) -> Pair
         there = len(drawn)
         drawn |= dict.fromkeys(_matched(right, labels, g))
         if len(drawn) == there:  # by chance, or because there are no others
-            of = labels.tolist()
-            drawn |= dict.fromkeys((s, t) for s in right.tolist() for t in right.tolist() if of[s] != of[t])
+            for s in right.tolist():  # in their order, and no further than is needed: there may be millions
+                drawn |= dict.fromkeys((s, t) for t in right[labels[right] != labels[s]].tolist())
+                if len(drawn) >= n:
+                    break
             break
     source, guide = zip(*list(drawn)[:n], strict=True)
     return Pairs(torch.tensor(source), torch.tensor(guide))

@@ -66,6 +66,27 @@ def test_the_seed_draws_and_fewer_pairs_are_the_first():
     assert torch.equal(few.source, one.source[:7]) and torch.equal(few.guide, one.guide[:7])
 
 
+@pytest.mark.parametrize("mix", MIXES)
+def test_fewer_pairs_are_the_first_even_where_images_serve_again(mix):
+    labels = labels_of(MIXES[mix])
+    there = sum(int((labels != c).sum()) for c in labels.tolist())
+    every = draw_pairs(labels, labels, there, 3)
+    for n in (1, at_most(MIXES[mix]) + 1, there // 2, there - 1):
+        few = draw_pairs(labels, labels, max(1, n), 3)
+        assert torch.equal(few.source, every.source[: len(few)]) and torch.equal(few.guide, every.guide[: len(few)])
+
+
+def test_pairs_beyond_the_images_are_listed_no_further_than_is_needed(monkeypatch):
+    labels = torch.arange(3001) % 2
+    listed = []
+    keys = dict.fromkeys
+    counted = type("Counted", (dict,), {"fromkeys": staticmethod(lambda of: listed.append(keys(of)) or listed[-1])})
+    monkeypatch.setattr("amiss.analysis.pairs.dict", counted, raising=False)
+    monkeypatch.setattr("amiss.analysis.pairs._matched", lambda *_: [(0, 1)])
+    assert len(draw_pairs(labels, labels, 2000)) == 2000
+    assert sum(map(len, listed)) <= 2 + 2 * 1501
+
+
 def test_every_class_meets_every_other():
     labels = torch.arange(400) % 4
     pairs = draw_pairs(labels, labels, 200)
