@@ -307,9 +307,11 @@ class Quantized(Constraint):
     Args:
         levels: Gray levels, 2 or more.
         inward: Whether to round toward the original.
+        within: Of a box: round to the nearest level, but toward the original where that would be further from it
+            than this.
     """
 
-    def __init__(self, levels: int = 256, inward: bool = False) -> None:
+    def __init__(self, levels: int = 256, inward: bool = False, within: float | None = None) -> None:
         if levels < 2:
             raise UsageError(
                 "A lattice has two levels at least.",
@@ -318,17 +320,20 @@ class Quantized(Constraint):
                 needed="2 or more",
                 hint="Quantized(256), what an 8-bit file holds",
             )
-        self.levels, self.inward = levels, inward
+        self.levels, self.inward, self.within = levels, inward, within
 
     def shown(self, x: Tensor, task: Task) -> Tensor:
         """Round to the nearest level, or to the nearest on the original's side."""
         top, at = self.levels - 1, x.detach() * (self.levels - 1)
-        if self.inward:
+        rounded = at.round() / top
+        if self.inward or self.within is not None:
             # A hair of slack, or a bound that is a whole number of levels would lose one to float32.
-            outside = x.detach() > original(task)
-            rounded = torch.where(outside, (at + _HAIR).floor(), (at - _HAIR).ceil()) / top
-        else:
-            rounded = at.round() / top
+            image = original(task)
+            inward = torch.where(x.detach() > image, (at + _HAIR).floor(), (at - _HAIR).ceil()) / top
+            far = torch.ones_like(image, dtype=torch.bool)
+            if self.within is not None and not self.inward:
+                far = (rounded - image).abs() * top > self.within * top + _HAIR
+            rounded = torch.where(far, inward, rounded)
         return rounded + (x - x.detach()) if x.requires_grad else rounded
 
 

@@ -167,6 +167,18 @@ def test_quantized_within_a_radius_of_whole_levels_keeps_the_radius():
     assert not torch.equal(x, p)
 
 
+def test_rounding_within_a_radius_keeps_it_for_images_of_no_file_too():
+    image = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    far = image + 0.3 * normal(torch.arange(20), image.shape[1:])
+    for levels in (1, 1.5, 10):
+        domain = Domain(Pixels(), Linf(levels / 255) & Quantized(within=levels / 255), only(image), 1)
+        x = domain.decode(domain.project(far, domain.everyone), domain.everyone)
+        assert torch.equal((x * 255).round() / 255, x)
+        moved = (x - image).abs() * 255
+        assert (moved <= levels + 1e-3).all()
+        assert (moved > levels - 1).float().mean() > 0.5  # and goes as far as a level of the file allows
+
+
 @pytest.mark.parametrize("ball", [Linf(0.1), L2(0.5), L1(3.0)], ids=repr)
 def test_rounding_inward_never_leaves_the_ball(ball):
     image = torch.randint(0, 256, (20, 1, 8, 8), generator=torch.Generator().manual_seed(1)) / 255

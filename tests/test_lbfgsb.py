@@ -298,6 +298,18 @@ def test_it_begins_where_another_ended_whatever_its_restarts():
         assert (best["loss"] < handed.answer.loss).all()
 
 
+@pytest.mark.parametrize("steps", [5, 40])
+def test_what_comes_after_both_phases_begins_where_they_ended(steps):
+    loss, _, _ = bowl()
+    search = Then(TwoPhase(), LBFGSB(fall=0.0), steps, "steps")
+    both, best = ended(pixels(loss, start(8, 30), search, steps + 30))
+    (last,) = [step for step in both if step.turn == steps]
+    (handed,) = [step for step in both if step.turn == steps + 1]
+    assert torch.equal(handed.query.p, last.state["optimizer"]["inner"]["p"])
+    assert not torch.equal(handed.query.p.flatten(1), start(8, 30))
+    assert (best["loss"] < last.state["best"]["loss"]).all()
+
+
 def test_words_for_what_cannot_be():
     for make in (lambda: LBFGSB(memory=0), lambda: LBFGSB(window=0), lambda: LBFGSB(fall=1.0)):
         with pytest.raises(UsageError) as caught:

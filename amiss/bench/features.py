@@ -32,6 +32,8 @@ BENCH = Bench(
         "r1_pool_70": Bar("<=", 0.1),
         "r1_pool_500": Bar("<=", 0.03),
         "bound_violation": Bar("==", 0),
+        "bound_violation_mnist": Bar("==", 0),
+        "bound_violation_8bit": Bar("==", 0),
         "speedup_mnist": Bar(">=", 10),
         "label_is_guide": Bar(">=", 0.95),
         "label_is_guide_8bit": Bar(">=", 0.95),
@@ -46,6 +48,9 @@ BENCH = Bench(
         "overlap_lower": Bar("==", 1),
         "inversion_first": Bar(">=", 0.9),
         "inversion_guide": Bar(">=", 0.9),
+        "mnist_r1_10": Bar(">=", 0.5),
+        "cifar_r1_10": Bar(">=", 0.5),
+        "styled_gap": Bar(">=", 0.2),
     },
 )
 """What mimics a guide's features: how fast, how near, and what tells it from other adversaries."""

@@ -16,7 +16,7 @@ __all__ = ["MADE", "labels"]
 
 Measured = tuple[dict[str, float], dict[str, Any]]
 
-_PAIRS, _STEPS, _DELTAS = 50, 50, (10, 5)
+_PAIRS, _PASSES, _DELTAS = 50, 50, (10, 5)
 
 MADE = "labels.safetensors"
 """File of what was made at the first bound, in the run's folder, for the part that shows it to other networks."""
@@ -27,9 +27,9 @@ def labels(run: Run) -> Measured:
     torch.set_num_threads(1)
     place = scene(run, "v2", _PAIRS)
     classifier, task, layer = place.classifier, place.task, place.layers[-1]
-    told: dict[str, Any] = {"pairs": len(task), "steps": _STEPS}
+    told: dict[str, Any] = {"pairs": len(task), "passes": _PASSES}
     for delta in _DELTAS:
-        probe = feature_opt(layer, delta / 255, 10 if run.quick else _STEPS, seed=run.seed, levels=None)
+        probe = feature_opt(layer, delta / 255, (10 if run.quick else _PASSES) - 1, seed=run.seed, levels=None)
         result = probe.run(classifier, task)
         pixels = _bytes(result.images)
         r1 = torch.tensor([outcome.loss for outcome in result.outcomes]).sqrt()
@@ -39,6 +39,7 @@ def labels(run: Run) -> Measured:
             "r1_median": float(r1.median()),
             "r1": r1.tolist(),
             "linf": float(result.linf.max()),
+            "levels": int((pixels.int() - _parts(task)["source"].int()).abs().max()),
         }
         if delta == _DELTAS[0]:
             write_tensors(run.place / MADE, {"made": pixels, **_parts(task)}, {"seed": run.seed})
@@ -47,6 +48,7 @@ def labels(run: Run) -> Measured:
         **{f"label_is_{whose}": ten["found"][whose] for whose in ("guide", "source")},
         **{f"label_is_{whose}_8bit": ten["rounded"][whose] for whose in ("guide", "source")},
         **{f"label_is_{whose}_at_5": five["rounded"][whose] for whose in ("guide", "source")},
+        "bound_violation_8bit": float(sum(max(0, told[str(delta)]["levels"] - delta) for delta in _DELTAS)),
         "r1_v2": ten["r1_median"],
         "r1_v2_at_5": five["r1_median"],
     }, told

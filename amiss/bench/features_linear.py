@@ -26,7 +26,7 @@ def linear(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     common: dict[str, Any] = {"seed": run.seed, "levels": None}
     probes = {
         "feature_opt": feature_opt(layer, _DELTA, steps, **common),
-        "feature_linear": feature_linear(layer, _DELTA, **common),
+        "feature_linear": feature_linear(layer, _DELTA, steps, **common),
         "feature_fgrad": feature_fgrad(layer, _DELTA, **common),
     }
     told: dict[str, Any] = {"pairs": len(place.task)}

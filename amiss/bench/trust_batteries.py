@@ -56,6 +56,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "feature_opt": (recipes.feature_opt("linear", 0.1), None),
         "feature_linear": (recipes.feature_linear("linear", 0.1), None),
         "feature_fgrad": (recipes.feature_fgrad("linear", 0.05, near=0.9), None),
+        "label_fgrad": (recipes.label_fgrad(0.05), None),
         "invert": (recipes.invert("linear"), None),
         "fool_direct": (recipes.fool_direct((1, 8, 8), children=20), classes),
         "fool_cppn": (recipes.fool_cppn((1, 8, 8), children=20), classes),

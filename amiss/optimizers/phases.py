@@ -82,6 +82,7 @@ class TwoPhase(Optimizer):
         count = p.new_zeros(len(p))
         return {
             "turn": 0,
+            "p": p,  # where each sample is: the point that was read last, or in the second phase the best one
             "trial": p,
             "at": p,  # the point before, with its slope
             "slope": none,
@@ -122,6 +123,7 @@ class TwoPhase(Optimizer):
             told["later"] = self.later.tell(later, rest, theirs, answer)
         if not bool(state["gone"].all()):
             told |= self._sign(told, domain, answer, (query.owner >= 0) & ~state["gone"])
+        told["p"] = told["at"] if told["later"] is None else select(told["gone"], told["later"]["p"], told["at"])
         if turn + 1 == parts.tell:
             told["free"] = told["pushed"] <= _PUSHED * (told["pushed"] + told["pulled"])
         all_turn = turn + 1 == parts.last < domain.steps
@@ -142,7 +144,7 @@ class TwoPhase(Optimizer):
             **state["best"],
             "f": torch.full_like(state["radius"], torch.inf),
             "p": state["trial"],
-            "g": state["at"],
+            "g": torch.zeros_like(state["at"]),
         }
         return {"later": begun, "gone": goes | state["gone"], "best": unread, "s": [], "y": []}
 

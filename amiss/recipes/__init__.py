@@ -5,7 +5,7 @@ leaves images unrounded.
 """
 
 from amiss.recipes.evolved import fool_cppn, fool_direct
-from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert
+from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert, label_fgrad
 from amiss.recipes.fooling import classes, fool_gradient
 from amiss.recipes.labels import fgsm, label_opt, pgd, square
 from amiss.recipes.recipe import RECIPES, Recipe
@@ -23,6 +23,7 @@ __all__ = [
     "fool_direct",
     "fool_gradient",
     "invert",
+    "label_fgrad",
     "label_opt",
     "lse",
     "pgd",

@@ -1,16 +1,16 @@
 """Presets about hidden features: images that a layer takes for others, and images found from what a layer keeps."""
 
-from math import floor
 from typing import Literal
 
 from amiss.constraints import Constraint, Linf, Quantized, Unconstrained
-from amiss.objectives import Invert, Mimic, MimicLinear
+from amiss.errors import UsageError
+from amiss.objectives import Confidence, Invert, Mimic, MimicLinear
 from amiss.optimizers import LBFGSB, Adam, Sign, TwoPhase
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file
 from amiss.spaces import Pixels
 
-__all__ = ["feature_fgrad", "feature_linear", "feature_opt", "invert"]
+__all__ = ["feature_fgrad", "feature_linear", "feature_opt", "invert", "label_fgrad"]
 
 _HAIR = 1e-6  # of a level, that float arithmetic may lose of a whole number of them
 
@@ -34,7 +34,7 @@ def feature_opt(
 
     Args:
         layer: Name of a layer; "answer" for the logits.
-        delta: L_inf radius, in pixel values of [0, 1]. On files it counts in whole levels, rounded down.
+        delta: L_inf radius, in pixel values of [0, 1]. On files it is one level or more.
         steps: Steps a sample.
         near: It is met where the distance to the guide is at most this share of the source's. Below 0.5 an image is
             nearer to its guide than to its source.
@@ -114,6 +114,36 @@ def feature_fgrad(
     return Probe(Pixels(), objective, constraint, Sign(delta), "met", Budget(1), seed, batch)
 
 
+@enter("pairs", "sabour2016", "goodfellow2015")
+def label_fgrad(
+    delta: float = 10 / 255,
+    *,
+    confidence: float = 0.5,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """One step toward a guide's label, by the sign of the gradient of its cross-entropy.
+
+    The samples have targets: `images.guided(guides)`, or labels to become. Where the step makes the target less
+    likely, the source stays.
+
+    Args:
+        delta: L_inf radius, in pixel values of [0, 1].
+        confidence: It is met where the softmax probability of the target is at least this.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, section 4
+        (label-fgrad); Goodfellow, Shlens and Szegedy (2015), explaining and harnessing adversarial examples,
+        section 4 (the step).
+    """
+    constraint, objective = on_file(Linf(delta), levels), Confidence(confidence)
+    return Probe(Pixels(), objective, constraint, Sign(delta), "met", Budget(1), seed, batch)
+
+
 @enter("images", "mahendran2015")
 def invert(
     layer: str,
@@ -151,8 +181,15 @@ def invert(
 
 
 def _box(delta: float, levels: int | None) -> Constraint:
-    """The box of a radius; on files that of its whole levels, which rounding to the nearest cannot leave."""
-    box = Linf(delta)
+    """The box of a radius; on files rounded to levels that do not leave it."""
     if levels is None:
-        return box
-    return Linf(floor(delta * (levels - 1) + _HAIR) / (levels - 1)) & Quantized(levels)
+        return Linf(delta)
+    if 0 < delta * (levels - 1) < 1 - _HAIR:
+        raise UsageError(
+            "Within this radius an image on file cannot change at all.",
+            slug="delta-level",
+            seen=f"delta={delta:g}, less than one of {levels} levels",
+            needed=f"{1 / (levels - 1):.4g} (one level) or more",
+            hint="delta=10 / 255, or levels=None for images that are not rounded.",
+        )
+    return Linf(delta) & Quantized(levels, within=delta)

@@ -164,6 +164,7 @@ RECIPES = {
     ],
     "feature_linear": [(recipes.feature_linear("linear", 0.1), ())],
     "feature_fgrad": [(recipes.feature_fgrad("linear", 0.05, near=0.9), ())],
+    "label_fgrad": [(recipes.label_fgrad(0.05), ())],
     "invert": [(recipes.invert("linear", steps=60), ())],
     "fool_direct": [
         (recipes.fool_direct((1, 8, 8), children=20), (None, CLASSES)),

@@ -19,7 +19,7 @@ _GROWTH = 4.0  # a step changes by no more than this factor at once
 
 
 def reach(space: Latent, task: Task, along: Tensor, step: Tensor, length: float, rounds: int = _SECANTS) -> Tensor:
-    """Steps whose changes have one length in pixels before they are clipped: secants in logarithms, as a decoder bends.
+    """Steps whose changes have one length in pixels, before clipping: secants in logarithms, as a decoder bends.
 
     Args:
         space: Where the images are moved.
