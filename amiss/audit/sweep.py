@@ -7,8 +7,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from amiss.analysis.geometry import Geometry, Reference
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
 from amiss.audit.contrast import CONTRAST, Contrast, among_natural, label_adversaries
@@ -19,6 +17,7 @@ from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import DataError, UsageError
+from amiss.objectives.features import features_of
 from amiss.study import CONFIG, RUN, Store, Study, held
 from amiss.study.identity import likeness, refuse_other
 from amiss.study.tables import write_inputs
@@ -41,7 +40,7 @@ class Sweep:
 
     Attributes:
         layers: Names of layers, from the input on; "answer" for the logits.
-        deltas: How far a pixel may move, in [0, 1], ascending.
+        deltas: How far a pixel may move, in [0, 1], ascending: multiples of 1/255.
         pairs: Sources and guides, drawn by the seed; fewer where there are no more.
         steps: Passes of each search.
         inverted: Pairs of which every layer is inverted; 0 inverts none.
@@ -67,6 +66,17 @@ class Sweep:
                 seen=f"deltas={self.deltas}",
                 needed="one bound or more, each larger than the one before, in pixel values of [0, 1]",
                 why="bounds in units of 0..255" if rising and bounds[-1] > 1 else "",
+                hint="Sweep(layers, deltas=(5 / 255, 10 / 255)); on the command line --delta 5,10.",
+            )
+        levels = [round(255 * bound) for bound in bounds]
+        exact = all(abs(255 * bound - level) < 1e-6 for bound, level in zip(bounds, levels, strict=True))
+        if not exact or len(set(levels)) < len(levels):
+            raise UsageError(
+                "A bound of imposters is no whole number of gray levels.",
+                slug="sweep-levels",
+                seen=f"deltas={self.deltas}",
+                needed="multiples of 1/255, each named once",
+                why="imposters are files of 8 bits, where a part of a level is no change",
                 hint="Sweep(layers, deltas=(5 / 255, 10 / 255)); on the command line --delta 5,10.",
             )
         if not self.layers or len(set(self.layers)) < len(self.layers):
@@ -224,10 +234,10 @@ def _paired(classifier: Classifier, images: Images, sweep: Sweep, tell: Progress
         tell("Asking the classifier", done, n)
 
     labels = images.truth
-    predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
     refuse_other_order(classifier, images)
-    with torch.no_grad():
-        classifier.outputs(images.images([0]).to(classifier.device), sweep.layers)
+    for layer in sweep.layers:  # two images: with one, a layer that folds images into places would pass
+        features_of(classifier, images.images(slice(2)).to(classifier.device), layer)
+    predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
     return draw_pairs(labels, predicted, sweep.pairs, sweep.seed)
 
 

@@ -14,7 +14,7 @@ from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
-__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "read_config", "trusted"]
+__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "is_kind", "read_config", "trusted"]
 
 CONFIG, _MOST = "config.toml", 2**20
 EXPERIMENT = "feature_opt"
@@ -128,7 +128,7 @@ def _checked(config: RunConfig) -> RunConfig:
     """
     for part in fields(config):
         kind = str if part.type is str else int if part.type is int else Mapping
-        if not _is(value := getattr(config, part.name), kind):
+        if not is_kind(value := getattr(config, part.name), kind):
             raise ValueError(f"{part.name} = {value!r}")
     if config.batch < 1 or config.frames < 0:
         raise ValueError(f"batch = {config.batch}, frames = {config.frames}")
@@ -143,13 +143,20 @@ def _checked(config: RunConfig) -> RunConfig:
         for name, value in getattr(config, table).items():
             if name not in kinds:
                 raise ValueError(f"an unknown setting of {table}, {name!r}")
-            if not _is(value, kinds[name]) or (kinds[name] is list and not all(_is(part, _REAL) for part in value)):
+            if not is_kind(value, kinds[name]) or (
+                kinds[name] is list and not all(is_kind(part, _REAL) for part in value)
+            ):
                 raise ValueError(f"{table}.{name} = {value!r}")
     return replace(config, settings=settings)
 
 
-def _is(value: Any, kind: Any) -> bool:
-    """Whether a value is of a kind; truth is no number, and a number is finite and fits into 64 bits."""
+def is_kind(value: Any, kind: Any) -> bool:
+    """Whether a value of a file is of a kind; truth is no number, and a number is finite and fits into 64 bits.
+
+    Args:
+        value: What the file says.
+        kind: A type, or several.
+    """
     if isinstance(value, bool) or not isinstance(value, kind):
         return False
     return not isinstance(value, int | float) or abs(value) < 2**63

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
-from amiss.cli.config import RunConfig
+from amiss.cli.config import RunConfig, is_kind
 from amiss.cli.flags import FLAGS
 from amiss.cli.folder import CARD, IMPOSTERS, SWEEP, TRANSFER, beside
 from amiss.cli.gates import settled
@@ -42,7 +42,7 @@ __all__ = [
 
 OPTIONS = {
     "layers": "names of layers, from the input on, with commas between",
-    "delta": "gray levels of 0..255 that a pixel may move by, ascending, with commas between: 5,10,15",
+    "delta": "whole gray levels of 0..255 that a pixel may move by, ascending, with commas between: 5,10,15",
     "pairs": "a whole number of 1 or more",
     "steps": "a whole number of 1 or more",
     "inverted": "a whole number of 0 or more",
@@ -50,6 +50,7 @@ OPTIONS = {
 """What `amiss run feature-opt` takes beside the options of every run, and in which words."""
 
 _MOST = 2**24  # bytes of transfer.json
+_DIGITS = 15  # of a count: far more than can be counted, and exact in every format
 _DELTA = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/255)?", re.ASCII)
 
 
@@ -73,6 +74,22 @@ class SweepWork:
     def given(self) -> dict[str, Any]:
         """What every function that makes or reads the experiment is given beside classifier, images and folder."""
         return {"sweep": self.sweep, "accuracy": self.config.network.get("accuracy")}
+
+
+def _all(kind: Any) -> Callable[[Any], bool]:
+    return lambda value: is_kind(value, list) and all(is_kind(part, kind) for part in value)
+
+
+def _is_count(value: Any) -> bool:
+    return is_kind(value, int) and len(str(abs(value))) <= _DIGITS
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "layers": _all(str),
+    "delta": _all(int | float),
+    **dict.fromkeys(("pairs", "steps", "inverted"), _is_count),
+}
+"""Whether a setting of config.toml is of its kind; what it may be, `Sweep` knows."""
 
 
 def sweep_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -123,20 +140,19 @@ def sweep_of(config: RunConfig) -> "Sweep":
     from amiss.audit.sweep import Sweep
 
     said = dict(config.settings)
-    try:
-        layers, deltas = tuple(map(str, said.pop("layers"))), tuple(float(d) / 255 for d in said.pop("delta"))
-        counts = {name: int(said.pop(name)) for name in ("pairs", "steps", "inverted")}
-        if said:
-            raise KeyError(next(iter(said)))
-    except (KeyError, TypeError, ValueError) as error:
+    wrong = [name for name, right in _KINDS.items() if name not in said or not right(said[name])]
+    if wrong := [*wrong, *(name for name in said if name not in _KINDS)]:
+        name = wrong[0]
         raise UsageError(
             "The experiment has no such setting, or lacks one.",
             slug="run-plan",
-            seen=str(error),
-            needed="the settings that amiss wrote into config.toml",
+            seen=f"{name} = {said[name]!r}"[:200] if name in said else f"no {name}",
+            needed=OPTIONS.get(name, "the settings that amiss wrote into config.toml"),
             why="the file was edited",
             hint="Give the whole command once more; what is finished in the folder is kept.",
-        ) from error
+        )
+    layers, deltas = tuple(said["layers"]), tuple(float(level) / 255 for level in said["delta"])
+    counts = {name: said[name] for name in ("pairs", "steps", "inverted")}
     return Sweep(layers, deltas, **counts, batch=config.batch, seed=config.seed)
 
 
@@ -292,24 +308,26 @@ def _read(name: str, option: str, text: str) -> Any:
         return layers
     if name == "delta":
         return [_levels(option, part.strip(), wrong) for part in text.split(",")]
-    if not text.isdecimal() or int(text) < (name != "inverted"):
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < (name != "inverted"):
         raise wrong
     return int(text)
 
 
 def _levels(option: str, text: str, wrong: UsageError) -> float:
-    """A bound in gray levels: 10, or 10/255; a fraction of [0, 1] is refused, for it would be taken for levels."""
+    """A bound in whole gray levels, 10 or 10/255: a fraction of [0, 1] would be taken for levels, and cut to them."""
     found = _DELTA.fullmatch(text)
     if found is None or not isfinite(levels := float(found[1])):
         raise wrong
-    if 0 < levels < 1 and found[2] is None:
+    if not levels.is_integer():
+        share = levels < 1 and found[2] is None
+        meant = 255 * levels if share else levels
         raise UsageError(
-            "The bound is told in gray levels of 0..255, as the paper tells it.",
+            "The bound is told in whole gray levels of 0..255, as the paper tells it.",
             slug="delta-units",
             seen=f"{option} {text}",
-            needed="a number from 1 to 255, or a fraction of 255: 10, or 10/255",
-            why=f"a bound in [0, 1], as Python takes it: {text} is {float(text) * 255:.3g} gray levels",
-            hint=f"{option} {float(text) * 255:.3g}",
+            needed="a whole number from 1 to 255, or so many parts of 255: 10, or 10/255",
+            why=f"a bound in [0, 1], as Python takes it: {text} is {meant:.3g} gray levels" if share else "",
+            hint=f"{option} {min(255, max(1, round(meant)))}",
         )
     return levels
 

@@ -175,6 +175,10 @@ def test_equal_features_share_all_neighbors_and_a_guide_is_none():
         ({"deltas": (0.1, 0.1)}, "sweep-deltas"),
         ({"deltas": (5.0, 10.0)}, "sweep-deltas"),
         ({"deltas": (float("nan"),)}, "sweep-deltas"),
+        ({"deltas": (7.5 / 255,)}, "sweep-levels"),
+        ({"deltas": (0.5 / 255, 1 / 255)}, "sweep-levels"),
+        ({"deltas": (1e-9,)}, "sweep-levels"),
+        ({"deltas": (1 / 255, 1 / 255 + 1e-10)}, "sweep-levels"),
         ({"pairs": 0}, "sweep-counts"),
         ({"steps": 0}, "sweep-counts"),
     ],
@@ -182,6 +186,10 @@ def test_equal_features_share_all_neighbors_and_a_guide_is_none():
 def test_what_the_experiment_cannot_ask_is_refused(change, slug):
     with pytest.raises(UsageError, match=slug):
         Sweep(**{"layers": ("a",), **change})
+
+
+def test_every_whole_gray_level_can_be_a_bound():
+    assert len(Sweep(("a",), tuple(level / 255 for level in range(1, 256))).deltas) == 255
 
 
 def test_pairs_of_an_audit_are_drawn_by_its_seed(done, images):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from amiss.analysis.geometry import r1
 from amiss.audit.contrast import CONTRAST
@@ -14,7 +15,7 @@ from amiss.audit.sweep import Sweep, read_sweep, run_sweep, sweep_studies
 from amiss.audit.transfers import images_digest, matrix, read_matrix
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import DataError
+from amiss.errors import DataError, LayerError
 from amiss.report import build
 from tests.audit.conftest import from_disk, strict
 from tests.audit.test_imposters import Two
@@ -165,6 +166,26 @@ def test_a_matrix_of_numbers_that_cannot_be_is_none(swept, account):
         assert hurt(**values) is None
     strange = {**made, "more": float("nan"), "guide": {**made["guide"], "more": []}}
     assert hurt(made=strange, more=float("nan")) == said
+
+
+class Folded(Two):
+    """A layer whose rows are no images, on the way to the same answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.fold = nn.Flatten(0, 1)
+
+    def forward(self, x):
+        self.fold(x.expand(-1, 3, -1, -1).reshape(1, -1, 8, 8))
+        return super().forward(x)
+
+
+def test_a_layer_whose_rows_are_no_images_is_refused_before_the_data_are_read(images, tmp_path):
+    classifier = Classifier(Folded())
+    with pytest.raises(LayerError, match="layer-rows"):
+        run_sweep(classifier, images, tmp_path / "run", Sweep(("quarters", "fold"), pairs=1))
+    assert classifier.counts.queries == 2 * 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_few_natural_images_leave_the_metrics_out_and_say_so(images, tmp_path):

@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amiss.audit.sweep import Sweep
+from amiss.cli.config import RunConfig, read_config
+from amiss.cli.imposters import sweep_of, sweep_settings
+from amiss.errors import UsageError
 from amiss.study import Store
 from amiss.study.sameness import run_digest
 from tests.audit.conftest import strict
 
 SIZE = ("--delta", "20,120", "--pairs", "3", "--steps", "6", "--inverted", "0", "--batch", "2", "--quiet")
 RUN = ("run", "feature-opt", "nets.py:wrapped", "photos", "--layers", "scale,answer", *SIZE)
+
+OPTIONS_OF_RUN = ("--layers", "scale,answer", *SIZE[:8])
 
 
 def studies(folder):
@@ -139,8 +145,12 @@ def test_gates_hold_it_to_its_figures(amiss):
 @pytest.mark.parametrize(
     ("options", "slug", "words"),
     [
-        (["--layers", "scale", "--delta", "0.04"], "delta-units", ["10.2 gray levels", "--delta 10.2"]),
+        (["--layers", "scale", "--delta", "0.04"], "delta-units", ["10.2 gray levels", "--delta 10"]),
         (["--layers", "scale", "--delta", "5,0.1"], "delta-units", ["--delta 0.1"]),
+        (["--layers", "scale", "--delta", "7.5"], "delta-units", ["--delta 8"]),
+        (["--layers", "scale", "--delta", "0.5/255"], "delta-units", ["--delta 1"]),
+        (["--layers", "scale", "--delta", "5,300.5"], "delta-units", ["--delta 255"]),
+        (["--layers", "scale", "--pairs", "9" * 5000], "recipe-option", ["--pairs 999"]),
         (["--layers", "scale", "--delta", "ten"], "recipe-option", ["--delta ten"]),
         (["--layers", "scale", "--delta", "10,5"], "sweep-deltas", ["ascend"]),
         (["--layers", "scale", "--delta", "0,5"], "sweep-deltas", ["ascend"]),
@@ -185,6 +195,32 @@ def test_an_edited_configuration_is_refused(amiss):
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("pairs = 3", "pears = 3"), encoding="utf-8")
     amiss("run", "run", "nets.py:wrapped").refused("run-plan", code=2)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "seen"),
+    [
+        ("pairs = 3", "pears = 3", "no pairs"),
+        ("pairs = 3", "pairs = inf", "pairs = inf"),
+        ("pairs = 3", "pairs = 2.9", "pairs = 2.9"),
+        ("pairs = 3", "pairs = true", "pairs = True"),
+        ("pairs = 3", f"pairs = {10**18}", "pairs = 1000"),
+        ("pairs = 3", "pairs = 3\nmore = 1", "more = 1"),
+        ('layers = ["scale", "answer"]', 'layers = "fc1"', "layers = 'fc1'"),
+        ('layers = ["scale", "answer"]', "layers = [1]", "layers = [1]"),
+        ("delta = [20.0, 120.0]", "delta = [nan]", "delta = [nan]"),
+        ("delta = [20.0, 120.0]", "delta = 20", "delta = 20"),
+    ],
+)
+def test_settings_of_another_kind_are_no_experiment(tmp_path, was, now, seen):
+    config = RunConfig("feature_opt", "m", "d", settings=sweep_settings(OPTIONS_OF_RUN))
+    (tmp_path / "config.toml").write_text(text := config.text(tmp_path), encoding="utf-8")
+    assert sweep_of(read_config(tmp_path)) == Sweep(("scale", "answer"), (20 / 255, 120 / 255), 3, 6, 0)
+    assert was in text
+    (tmp_path / "config.toml").write_text(text.replace(was, now), encoding="utf-8")
+    with pytest.raises(UsageError, match="run-plan") as caught:
+        sweep_of(read_config(tmp_path))
+    assert seen in str(caught.value)
 
 
 def test_other_models_are_shown_the_same_images_beside_noise_of_equal_size(amiss):
