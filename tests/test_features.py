@@ -10,6 +10,7 @@ from amiss.classifier import Classifier
 from amiss.constraints import Linf
 from amiss.errors import ContractError, DataError, LayerError, ModelError, UsageError
 from amiss.objectives import Activate, Invert, Mimic, MimicLinear
+from amiss.objectives.features import above_rounding
 from amiss.optimizers import Sign, Square
 from amiss.probe import Budget, Probe
 from amiss.spaces import Pixels
@@ -111,6 +112,28 @@ def test_source_and_guide_that_the_layer_cannot_tell_apart_are_met_already():
     blind = layered(Calls(lambda x: 0 * x.flatten(1)))
     loss, met, *_ = read(Mimic("inner"), classifier=blind)
     assert met.all() and (loss == 0).all()
+
+
+@pytest.mark.parametrize("kind", [Mimic, Invert])
+@pytest.mark.parametrize("unit", [2.0**-27, 2.0**-60])
+def test_the_same_network_in_other_units_is_told_the_same(kind, unit):
+    """A power of two changes no digit: a floor that is no share of the features would."""
+    wide, narrow = (layered(nn.Flatten(), inner2=Calls(lambda x, scale=scale: scale * x)) for scale in (1.0, unit))
+    for dtype in (torch.float32, torch.float64):
+        task = replace(GUIDED, image=GUIDED.image.to(dtype), guide=GUIDED.guide.to(dtype))
+        told = [read(kind("inner2"), task.image, classifier, task)[:2] for classifier in (wide, narrow)]
+        assert torch.equal(told[0][0], told[1][0]) and torch.equal(told[0][1], told[1][1])
+        assert not told[1][1].any()
+
+
+def test_what_rounding_alone_makes_of_two_distances_is_taken_for_nothing():
+    one = torch.tensor([[3.0, 4.0], [3e-9, 4e-9], [0.0, 0.0]])
+    other = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
+    least = above_rounding((one - other).square().sum(1), one, other)
+    limits = torch.finfo(torch.float32)
+    assert torch.allclose(
+        least, torch.tensor([25 * limits.eps**2, 2.5e-17, limits.tiny / limits.eps**2]), rtol=1e-6, atol=0
+    )
 
 
 def test_a_pass_ends_at_the_layer_and_the_guide_is_read_once():

@@ -96,6 +96,15 @@ def test_of_a_layer_that_says_nothing_all_is_kept():
     assert (loss == 0).all() and met.all()
 
 
+def test_of_a_layer_that_says_nothing_of_one_image_another_is_no_match_and_the_loss_is_finite():
+    silent = Classifier(nn.Sequential(nn.Flatten(), nn.Threshold(0.5, 0.0)))
+    dark, bright = (torch.full((1, 1, 8, 8), value) for value in (0.25, 1.0))
+    objective = Invert("1")
+    task = objective.prepare(silent, Task(torch.arange(1), image=dark))
+    loss, met = objective.score(objective.read(silent, bright, task, 0), task)
+    assert loss.isfinite().all() and not met.any()
+
+
 def test_guides_are_inverted_where_there_are_some():
     objective = Invert("mix")
     guided = replace(WORLD.task, guide=WORLD.task.image.roll(1, 0))

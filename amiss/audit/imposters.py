@@ -12,6 +12,7 @@ from amiss.audit.asking import some
 from amiss.audit.desk import Desk
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
+from amiss.objectives.features import above_rounding, flat
 from amiss.recipes import feature_opt
 from amiss.result import Result
 from amiss.trust import wilson
@@ -189,8 +190,9 @@ def mimicked(
         torch.cat([read_features(classifier, layer, images.images(part)) for part in rows.split(desk.plan.batch)])
         for rows in (pairs.source, pairs.guide)
     )
-    apart = (source.double() - guide.double()).norm(dim=1)
-    ratio = (seen.double() - guide.double()).norm(dim=1) / apart.clamp_min(1e-12)
+    # As the search reckoned it: in the features' own type, with the same floor.
+    apart = above_rounding((source - guide).pow(2).sum(1), source, guide)
+    ratio = ((seen - guide).pow(2).sum(1) / apart).sqrt().double()
     before, after = (around.shared(x, guide, pairs.guide) for x in (source, seen))
     labels = images.truth
     taken, kept = (_voted(said, labels[rows]) for rows in (pairs.guide, pairs.source))
@@ -245,7 +247,7 @@ def _seen(desk: Desk, pixels: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """Of uint8 images [k, C, H, W] the features of a layer [k, D], and the answers of every vote [v, k]."""
     parts = [part.to(torch.float32) / 255 for part in pixels.split(desk.plan.batch)]
     found = [desk.classifier.outputs(part, (layer, "answer")) for part in parts]
-    features = torch.cat([out[layer].flatten(1).cpu() for out in found])
+    features = torch.cat([flat(out[layer]).cpu() for out in found])
     first = torch.cat([out["answer"].argmax(1).cpu() for out in found])
     more = [torch.cat([desk.classifier.predict(part).cpu() for part in parts]) for _ in range(desk.votes - 1)]
     return features, torch.stack([first, *more])

@@ -9,6 +9,7 @@ from amiss.analysis.geometry import read_features
 from amiss.audit.desk import Desk
 from amiss.audit.imposters import Imposters
 from amiss.data import Images, to_bytes
+from amiss.objectives.features import above_rounding
 from amiss.recipes import invert
 from amiss.study import Inputs
 from amiss.task import Task
@@ -52,7 +53,9 @@ def invert_pairs(
     source, guide = part.pairs.source[:m], part.pairs.guide[:m]
     made = to_bytes(part.result.images[:m]).to(torch.float32) / 255
     three = torch.stack([images.images(source), made, images.images(guide)], 1)
-    task = Task(torch.arange(3 * m), image=three.flatten(0, 1))
+    # One start for all three of a pair; their place keeps files apart where two of them are one image.
+    task = Task(torch.arange(m).repeat_interleave(3), image=three.flatten(0, 1))
+    task = task.adding(place=torch.arange(3).repeat(m))
     called = [f"{word} of pair {k}" for k in range(m) for word in ("source", "imposter", "guide")]
     found = []
     for layer, name in zip(layers, names, strict=True):
@@ -60,9 +63,10 @@ def invert_pairs(
         held = desk.search(name, "invert", f"Inverting {layer}", probe, Inputs.of_task(task, called))
         paths = desk.paths(held)
         wanted, seen = (
-            read_features(desk.classifier, layer, x, desk.plan.batch).double()
+            read_features(desk.classifier, layer, x, desk.plan.batch)
             for x in (three.flatten(0, 1), to_bytes(held.result.images).to(torch.float32) / 255)
         )
-        near = ((seen - wanted).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-12)).tolist()
+        length = above_rounding(wanted.pow(2).sum(1), wanted)
+        near = ((seen - wanted).pow(2).sum(1) / length).sqrt().tolist()
         found += [Inverted(layer, k, paths[3 * k : 3 * k + 3], tuple(near[3 * k : 3 * k + 3])) for k in range(m)]
     return tuple(found)

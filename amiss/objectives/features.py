@@ -9,9 +9,7 @@ from amiss.foreign import pushed
 from amiss.objectives.objective import Objective, View
 from amiss.task import Task
 
-__all__ = ["Activate", "Mimic", "MimicLinear", "features_of", "flat"]
-
-_LEAST = 1e-12  # squared distance of two features that are taken for the same
+__all__ = ["Activate", "Mimic", "MimicLinear", "above_rounding", "features_of", "flat"]
 
 
 class Mimic(Objective):
@@ -67,8 +65,8 @@ class Mimic(Objective):
                 hint="Bring both to one size: --size on the command line, `size` in am.open_data.",
             )
         source, guide = (features_of(classifier, x, self.layer) for x in (task.image, task.guide))
-        apart = (source - guide).pow(2).sum(1)
-        return task.adding(**{self._key("guide"): guide, self._key("apart"): apart.clamp_min(_LEAST)})
+        apart = above_rounding((source - guide).pow(2).sum(1), source, guide)
+        return task.adding(**{self._key("guide"): guide, self._key("apart"): apart})
 
     def view(self, outputs: View) -> View:
         """The layer's features [R, D], flat."""
@@ -202,6 +200,25 @@ def features_of(classifier: Classifier, x: Tensor, layer: str) -> Tensor:
             hint="Choose a layer before or after it: Classifier.layers lists them all.",
         )
     return flat(features)
+
+
+def above_rounding(squared: Tensor, *features: Tensor) -> Tensor:
+    """What a squared distance is told as a share of: never less than what rounding alone makes of the features.
+
+    The floor follows the features' own size, so that a network and the same one in other units are told alike.
+
+    Args:
+        squared: Squared distances, or squared lengths [R].
+        features: What they are of [R, D] each, in the same type.
+
+    Returns:
+        Numbers above 0 [R].
+    """
+    limits = torch.finfo(squared.dtype)
+    longest = torch.stack([x.pow(2).sum(1) for x in features]).amax(0)
+    # Dead features have no size: the number is small, and not so small that dividing by it overflows.
+    floor = torch.where(longest > 0, limits.eps**2 * longest, limits.tiny / limits.eps**2)
+    return torch.maximum(squared, floor).clamp_min(limits.tiny)
 
 
 def flat(features: Tensor) -> Tensor:

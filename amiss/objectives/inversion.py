@@ -5,13 +5,11 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, UsageError
-from amiss.objectives.features import features_of, flat
+from amiss.objectives.features import above_rounding, features_of, flat
 from amiss.objectives.objective import Objective, View
 from amiss.task import Task
 
 __all__ = ["Invert", "alpha_norm", "total_variation"]
-
-_LEAST = 1e-12  # squared length of features that are taken for none
 
 
 class Invert(Objective):
@@ -81,9 +79,8 @@ class Invert(Objective):
                 hint="Run it over images: images.task(), or Task(key, guide=...).",
             )
         features = features_of(classifier, wanted, self.layer)
-        return task.adding(
-            **{f"inverted:{self.layer}": features, f"length:{self.layer}": features.pow(2).sum(1).clamp_min(_LEAST)}
-        )
+        length = above_rounding(features.pow(2).sum(1), features)
+        return task.adding(**{f"inverted:{self.layer}": features, f"length:{self.layer}": length})
 
     def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """The layer's features [R, D], and the image's own two measures [R]."""
