@@ -378,6 +378,29 @@ def test_a_portrait_is_the_geometry_of_what_the_layer_makes_of_the_images():
     assert (itself.r1 == 0).all() and (itself.delta_rank == 0).all() and (itself.shared == 3).all()
 
 
+class Folded(torch.nn.Module):
+    """Layers that are no matrix of images by features: one number an image, and the rows of all images."""
+
+    def __init__(self):
+        super().__init__()
+        self.single, self.rows = torch.nn.Identity(), torch.nn.Identity()
+        self.head = torch.nn.Linear(12, 3)
+
+    def forward(self, x):
+        rows = self.rows(x.flatten(0, 2))
+        return self.head(rows).view(len(x), -1, 3).mean(1) + self.single(x.flatten(1).mean(1))[:, None]
+
+
+def test_layers_of_another_form_are_read_as_rows_or_refused(refuses):
+    classifier, x = Classifier(Folded(), labels=["a", "b", "c"]), SHOWN.images()[:10]
+    single = geo.read_features(classifier, "single", x, 4)
+    torch.testing.assert_close(single, x.flatten(1).mean(1, keepdim=True))
+    assert geo.read_reference(classifier, "single", SHOWN).features.shape == (90, 1)
+    with refuses(LayerError, "layer-rows") as caught:
+        geo.read_features(classifier, "rows", x)
+    assert "(120, 12) for 10 images" in caught.value.seen
+
+
 def test_without_a_guide_the_center_is_the_nearest_image_of_the_class_that_it_is_taken_for():
     answers = torch.cat([CLASSIFIER.predict(x) for x in SHOWN.images().split(30)])
     answers[answers.bincount(minlength=3)[answers] < 25] = int(answers.mode().values)

@@ -9,6 +9,7 @@ from torch import Tensor
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import DataError, ModelError
+from amiss.objectives.features import features_of
 
 __all__ = ["Population", "Reference", "read_features", "read_reference"]
 
@@ -41,7 +42,7 @@ class Reference:
 
     Attributes:
         layer: Its name.
-        features: [N, D], as the layer gave them, on the CPU.
+        features: [N, D], single or double precision, on the CPU.
         labels: Their classes [N], int64.
         populations: What is known of each class, by its number.
     """
@@ -103,7 +104,7 @@ def read_reference(classifier: Classifier, layer: str, images: Images, batch: in
 
     Raises:
         DataError: The images have no labels.
-        LayerError: There is no such layer.
+        LayerError: There is no such layer, or it gives no row an image.
         ModelError: Its features are not finite.
     """
     labels = images.truth
@@ -112,10 +113,13 @@ def read_reference(classifier: Classifier, layer: str, images: Images, batch: in
     return Reference.of(features, labels, layer)
 
 
-@torch.no_grad()
 def read_features(classifier: Classifier, layer: str, x: Tensor, batch: int = 256) -> Tensor:
-    """What a layer makes of images [n, C, H, W] in [0, 1]: features [n, D], on the CPU."""
-    return torch.cat([classifier.outputs(part, (layer,))[layer].flatten(1).cpu() for part in x.split(batch)])
+    """What a layer makes of images [n, C, H, W] in [0, 1]: features [n, D], on the CPU, single or double precision.
+
+    Raises:
+        LayerError: There is no such layer, or it gives no row an image.
+    """
+    return torch.cat([features_of(classifier, part, layer).cpu() for part in x.split(batch)])
 
 
 def check_finite(features: Tensor, layer: str) -> None:
