@@ -1,6 +1,7 @@
 """The experiment with imposters: laws over its bounds, its contrast group, and what its record says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,12 @@ import torch
 from torch import nn
 
 from amiss.analysis.geometry import r1
+from amiss.analysis.pairs import Pairs
 from amiss.audit.contrast import CONTRAST
+from amiss.audit.desk import Desk
 from amiss.audit.imposter_pages import sweep_known, sweep_record, sweep_rows
+from amiss.audit.inversions import invert_pairs
+from amiss.audit.plan import Plan
 from amiss.audit.portraits import strips
 from amiss.audit.sweep import Sweep, read_sweep, run_sweep, sweep_studies
 from amiss.audit.transfers import images_digest, matrix, read_matrix
@@ -119,6 +124,18 @@ def test_inversions_are_of_source_imposter_and_guide(swept, account):
 
 def one_path(found, which):
     return found.inverted[0].paths[which]
+
+
+def test_one_image_three_times_is_inverted_to_one_image(swept, tmp_path):
+    part = swept[0].parts[0]
+    pairs = Pairs(part.pairs.source[:2], part.pairs.source[:2])
+    same = replace(part.result, images=swept[0].images.images(pairs.source))
+    part = replace(part, pairs=pairs, result=same)
+    desk = Desk(Classifier(Two()), Plan(batch=16), tmp_path, lambda *_: None)
+    for one in invert_pairs(desk, swept[0].images, part, ["quarters"], ["again"], 2):
+        assert len(set(one.paths)) == 3
+        source, imposter, guide = (from_disk(tmp_path / path) for path in one.paths)
+        assert np.array_equal(source, imposter) and np.array_equal(source, guide)
 
 
 def test_the_record_names_every_figure_that_was_promised(swept, account):
