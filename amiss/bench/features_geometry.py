@@ -181,7 +181,8 @@ class _Beside:
         for i, label in enumerate(self.wanted.tolist()):
             own = self.reference.population(label).rows
             rows.append(own[torch.randint(len(own), (1,), generator=generator(self.seed, 11, i))])
-        return _numbers(self._geometry(self.guide, self.reference.features[torch.cat(rows)], self.wanted))
+        others = self.reference.features[torch.cat(rows)]
+        return _numbers(self._geometry(self.guide, others, self.wanted, others))  # no neighbors of themselves
 
     def _around_nearest(self, features: Tensor, labels: Tensor) -> Geometry:
         """Around the nearest natural image of a class, the guide aside."""
