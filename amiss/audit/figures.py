@@ -35,6 +35,7 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
     if plan.imposters:
         at, why = radius(DELTA), "no imposter could be made of these images, or of this network"
         figures |= dict.fromkeys([f"{name}@{at}" for name in IMPOSTERS], why)
+        figures[f"imposter_neighbors@{at}"] += ", or there were fewer than five images to find neighbors in"
     if plan.attacked:
         figures |= {f"robust_accuracy@{radius(eps)}": "no attacked image was right before" for eps in plan.epsilons}
     return figures

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amiss.analysis.geometry import Geometry
+from amiss.analysis.geometry import NEIGHBORS, Geometry
 from amiss.audit.contrast import CONTRAST, Contrast
 from amiss.audit.figures import IMPOSTERS, percent, radius
 from amiss.audit.frames import class_names, number
@@ -31,24 +31,24 @@ __all__ = [
 ]
 
 _ROWS = 12
+_NOTHING = "nothing was searched"
+_WHY = {"imposter_neighbors": "fewer than five images to find neighbors in"}
 
 
 def imposter_figures(part: Imposters) -> dict[str, float]:
     """The figures of one layer and one bound, by the names that gates use."""
     values = part.label, part.neighbors, float(part.ratio.quantile(0.5))
-    at = radius(part.delta)
-    return {
-        f"imposter_{name}@{at}": value for name, value in zip(("label", "neighbors", "ratio"), values, strict=True)
-    }
+    named, at = zip(("label", "neighbors", "ratio"), values, strict=True), radius(part.delta)
+    return {f"imposter_{name}@{at}": value for name, value in named if value is not None}
 
 
 def imposter_words(part: Imposters) -> str:
     """What was found at one layer within one bound, as a clause that begins with the bound."""
     n = len(part)
-    return (
-        f"at {radius(part.delta)}, {percent(part.label)} of {n:,} imposters take their guide's label; in "
-        f"{percent(part.neighbors)} all three nearest neighbors are the guide's"
-    )
+    words = f"at {radius(part.delta)}, {percent(part.label)} of {n:,} imposters take their guide's label"
+    if part.neighbors is None:
+        return words
+    return f"{words}; in {percent(part.neighbors)} all three nearest neighbors are the guide's"
 
 
 def imposter_record(
@@ -159,7 +159,7 @@ def _rows(part: Imposters, images: Images, names: Sequence[str], out: Path, most
                 "guide_label": names[int(images.truth[g])],
                 "called": names[int(part.answers[k])],
                 "ratio": number(float(part.ratio[k])),
-                "shared": int(part.shared[k]),
+                "shared": None if part.neighbors is None else int(part.shared[k]),
                 "outcome": outcome.status,
                 "linf": number(float(part.result.linf[k])),
                 "source": _original(images, s, out),
@@ -173,7 +173,7 @@ def _rows(part: Imposters, images: Images, names: Sequence[str], out: Path, most
 def sweep_known(sweep: Sweep) -> dict[str, str]:
     """Every figure that the experiment can have, each with the reason why it may come out without it."""
     cells = itertools.product(IMPOSTERS, sweep.layers, map(radius, sweep.deltas))
-    figures = dict.fromkeys(["pairs", *(f"{name}.{layer}@{at}" for name, layer, at in cells)], "nothing was searched")
+    figures = {"pairs": _NOTHING} | {f"{name}.{layer}@{at}": _WHY.get(name, _NOTHING) for name, layer, at in cells}
     return {**figures, "verified_from_disk": "no search claimed a success"}
 
 
@@ -251,7 +251,8 @@ def sweep_rows(swept: Swept) -> tuple[list[str], list[list[object]]]:
         for k, (s, g) in enumerate(zip(part.pairs.source.tolist(), part.pairs.guide.tolist(), strict=True)):
             outcome = part.result.outcomes[k]
             labels = int(images.truth[s]), int(images.truth[g]), int(part.answers[k])
-            measured = float(part.ratio[k]), int(part.shared[k]), outcome.status, outcome.size, part.paths[k]
+            shared = "" if part.neighbors is None else int(part.shared[k])
+            measured = float(part.ratio[k]), shared, outcome.status, outcome.size, part.paths[k]
             rows.append([part.layer, radius(part.delta), k, images.names[s], images.names[g], *labels, *measured])
     return [*head], rows
 
@@ -285,7 +286,7 @@ def share(k: int, n: int) -> dict[str, float | int]:
 def _summary(part: Imposters) -> dict[str, Any]:
     """One layer and bound in numbers."""
     n = len(part)
-    three = int((part.shared == 3).sum())
+    alike = {"neighbors": part.shared, "neighbors_before": part.shared_before}
     spread = [number(float(part.ratio.quantile(q))) for q in (0.25, 0.5, 0.75)]
     return {
         "layer": part.layer,
@@ -295,8 +296,7 @@ def _summary(part: Imposters) -> dict[str, Any]:
         "ratio": dict(zip(("low", "median", "high"), spread, strict=True)),
         "label": share(int(part.taken.sum()), n),
         "source_label": share(int(part.kept.sum()), n),
-        "neighbors": share(three, n),
-        "neighbors_before": share(int((part.shared_before == 3).sum()), n),
+        **{k: None if part.neighbors is None else share(int((s == NEIGHBORS).sum()), n) for k, s in alike.items()},
         "verified": {"claimed": part.claimed, "held": int(part.result.met.sum())},
     }
 
@@ -304,8 +304,10 @@ def _summary(part: Imposters) -> dict[str, Any]:
 def _sentence(parts: Sequence[Imposters]) -> str:
     """What the last layer says at the bound nearest to 10/255."""
     part = min((p for p in parts if p.layer == parts[-1].layer), key=lambda p: abs(p.delta - DELTA))
-    words = imposter_words(part)
-    return f"{words[:1].upper()}{words[1:]} (of their sources that is so in {percent(part.neighbors_before)})."
+    words, before = imposter_words(part), part.neighbors_before
+    return f"{words[:1].upper()}{words[1:]}" + (
+        "." if before is None else f" (of their sources that is so in {percent(before)})."
+    )
 
 
 def _original(images: Images, i: int, out: Path) -> str:

@@ -108,14 +108,18 @@ class Imposters:
         return wilson(int(self.taken.sum()), len(self))
 
     @property
-    def neighbors(self) -> float:
-        """Share whose three nearest natural images are all those of their guide."""
-        return float((self.shared == NEIGHBORS).double().mean())
+    def neighbors(self) -> float | None:
+        """Share whose three nearest natural images are all those of their guide; None where all have the same."""
+        return self._alike(self.shared)
 
     @property
-    def neighbors_before(self) -> float:
+    def neighbors_before(self) -> float | None:
         """Share of the sources of which that was so before."""
-        return float((self.shared_before == NEIGHBORS).double().mean())
+        return self._alike(self.shared_before)
+
+    def _alike(self, shared: Tensor) -> float | None:
+        # Beside the guide there must be more than three to choose from.
+        return float((shared == NEIGHBORS).double().mean()) if self.among > NEIGHBORS + 1 else None
 
 
 def imposters(desk: Desk, images: Images, predicted: Tensor) -> tuple[Imposters | None, str]:

@@ -60,7 +60,7 @@ function quad(row) {
       panel("Imposter", picture(row.image, `imposter, called '${row.called}'`)),
       panel("Change, amplified", changeMap(row.source, row.image, true))),
     el("p", { class: "says" }, "true ", named(row.true, "b"), ", its guide ", named(row.guide_label, "b"), ", called ", named(row.called, "b")),
-    el("p", { class: "more" }, `R1 ${figure(row.ratio, 2)}; ${count(row.shared)} of 3 neighbors the guide's; ${said(row.outcome)}; no pixel moved by more than ${figure(row.linf, 2)}`));
+    el("p", { class: "more" }, `R1 ${figure(row.ratio, 2)}; ${typeof row.shared === "number" ? `${count(row.shared)} of 3 neighbors the guide's; ` : ""}${said(row.outcome)}; no pixel moved by more than ${figure(row.linf, 2)}`));
 }
 
 /** How much each unit says, in three bands: source, imposter, guide. */

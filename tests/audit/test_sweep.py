@@ -185,6 +185,30 @@ def test_a_matrix_of_numbers_that_cannot_be_is_none(swept, account):
     assert hurt(made=strange, more=float("nan")) == said
 
 
+@pytest.mark.parametrize(("among", "told"), [(3, False), (4, False), (5, True)])
+def test_of_neighbors_nothing_is_told_where_there_is_none_to_choose(images, tmp_path, among, told):
+    few, out = images.pick(torch.tensor([0, 65, 1, 66, 2][:among])), tmp_path / "run"
+    sweep = Sweep(("answer",), deltas=(10 / 255,), pairs=1, steps=1, inverted=0)
+    found = run_sweep(Classifier(Two()), few, out, sweep)
+    (part,) = found.parts
+    assert part.among == among
+    assert (part.neighbors is not None) == (part.neighbors_before is not None) == told
+    made = sweep_record(found, Classifier(Two()), out, model="m", data="d", command="c")
+    record = strict(json.dumps(made))
+    section = record["imposters"]
+    assert ("imposter_neighbors.answer@10/255" in record["figures"]) == told
+    assert {name for name in sweep_known(sweep) if name not in record["figures"]} <= {
+        "imposter_neighbors.answer@10/255",
+        "verified_from_disk",
+    }
+    assert ("neighbors" in section["sentence"]) == told
+    cell, row = section["table"][0], section["rows"][0]
+    assert all((value is not None) == told for value in (cell["neighbors"], cell["neighbors_before"], row["shared"]))
+    head, rows = sweep_rows(found)
+    assert (rows[0][head.index("shared")] != "") == told
+    assert build(record, out).is_file()
+
+
 class Folded(Two):
     """A layer whose rows are no images, on the way to the same answer."""
 
