@@ -14,7 +14,8 @@ from amiss.recipes import feature_opt
 
 __all__ = ["laws", "ordering"]
 
-_PAIRS, _STEPS = 12, 100
+_PAIRS = 12
+_STEPS = {"early": 100, "middle": 100, "pool": 500}  # near the output the box binds little, and the last steps tell
 _DELTAS = (5, 10, 15, 20, 25)
 
 
@@ -26,11 +27,12 @@ def ordering(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """
     torch.set_num_threads(1)
     place = scene(run, "v1-0.25", _PAIRS)
-    deltas, steps = (_DELTAS[1::2], 20) if run.quick else (_DELTAS, _STEPS)
-    told: dict[str, Any] = {"pairs": len(place.task), "steps": steps}
+    deltas = _DELTAS[1::2] if run.quick else _DELTAS
+    told: dict[str, Any] = {"pairs": len(place.task), "steps": _STEPS}
     for name, classifier in _networks(place.classifier, run.seed).items():
         told[name] = {layer: {} for layer in place.layers}
-        for layer in place.layers:
+        for layer, most in zip(place.layers, _STEPS.values(), strict=True):
+            steps = 20 if run.quick else most
             for delta in deltas:
                 probe = feature_opt(layer, delta / 255, steps, seed=run.seed, levels=None)
                 r1 = ratios(classifier, layer, place.task, probe.run(classifier, place.task).images)
