@@ -8,6 +8,7 @@ from torch import Tensor
 from amiss.analysis.geometry import Geometry, Reference, geometry, nearest_natural, read_features
 from amiss.analysis.pairs import Pairs, pair_inputs
 from amiss.audit.desk import Desk
+from amiss.audit.imposters import Neighborhood
 from amiss.data import Images, to_bytes
 from amiss.recipes import label_opt
 from amiss.result import Result
@@ -49,7 +50,7 @@ def label_adversaries(desk: Desk, images: Images, pairs: Pairs) -> Contrast:
 
 
 def among_natural(
-    desk: Desk, contrast: Contrast, images: Images, pairs: Pairs, reference: Reference
+    desk: Desk, contrast: Contrast, images: Images, pairs: Pairs, around: Neighborhood, reference: Reference
 ) -> Geometry | None:
     """Where those that have their guide's label lie at a layer, around their nearest natural image of that class.
 
@@ -60,7 +61,8 @@ def among_natural(
         contrast: The label adversaries.
         images: Labeled images.
         pairs: Positions of sources and guides.
-        reference: Natural images at the layer.
+        around: Natural images at the layer.
+        reference: The same by class, row by row.
     """
     met = contrast.result.met.nonzero().flatten()
     if not len(met):
@@ -69,9 +71,10 @@ def among_natural(
     made = to_bytes(contrast.result.images[met]).to(torch.float32) / 255
     source, guide, seen = (_features(desk, reference.layer, x) for x in (images.images(s), images.images(g), made))
     labels = images.truth[g]
-    center, _ = nearest_natural(reference, seen, labels, guide)
-    of = {"source_labels": images.truth[s], "labels": labels, "without": guide, "keys": images.pick(s).keys()}
-    return geometry(reference, source, center, seen, **of, seed=desk.plan.seed)
+    aside = {"without": guide, "guide_rows": around.places(g)}
+    center, _ = nearest_natural(reference, seen, labels, **aside)
+    of = {"source_labels": images.truth[s], "labels": labels, "keys": images.pick(s).keys()}
+    return geometry(reference, source, center, seen, **of, **aside, seed=desk.plan.seed)
 
 
 def _features(desk: Desk, layer: str, x: Tensor) -> Tensor:

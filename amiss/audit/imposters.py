@@ -41,6 +41,11 @@ class Neighborhood:
     rows: Tensor
     features: Tensor
 
+    def places(self, of: Tensor) -> Tensor:
+        """Which of the rows each position [k] is [k], int64; -1 where it is none of them."""
+        own = self.rows[None] == of[:, None]
+        return torch.where(own.any(1), own.int().argmax(1), -1)
+
     def shared(self, features: Tensor, guides: Tensor, of: Tensor) -> Tensor:
         """How many of the three nearest natural images each row has in common with its guide [k], int64.
 
@@ -182,7 +187,8 @@ def mimicked(
         delta: How far a pixel may move, in [0, 1].
         steps: Passes of the search.
         name: Of the study's folder.
-        reference: Natural images of the guides' classes at the layer, where imposters are to be placed among them.
+        reference: Natural images of the guides' classes at the layer, where imposters are to be placed among them;
+            row by row those of `around`.
     """
     layer, classifier = around.layer, desk.classifier
     probe = feature_opt(layer, delta, steps, seed=desk.plan.seed, batch=desk.plan.batch)
@@ -208,7 +214,8 @@ def mimicked(
     if reference is not None:
         of = {"source_labels": labels[pairs.source], "labels": labels[pairs.guide]}
         keys = images.pick(pairs.source).keys()
-        lies = geometry(reference, source, guide, seen, **of, keys=keys, seed=desk.plan.seed)
+        at = around.places(pairs.guide)
+        lies = geometry(reference, source, guide, seen, **of, guide_rows=at, keys=keys, seed=desk.plan.seed)
     return Imposters(layer, delta, pairs, held.result, claimed, said[0], *told, lies)
 
 

@@ -288,7 +288,7 @@ def _swept(
             parts.append(mimicked(desk, images, pairs, around, delta, sweep.steps, folder, reference))
         if reference is not None:
             contrast = contrast or label_adversaries(desk, images, pairs)
-            found = among_natural(desk, contrast, images, pairs, reference)
+            found = among_natural(desk, contrast, images, pairs, around, reference)
             lies |= {} if found is None else {layer: found}
     said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
     said |= {} if contrast is None else {CONTRAST: tallied(contrast.result.outcomes, contrast.claimed)}

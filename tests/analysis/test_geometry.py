@@ -18,6 +18,7 @@ from amiss.repro import fold, uniform
 
 D, PAIRS = 24, 9
 DRAW = torch.Generator().manual_seed(5)
+ROUNDED = {"atol": 1e-3, "rtol": 1e-3}  # float32, in batches of other sizes
 
 
 def drawn(*shape):
@@ -70,6 +71,14 @@ def sets(row, seed=0):
         [points[order[i]] for i in range(20) if i not in lucky],
         [points[i] for i in order[40:50]],
     )
+
+
+def _alike(one, other):
+    """Two portraits but for rounding; rows and counts exactly."""
+    for field in fields(Geometry):
+        exact = field.name in ("nearest", "shared")
+        by = {"atol": 0, "rtol": 0} if exact else ROUNDED
+        torch.testing.assert_close(getattr(one, field.name), getattr(other, field.name), equal_nan=True, **by)
 
 
 # What is known without computing
@@ -304,6 +313,29 @@ def test_images_that_are_set_aside_are_no_neighbors():
     assert torch.equal(told(GUIDES, center).nearest, GUIDE_ROWS)
 
 
+def test_a_guide_knows_itself_however_its_features_were_rounded():
+    """Much in common, little apart: rounding is 1e-4 of the spacing, and 1e-7 of the features' length."""
+    far = Reference.of(FEATURES + 1e3, LABELS)
+    shifted = [x + 1e3 for x in (ADVERSARIES, GUIDES, SOURCES)]
+    rounding = 1e-7 * shifted[1].norm(dim=1, keepdim=True) * torch.nn.functional.normalize(drawn(PAIRS, D), dim=1)
+    assert (rounding.norm(dim=1) > 5e-5 * far.populations[0].spacing).all()
+    exact, rounded = (told(shifted[0], shifted[1] + move, far, shifted[2]) for move in (0, rounding))
+    assert torch.equal(exact.nearest, rounded.nearest) and torch.equal(exact.shared, rounded.shared)
+    torch.testing.assert_close(exact.rank, rounded.rank, atol=3, rtol=0)
+
+
+def test_rows_of_guides_are_no_neighbors_whatever_their_features():
+    blurred = GUIDES + 0.001 * drawn(PAIRS, D)
+    assert torch.equal(told(blurred, blurred).nearest, GUIDE_ROWS)  # nothing says that these are the guides
+    found = told(blurred, blurred, guide_rows=GUIDE_ROWS)
+    assert torch.equal(found.nearest, told(GUIDES).nearest)
+    assert (found.rank - told(GUIDES).rank).abs().max() < 3
+    _, rows = geo.nearest_natural(REFERENCE, blurred, GUIDE_LABELS, guide_rows=GUIDE_ROWS)
+    assert torch.equal(rows, found.nearest)
+    _, rows = geo.nearest_natural(REFERENCE, blurred, GUIDE_LABELS, guide_rows=torch.full((PAIRS,), -1))
+    assert torch.equal(rows, GUIDE_ROWS)
+
+
 def test_a_dead_neighborhood_says_so_and_nothing_raises():
     flat = FEATURES.clone()
     flat[LABELS == 0] = 1.0
@@ -355,7 +387,6 @@ def test_the_summary_counts_what_the_rows_hold():
 NET = LeNet(1, 3, 12, width=4, hidden=16).eval()
 CLASSIFIER = Classifier(NET, labels=["a", "b", "c"])
 PIXELS = torch.randint(0, 256, (90, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
-ROUNDED = {"atol": 1e-3, "rtol": 1e-3, "equal_nan": True}  # float32, in batches of other sizes
 SHOWN = Images.of(PIXELS, torch.arange(3).repeat(30), ["a", "b", "c"])
 
 
@@ -372,10 +403,31 @@ def test_a_portrait_is_the_geometry_of_what_the_layer_makes_of_the_images():
     assert CLASSIFIER.counts.queries - before == 18
     rows = [geo.read_features(CLASSIFIER, "relu3", part, 4) for part in (s, g, a)]
     wanted = geometry(reference, *rows, source_labels=sides["source_labels"], labels=sides["guide_labels"])
-    for field in fields(Geometry):
-        torch.testing.assert_close(getattr(found, field.name), getattr(wanted, field.name), **ROUNDED)
+    _alike(found, wanted)
     itself = geo.portray(CLASSIFIER, reference, s, g, g, **sides)
     assert (itself.r1 == 0).all() and (itself.delta_rank == 0).all() and (itself.shared == 3).all()
+
+
+def test_portraits_do_not_depend_on_how_the_pairs_are_batched():
+    shown = CLASSIFIER.network
+    loud = LeNet(1, 3, 12, width=4, hidden=16).eval()  # a large bias, as logits with much in common have
+    loud.load_state_dict(shown.state_dict())
+    with torch.no_grad():
+        [m for m in loud.modules() if isinstance(m, torch.nn.Linear)][-1].bias += 30
+    x = SHOWN.images()
+    for classifier in (CLASSIFIER, Classifier(loud, labels=["a", "b", "c"])):
+        reference = geo.read_reference(classifier, "answer", SHOWN)
+        s, g, a = x[:20], x[40:60], x[40:60] * 0.7 + x[:20] * 0.3
+        sides = {"source_labels": SHOWN.truth[:20], "guide_labels": SHOWN.truth[40:60], "keys": torch.arange(20)}
+        together = geo.portray(classifier, reference, s, g, a, **sides)
+        alone = [
+            geo.portray(classifier, reference, s[i], g[i], a[i], **{k: v[i] for k, v in sides.items()})
+            for i in torch.arange(20).split(1)
+        ]
+        assert not (together.nearest == torch.arange(40, 60)).any()
+        for name in ("nearest", "shared", "rank", "rank_center"):
+            assert torch.equal(torch.cat([getattr(one, name) for one in alone]), getattr(together, name)), name
+        torch.testing.assert_close(torch.cat([one.omega for one in alone]), together.omega, **ROUNDED)
 
 
 class Folded(torch.nn.Module):

@@ -166,6 +166,11 @@ def test_equal_features_share_all_neighbors_and_a_guide_is_none():
     assert far.shared(torch.tensor([[11.0]]), torch.tensor([[1.0]]), torch.tensor([1])).tolist() == [1]
 
 
+def test_the_places_of_positions_that_a_neighborhood_may_not_have():
+    around = Neighborhood("any", torch.tensor([8, 3, 5]), torch.zeros(3, 1))
+    assert around.places(torch.tensor([5, 8, 4, 3])).tolist() == [2, 0, -1, 1]
+
+
 @pytest.mark.parametrize(
     ("change", "slug"),
     [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from amiss.analysis.geometry import metrics
-from amiss.analysis.geometry.reference import NEIGHBORS, Reference, check_finite, read_features
+from amiss.analysis.geometry.reference import NEIGHBORS, Population, Reference, check_finite, read_features
 from amiss.analysis.geometry.telling import chance_below, ks_distance, spearman, two_sided_auc
 from amiss.classifier import Classifier
 from amiss.errors import DataError
@@ -15,7 +15,7 @@ from amiss.repro import fold, uniform
 
 __all__ = ["Geometry", "geometry", "nearest_natural", "portray"]
 
-_SAME = 1e-5  # of the class's spacing: nearer than this is the guide itself, or a copy of it
+_SAME = 1e-5  # of the class's spacing, or of the features' length: what reading in other batches rounds, and copies
 _PAIRS = 16  # at a time: fifteen neighbors of each, in float64
 
 
@@ -125,13 +125,16 @@ def geometry(
     source_labels: Tensor,
     labels: Tensor,
     without: Tensor | None = None,
+    guide_rows: Tensor | None = None,
     keys: Tensor | None = None,
     seed: int = 0,
 ) -> Geometry:
     """Every metric of the paper, from features.
 
     Natural neighbors are the reference images of the center's class. The center itself, where it is one of them, is
-    no neighbor of anything, and neither are its copies.
+    no neighbor of anything, and neither are its copies: images whose features differ by no more than a hundred
+    thousandth of their length or of the class's spacing. Where the guides' rows are known, give them: no rounding
+    can hide those.
 
     Args:
         reference: Natural images at the layer.
@@ -142,6 +145,8 @@ def geometry(
         labels: Classes of the centers [P], int64.
         without: Features [P, D] of natural images that do not count as neighbors either, one a row: the guides
             where the centers are others.
+        guide_rows: The guides' rows in the reference [P], int64, that do not count as neighbors; -1 where a guide is
+            none of its images.
         keys: Sample keys [P], int64, that the lots of N_ref are drawn by; the rows' numbers where left out.
         seed: Of those lots.
 
@@ -151,20 +156,25 @@ def geometry(
     """
     keys = torch.arange(len(source)) if keys is None else keys
     features = {"source": source, "center": center, "adversary": adversary, "without": without}
-    _check(reference, features, {"source_labels": source_labels, "labels": labels, "keys": keys})
+    guide_rows = torch.full((len(source),), -1) if guide_rows is None else guide_rows
+    known = {"source_labels": source_labels, "labels": labels, "guide_rows": guide_rows, "keys": keys}
+    _check(reference, features, known)
     lots = uniform(fold(keys, seed), (metrics.CLOSE,))
     rows: list[Tensor] = []
     found: list[dict[str, Tensor]] = []
     for label in labels.unique().tolist():
-        members = reference.features[reference.population(int(label)).rows].double()
+        population = reference.population(int(label))
+        members = reference.features[population.rows].double()
         for part in (labels == label).nonzero().flatten().split(_PAIRS):
-            away = None if without is None else without[part]
-            found.append(_around(reference, int(label), members, center[part], adversary[part], away, lots[part]))
+            drop = _same(center[part], members, population.spacing) | (population.rows == guide_rows[part, None])
+            if without is not None:
+                drop |= _same(without[part], members, population.spacing)
+            found.append(_around(population, int(label), members, center[part], adversary[part], drop, lots[part]))
             rows.append(part)
     back = torch.cat(rows).argsort()
     around = {name: torch.cat([one[name] for one in found])[back] for name in found[0]}
-    known = {label: population.spread for label, population in reference.populations.items()}
-    spreads = torch.tensor([known.get(int(label), torch.nan) for label in source_labels], dtype=torch.float64)
+    wide = {label: population.spread for label, population in reference.populations.items()}
+    spreads = torch.tensor([wide.get(int(label), torch.nan) for label in source_labels], dtype=torch.float64)
     return Geometry(
         r1=metrics.r1(adversary, source, center),
         r3=metrics.r3(adversary, source, spreads),
@@ -177,7 +187,11 @@ def geometry(
 
 
 def nearest_natural(
-    reference: Reference, x: Tensor, labels: Tensor, without: Tensor | None = None
+    reference: Reference,
+    x: Tensor,
+    labels: Tensor,
+    without: Tensor | None = None,
+    guide_rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The nearest reference image of a class: the center of an adversary that has no guide.
 
@@ -186,6 +200,7 @@ def nearest_natural(
         x: Features [P, D].
         labels: The classes [P], int64, to look in: what the adversaries are taken for.
         without: Features [P, D] of images that do not count, one a row: their guides.
+        guide_rows: Rows of the same guides in the reference [P], int64, where they are known; -1 for none.
 
     Returns:
         Features [P, D], and rows in the reference [P].
@@ -195,7 +210,11 @@ def nearest_natural(
         population = reference.population(int(label))
         members = reference.features[population.rows].double()
         for part in (labels == label).nonzero().flatten().split(_PAIRS):
-            drop = None if without is None else _same(without[part], members, population.spacing)
+            drop = torch.zeros(len(part), len(members), dtype=torch.bool)
+            if without is not None:
+                drop |= _same(without[part], members, population.spacing)
+            if guide_rows is not None:
+                drop |= population.rows == guide_rows[part, None]
             rows[part] = population.rows[metrics.nearest(x[part], members, 1, drop)[1][:, 0]]
     return reference.features[rows], rows
 
@@ -243,19 +262,15 @@ def portray(
 
 
 def _around(
-    reference: Reference,
+    population: Population,
     label: int,
     members: Tensor,
     center: Tensor,
     adversary: Tensor,
-    without: Tensor | None,
+    drop: Tensor,
     lots: Tensor,
 ) -> dict[str, Tensor]:
-    """What the natural images of one class say of a few rows."""
-    population = reference.populations[label]
-    drop = _same(center, members, population.spacing)
-    if without is not None:
-        drop = drop | _same(without, members, population.spacing)
+    """What the natural images of one class say of a few rows, those left out that are dropped."""
     left = int((~drop).sum(1).min())
     if left < metrics.CLOSE:
         raise DataError(
@@ -292,7 +307,9 @@ def _around(
 
 def _same(x: Tensor, members: Tensor, spacing: float) -> Tensor:
     """Which members [n] are the images of the rows themselves [p, n]."""
-    return metrics.distances(x, members) <= _SAME * spacing
+    # Rounding goes with the length of features, which is many spacings where all of a class have much in common.
+    scale = torch.fmax(x.double().norm(dim=1, keepdim=True), torch.tensor(spacing, dtype=torch.float64))
+    return metrics.distances(x, members) <= _SAME * scale
 
 
 def _called(classifier: Classifier, x: Tensor, batch: int) -> Tensor:
