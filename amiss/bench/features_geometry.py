@@ -26,7 +26,7 @@ from amiss.recipes import feature_fgrad, feature_opt, fgsm, label_opt
 from amiss.repro import generator
 from amiss.training import classifier_for, load_model, train
 
-__all__ = ["geometry_part", "open_worlds"]
+__all__ = ["drawn_strangers", "geometry_part", "open_worlds"]
 
 Measured = tuple[dict[str, float], dict[str, Any]]
 
@@ -63,8 +63,18 @@ class World:
 def geometry_part(run: Run) -> Measured:
     """Feature adversaries beside label adversaries and single steps, around their guides and their neighbors.
 
-    Delta L of feature adversaries is read around their guides, that of label adversaries around the nearest natural
-    image of the class that they are taken for, as in the paper; the raw counts hold both for all.
+    Both are measured alike. What the figures by Delta L can show:
+
+    - `inlier_auc_feature`, `inlier_auc_label`: two-sided, around the guides. They say whether adversaries can be told
+      from the guides' natural neighbors, not on which side: an adversary that is too near the guide counts as well.
+    - `..._nearest`: two-sided, around the nearest natural image of the class that adversaries are taken for, as the
+      paper reads label adversaries. Whatever lies near that image is told from its neighbors, natural images as well
+      (`inlier_auc_guides_nearest`): alone it shows no outlier.
+    - `outlier_...`: one-sided, the chance that an adversary lies lower than a natural neighbor: 1 for outliers, near
+      0 for what is nearer to the center than they are.
+    - `guides`, around their nearest natural images, and `strangers`, other images of the guide's class around the
+      guide: natural images in the adversaries' place, which an adversary has to exceed to be unnatural.
+    - `told_from_guides_...`: two-sided, adversaries from guides, all around their nearest natural images.
     """
     torch.set_num_threads(1)
     told = {world.name: _measured(world, run) for world in open_worlds(run)}
@@ -73,9 +83,7 @@ def geometry_part(run: Run) -> Measured:
         feature, label = one["feature_opt"][str(one["delta"])], one["label_opt"]
         figures[name] = {
             "r1": feature["guide"]["r1"],
-            "inlier_auc_feature": feature["guide"]["inlier_auc"],
-            "inlier_auc_label": label["nearest"]["inlier_auc"],
-            "inlier_auc_label_at_guide": label["guide"]["inlier_auc"],
+            **_inliers(one, feature, label),
             "rank_rho_feature": feature["guide"]["rank_rho"],
             "rank_rho_label": label["guide"]["rank_rho"],
             "delta_rank": feature["guide"]["delta_rank"],
@@ -87,12 +95,29 @@ def geometry_part(run: Run) -> Measured:
     return {
         "inlier_auc_feature": max(one["inlier_auc_feature"] for one in each),
         "inlier_auc_label": min(one["inlier_auc_label"] for one in each),
-        "inlier_auc_label_at_guide": min(one["inlier_auc_label_at_guide"] for one in each),
         "rank_rho_feature": min(one["rank_rho_feature"] for one in each),
         "rank_rho_label": max(one["rank_rho_label"] for one in each),
         "overlap_lower": float(all(one["overlap_feature"] < one["overlap_label"] for one in each)),
         **{f"{figure}_{name}": value for name, one in figures.items() for figure, value in one.items()},
     }, told
+
+
+def _inliers(told: Mapping[str, Any], feature: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, float]:
+    """Figures by Delta L of one world: adversaries and controls around either center."""
+    at = {
+        "feature": feature["guide"],
+        "label": label["guide"],
+        "strangers": told["strangers"]["guide"],
+        "feature_nearest": feature["nearest"],
+        "label_nearest": label["nearest"],
+        "guides_nearest": told["guides"]["nearest"],
+    }
+    return {
+        **{f"inlier_auc_{name}": found["inlier_auc"] for name, found in at.items()},
+        **{f"outlier_{name}": found["outlier"] for name, found in at.items()},
+        "told_from_guides_feature": feature["nearest"]["inlier_auc_guides"],
+        "told_from_guides_label": label["nearest"]["inlier_auc_guides"],
+    }
 
 
 def open_worlds(run: Run) -> list[World]:
@@ -153,6 +178,7 @@ class _Beside:
     def __init__(self, classifier: Classifier, reference: Reference, images: Images, pairs: Pairs, seed: int) -> None:
         self.classifier, self.reference, self.seed = classifier, reference, seed
         self.shown, guides = images.images(pairs.source), images.images(pairs.guide)
+        self.rows = pairs.guide  # the reference is of all images, row by row
         self.own, self.wanted = images.truth[pairs.source], images.truth[pairs.guide]
         self.task = replace(images.task(pairs.source), guide=guides, target=self.wanted)
         self.source, self.guide = (read_features(classifier, reference.layer, x) for x in (self.shown, guides))
@@ -176,24 +202,31 @@ class _Beside:
         }
 
     def strangers(self) -> dict[str, float]:
-        """A control: any other image of the guide's class in the adversary's place."""
-        rows = []
-        for i, label in enumerate(self.wanted.tolist()):
-            own = self.reference.population(label).rows
-            rows.append(own[torch.randint(len(own), (1,), generator=generator(self.seed, 11, i))])
-        others = self.reference.features[torch.cat(rows)]
+        """A control: another image of the guide's class in the adversary's place."""
+        rows = drawn_strangers(self.reference, self.rows, self.seed)
+        others = self.reference.features[rows]
         return _numbers(self._geometry(self.guide, others, self.wanted, others))  # no neighbors of themselves
 
     def _around_nearest(self, features: Tensor, labels: Tensor) -> Geometry:
         """Around the nearest natural image of a class, the guide aside."""
-        center, _ = nearest_natural(self.reference, features, labels, self.guide)
+        center, _ = nearest_natural(self.reference, features, labels, self.guide, self.rows)
         return self._geometry(center, features, labels, self.guide)
 
     def _geometry(self, center: Tensor, features: Tensor, labels: Tensor, without: Tensor | None = None) -> Geometry:
         return geometry(
             self.reference, self.source, center, features, source_labels=self.own, labels=labels, without=without,
-            keys=self.task.key, seed=self.seed,
+            guide_rows=self.rows, keys=self.task.key, seed=self.seed,
         )  # fmt: skip
+
+
+def drawn_strangers(reference: Reference, guides: Tensor, seed: int) -> Tensor:
+    """For each guide, by its row in the reference [P], the row of another image of its class."""
+    rows = []
+    for i, guide in enumerate(guides.tolist()):
+        own = reference.population(int(reference.labels[guide])).rows
+        others = own[own != guide]
+        rows.append(others[torch.randint(len(others), (1,), generator=generator(seed, 11, i))])
+    return torch.cat(rows)
 
 
 def _numbers(found: Geometry) -> dict[str, float]:

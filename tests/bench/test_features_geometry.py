@@ -1,9 +1,11 @@
 """The bench of geometry in its quick form: what it tells adds up, and is the same again."""
 
 import pytest
+import torch
 
+from amiss.analysis.geometry import Reference
 from amiss.bench.bench import Run
-from amiss.bench.features_geometry import geometry_part, open_worlds
+from amiss.bench.features_geometry import drawn_strangers, geometry_part, open_worlds
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,20 @@ def test_figures_are_those_of_the_worlds(measured):
     one = raw["faces"]
     chosen = one["feature_opt"][str(one["delta"])]
     assert figures["inlier_auc_feature"] == figures["inlier_auc_feature_faces"] == chosen["guide"]["inlier_auc"]
-    assert figures["inlier_auc_label"] == one["label_opt"]["nearest"]["inlier_auc"]
+    assert figures["inlier_auc_label"] == one["label_opt"]["guide"]["inlier_auc"]
+    for name, found in (("feature", chosen), ("label", one["label_opt"]), ("guides", one["guides"])):
+        assert figures[f"inlier_auc_{name}_nearest_faces"] == found["nearest"]["inlier_auc"]
+        assert figures[f"outlier_{name}_nearest_faces"] == found["nearest"]["outlier"]
+    assert figures["outlier_strangers_faces"] == one["strangers"]["guide"]["outlier"]
     assert figures["overlap_lower"] == float(figures["overlap_feature_faces"] < figures["overlap_label_faces"])
     assert all(isinstance(value, float) for value in figures.values())
+
+
+def test_a_stranger_is_of_the_guides_class_and_never_the_guide():
+    reference = Reference.of(torch.rand(7, 3), torch.tensor([0, 1, 0, 1, 2, 2, 2]))
+    for seed in range(10):
+        rows = drawn_strangers(reference, torch.tensor([0, 2, 3, 5]), seed)
+        assert rows[:3].tolist() == [2, 0, 1] and rows[3] in (4, 6)
 
 
 def test_feature_opt_comes_nearer_than_one_step_and_changes_no_more_than_its_radius(measured):
