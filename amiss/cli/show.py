@@ -23,6 +23,8 @@ from amiss.errors import DataError, UsageError
 __all__ = ["show"]
 
 _NAMED = 10  # successes that do not hold, by name in a message
+_SUCCESSES = {"feature_opt": "imposters", "label_opt": "label adversaries", "invert": "inversions"}
+"""What a success of the experiment is, by the recipe of its study."""
 
 
 def show(
@@ -137,8 +139,10 @@ def _conclude(seen: Look, found: Checked, whole: bool, as_json: bool) -> None:
     parts = [part for name, part in seen.studies.items() if name in found] if seen.audit else [seen]
     entries = [entry for part in parts for entry in (*part.entries, *part.found.spoiled)]
     n = sum(entry.outcome.met for entry in entries)
+    kinds = _kinds(parts) if seen.about.get("kind") == "imposters" else {}
     if as_json:
-        typer.echo(json.dumps({"successes": n, "whole": whole, "failing": lost, "damage": seen.damage}))
+        told = {"successes": n, **({"kinds": kinds} if kinds else {}), "whole": whole}
+        typer.echo(json.dumps({**told, "failing": lost, "damage": seen.damage}))
     else:
         typer.echo("".join(shown(f"Damaged, and not believed: {text}") + "\n" for text in seen.damage), nl=False)
         for row in lost:
@@ -156,7 +160,19 @@ def _conclude(seen: Look, found: Checked, whole: bool, as_json: bool) -> None:
             hint=f"amiss show {seen.folder} --rebuild remakes images from the shards.",
         )
     if not as_json:
-        typer.echo(f"All {n:,} successes hold: each was read from its file and judged again.")
+        words = ", ".join(f"{k:,} {kind}" for kind, k in kinds.items())
+        what = f"successes ({words})" if kinds else "successes"
+        typer.echo(f"All {n:,} {what} hold: each was read from its file and judged again.")
+
+
+def _kinds(parts: list[Look]) -> dict[str, int]:
+    """How many successes of the experiment are what, imposters first: inversions prove no imposter."""
+    found = {"imposters": 0}
+    for part in parts:
+        kind = _SUCCESSES.get(str(part.about.get("recipe")), "others")
+        met = sum(entry.outcome.met for entry in (*part.entries, *part.found.spoiled))
+        found[kind] = found.get(kind, 0) + met
+    return found
 
 
 def _csv(seen: Look) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,11 @@ def studies(folder):
 
 def rows(folder):
     with (Path(folder) / "imposters.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(name):
+    with Path("run/studies", name, "results.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -290,4 +296,11 @@ def test_layers_are_inverted_for_source_imposter_and_guide(amiss):
     (panel,) = section["inversion"]
     assert [row["layer"] for row in panel["layers"]] == ["scale", "answer"]
     assert "fewer than 60" in section["notes"][0]
-    assert amiss("show", "run", "--verify", "--model", "nets.py:wrapped", "--quiet").code == 0
+    verified = amiss("show", "run", "--verify", "--model", "nets.py:wrapped", "--quiet")
+    assert verified.code == 0
+    # Inversions that were met are told apart from imposters that were met.
+    words = {name: Counter(row["status"] for row in table(name))["met"] for name in studies("run")}
+    imposters = sum(k for name, k in words.items() if name.endswith("-255"))
+    inversions = sum(k for name, k in words.items() if name.endswith("-inverted"))
+    told = f"All {imposters + inversions} successes ({imposters} imposters, {inversions} inversions) hold"
+    assert told in verified.out and imposters != inversions
