@@ -9,7 +9,7 @@ from amiss.data import Images
 
 __all__ = ["data_name", "left_out", "model_name", "shown", "written"]
 
-_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit", "transfer"}
+_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit"}
 
 
 def model_name(model: str) -> str:
@@ -51,7 +51,8 @@ def written(context: typer.Context) -> str:
             words += [] if value is None else [_portable(str(value))]
         elif name == "seed" or (name not in _ABOUT_OUTPUT and value != parameter.default):
             flag = max(parameter.opts, key=len)
-            words += [flag] if value is True else [flag, _portable(str(value))]
+            parts = str(value).split(",") if name == "transfer" else [str(value)]  # several paths
+            words += [flag] if value is True else [flag, ",".join(map(_portable, parts))]
     return shlex.join([*words, *map(_portable, context.args)])
 
 

@@ -14,7 +14,7 @@ from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
-__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "is_kind", "read_config", "trusted"]
+__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "goes_on", "is_kind", "read_config", "trusted"]
 
 CONFIG, _MOST = "config.toml", 2**20
 EXPERIMENT = "feature_opt"
@@ -28,7 +28,7 @@ _TABLES: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("size", "channels", "limit"), int),
     },
     "network": {
-        **dict.fromkeys(("head", "weights", "decoder", "judge"), str),
+        **dict.fromkeys(("head", "weights", "decoder", "judge", "transfer"), str),
         "mean": list,
         "std": list,
         "accuracy": _REAL,
@@ -51,7 +51,8 @@ class RunConfig:
         frames: Images to keep of each path.
         settings: Of the recipe, or of the audit's plan.
         images: How DATA is opened: split, size, channels, limit, label, table.
-        network: How MODEL is opened: mean, std, head, weights, decoder, judge, accuracy.
+        network: How MODEL is opened: mean, std, head, weights, decoder, judge, accuracy; and transfer, the other
+            models of the experiment with imposters, with commas between.
         budget: Limits beside the recipe's own: steps, queries, seconds.
     """
 
@@ -77,6 +78,8 @@ class RunConfig:
             return f"{Path(place).as_posix()}{colon}{name}"
 
         network = {k: move(v) if k in ("weights", "decoder", "judge") else v for k, v in self.network.items()}
+        if "transfer" in network:
+            network["transfer"] = ",".join(move(part.strip()) for part in network["transfer"].split(","))
         images = {k: move(v) if k == "table" else v for k, v in self.images.items()}
         return replace(self, model=move(self.model), data=move(self.data), images=images, network=network)
 
@@ -160,6 +163,13 @@ def is_kind(value: Any, kind: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, kind):
         return False
     return not isinstance(value, int | float) or abs(value) < 2**63
+
+
+def goes_on(config: RunConfig, folder: Path) -> str:
+    """The command that goes on with a run: it names what is Python code, and the models of --transfer."""
+    model = f" {config.model}" if ".py:" in config.model else ""
+    others = config.network.get("transfer")
+    return f"amiss run {folder}{model}" + (f" --transfer {others}" if others else "")
 
 
 def trusted(said: str, given: str | None, folder: Path, hint: str) -> str:

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amiss.analysis.transfer import transfer
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig, is_kind
@@ -19,7 +20,7 @@ from amiss.data import Images, open_data
 from amiss.data.cells import csv_text
 from amiss.data.guards import open_plain
 from amiss.disk import Disk
-from amiss.errors import DataError, UsageError
+from amiss.errors import DataError, ModelError, UsageError
 from amiss.gates import Gate
 from amiss.loading import check_fit, open_classifier
 from amiss.study import Store
@@ -251,28 +252,48 @@ def write_sweep(
     return record
 
 
-def open_others(models: str | None, first: RunConfig, device: str | None) -> dict[str, Classifier]:
-    """The models of `--transfer`, by name.
+def open_others(config: RunConfig, images: Images, device: str | None) -> dict[str, Classifier]:
+    """The models of `--transfer`, by name; each was shown one image.
 
     Args:
-        models: Their names, with commas between; None for none.
-        first: The run, whose own model is no other.
+        config: The run, whose own model is no other.
+        images: What it is about.
         device: Where they compute.
 
     Raises:
         UsageError: One is named twice, or none is.
-        ModelError: One cannot be opened.
+        ModelError: One cannot be opened, does not take such images, or knows other classes.
     """
+    models = config.network.get("transfer")
     if models is None:
         return {}
     named = [part.strip() for part in models.split(",")]
-    if not all(named) or len({*named, first.model}) <= len(named):
+    if config.model in named:
+        raise _refused(
+            "shows its images to MODEL itself anyway",
+            f"--transfer {models}",
+            "other MODELs, each once, with commas",
+            f"Leave {config.model} out of --transfer",
+        )
+    if not all(named) or len({*named}) < len(named):
         raise _refused(
             "cannot take --transfer like this", f"--transfer {models}", "other MODELs, each once, with commas"
         )
     opened = {model: open_classifier(model, device=device) for model in named}
-    short = [model_name(model) for model in (first.model, *named)]
+    for model, classifier in opened.items():
+        _try(model, classifier, images)
+    short = [model_name(model) for model in (config.model, *named)]
     return opened if len(set(short)) < len(short) else {model_name(k): v for k, v in opened.items()}
+
+
+def _try(model: str, classifier: Classifier, images: Images) -> None:
+    """Show one image to a model of --transfer: what is wrong with it is said before hours of search."""
+    one, label = images.pick([0]), images.truth.max().reshape(1)
+    try:
+        transfer(classifier, one.pixels, one.pixels, label, label, one.keys())
+    except ModelError as error:
+        said = {name: getattr(error, name) for name in ("slug", "seen", "needed", "why", "hint")}
+        raise ModelError(f"{model!r} of --transfer: {error.what}", **said) from error
 
 
 def _shown(

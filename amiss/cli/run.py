@@ -12,7 +12,7 @@ import typer
 from amiss.cli.audit import numbers
 from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
-from amiss.cli.config import EXPERIMENT, RunConfig, read_config, trusted
+from amiss.cli.config import EXPERIMENT, RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
@@ -99,7 +99,7 @@ def run(
             "head": head,
             "weights": weights and str(weights),
         }
-        given |= {"decoder": decoder, "accuracy": accuracy}
+        given |= {"decoder": decoder, "accuracy": accuracy, "transfer": transfer}
         sight = {"split": split, "size": size, "channels": channels, "limit": limit, "label": label_column}
         sight |= {"table": table}
         config = RunConfig(
@@ -129,7 +129,7 @@ def run(
     gates = asked(require, known)
     with showing(quiet or as_json) as tell:
         if config.recipe == EXPERIMENT:
-            folder, record = _experiment(config, folder, written(context), device, gates, fork, tell, transfer)
+            folder, record = _experiment(config, folder, written(context), device, gates, fork, tell)
         else:
             folder, record = _probed(config, folder, written(context), device, fork, tell, quiet or as_json)
     verdicts = settled(gates, record, known)
@@ -165,10 +165,10 @@ def _experiment(
     gates: tuple[Gate, ...],
     fork: bool,
     tell: Tell,
-    transfer: str | None,
 ) -> tuple[Path, dict[str, Any]]:
     """Run the experiment with feature adversaries to its end: its folder, and the record of its report."""
-    work, others = open_sweep(config, device=device), open_others(transfer, config, device)
+    work = open_sweep(config, device=device)
+    others = open_others(config, work.images, device)
     left_out(work.images)
     try:
         with stopping() as stop:
@@ -194,8 +194,7 @@ def _searched(work: Work, fork: bool, tell: Tell) -> Work:
 
 def _stopped(error: Interrupted, config: RunConfig, folder: Path) -> Interrupted:
     """The same, with the command that goes on; it names the model where that is code."""
-    model = f" {config.model}" if ".py:" in config.model else ""
-    hint = f"amiss run {folder}{model} goes on from here; so does the command that began it."
+    hint = f"{goes_on(config, folder)} goes on from here; so does the command that began it."
     return Interrupted(error.what, slug="interrupted", seen=error.seen, hint=hint)
 
 
@@ -238,8 +237,12 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
             needed="the folder of a run of one recipe",
             hint=f"{command} --out {folder}",
         )
-    named = trusted(config.model, model, folder, f"amiss run {folder} {config.model}")
-    return replace(config, model=named)
+    hint = goes_on(config, folder)
+    network, transfer = dict(config.network), context.params["transfer"]
+    named = trusted(config.model, model, folder, hint)
+    if transfer is not None or "transfer" in network:
+        network["transfer"] = trusted(network.get("transfer", ""), transfer, folder, hint)
+    return replace(config, model=named, network=network)
 
 
 def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:

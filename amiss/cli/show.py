@@ -11,7 +11,7 @@ import typer
 
 from amiss.citations import bibtex
 from amiss.cli.command import shown
-from amiss.cli.config import CONFIG, RunConfig, read_config, trusted
+from amiss.cli.config import CONFIG, RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.looking import Look, look
@@ -260,5 +260,4 @@ def _on(seen: Look) -> str:
         return f"{seen.about.get('command') or 'the command that began it'} --out {seen.folder}"
     if not (seen.folder / CONFIG).is_file():
         return "study.run() of the Study that began it"
-    model = read_config(seen.folder).model
-    return f"amiss run {seen.folder} {model}" if ".py:" in model else f"amiss run {seen.folder}"
+    return goes_on(read_config(seen.folder), seen.folder)

@@ -263,6 +263,31 @@ def test_other_models_are_shown_the_same_images_beside_noise_of_equal_size(amiss
         assert told() is None
 
 
+@pytest.mark.parametrize("model", ["nets.py:color", "nets.py:broken"])
+def test_a_model_that_cannot_be_shown_the_images_is_named_before_anything_is_searched(amiss, model):
+    said = amiss(*RUN, "--transfer", f"nets.py:build,{model}", "--out", "run")
+    said.refused("model-raises", f"'{model}' of --transfer")
+    assert not Path("run").exists()
+
+
+def test_the_models_of_transfer_are_remembered(amiss, stopped):
+    said = stopped(2, *RUN, "--transfer", "nets.py:build", "--out", "run")
+    again = "amiss run run nets.py:wrapped --transfer nets.py:build"
+    assert said.code == 130 and f"{again} goes on from here" in said.err
+    assert f"It goes on by: {again}\n" in amiss("show", "run").out
+    assert "--transfer nets.py:build" in strict(Path("run/run.json").read_text(encoding="utf-8"))["command"]
+    # Code is run only where the user names it once more, and nothing is left out without a word.
+    assert amiss("run", "run", "nets.py:wrapped", "--quiet").refused("run-code", code=2)["Try"] == again
+    assert amiss(*again.split()[1:], "--quiet").code == 0
+    models = {row["model"] for row in strict(Path("run/transfer.json").read_text(encoding="utf-8"))["rows"]}
+    assert models == {"nets.py:wrapped", "nets.py:build"}
+
+
+def test_the_model_itself_is_shown_its_images_anyway(amiss):
+    said = amiss(*RUN, "--transfer", "nets.py:build,nets.py:wrapped")
+    assert "anyway" in said.err and "Leave nets.py:wrapped out" in said.refused("recipe-option", code=2)["Try"]
+
+
 @pytest.mark.parametrize("models", ["", "nets.py:build,", "nets.py:build,nets.py:build", "nets.py:wrapped"])
 def test_other_models_are_each_named_once(amiss, models):
     amiss(*RUN, "--transfer", models).refused("recipe-option", "--transfer", code=2)
