@@ -1,7 +1,7 @@
 """Somebody else's network: its layers for one pass, the gradient through it, and what is said where a pass fails."""
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ __all__ = ["Reached", "gradient", "layer_names", "listening", "pushed", "refusal
 
 # What torch says where autograd finds no way back to the image.
 _NO_WAY_BACK = ("does not require grad", "not have been used", "nference tensor")
+
+
+_FEW = 20  # names that are told one by one
 
 
 class Reached(Exception):
@@ -47,11 +50,12 @@ def listening(network: Any, names: list[str], seen: dict[str, Tensor], stop: int
         if name not in modules or not name:
             known = layer_names(network)
             close = difflib.get_close_matches(name, known, n=3) or list(known[:3])
+            few = f"All: {_told(known)}." if len(known) <= _FEW else "Classifier.layers lists them all."
             raise LayerError(
                 f"There is no layer {name!r}.",
                 slug="layer-unknown",
                 seen=f"{len(known)} layers",
-                hint=f"Close names: {', '.join(close)}. Classifier.layers lists them all.",
+                hint=f"Close names: {_told(close)}. {few}",
             )
 
     def listen(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -78,6 +82,11 @@ def listening(network: Any, names: list[str], seen: dict[str, Tensor], stop: int
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _told(names: Sequence[str]) -> str:
+    """Names for a message: whoever made the network chose them."""
+    return ", ".join("".join(c if c.isprintable() else "?" for c in name[:80]) for name in names)
 
 
 def gradient(value: Tensor, of: Any, keep: bool = False, again: bool = False) -> Tensor:

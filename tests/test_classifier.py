@@ -138,6 +138,22 @@ def test_layers_can_be_named_twice_and_differentiated(busy, images):
     assert Classifier(logits).layers == ("answer",)
 
 
+def test_names_of_layers_are_told_where_they_are_few_and_none_commands_a_terminal(refuses):
+    def hint(names):
+        net = nn.Sequential()
+        for name in names:
+            net.add_module(name, nn.Identity())
+        with refuses(LayerError, "layer-unknown") as caught:
+            Classifier(net).outputs(torch.zeros(1, 2), ("none",))
+        return caught.value.hint
+
+    assert all(f"part{i}" in hint([f"part{i}" for i in range(19)]) for i in range(19))
+    many = hint([f"part{i}" for i in range(20)])  # and "answer"
+    assert "All: " not in many and "Classifier.layers lists them all." in many
+    hostile = hint(["\x1b[2J" + "x" * 500])
+    assert "\x1b" not in hostile and "x" * 100 not in hostile
+
+
 def test_wrong_layers(busy, images, refuses):
     c = Classifier(busy)
     for name in ("hed", ""):
@@ -145,6 +161,9 @@ def test_wrong_layers(busy, images, refuses):
             c.outputs(images(), (name,))
     with pytest.raises(LayerError, match="Close names: head"):
         c.outputs(images(), ("hed",))
+    with pytest.raises(LayerError) as caught:
+        c.outputs(images(), ("hed",))
+    assert f"All: {', '.join(c.layers)}." in caught.value.hint
     for layers in [("unused",), ("unused", "answer")]:
         with refuses(LayerError, "layer-unused"):
             c.outputs(images(), layers)

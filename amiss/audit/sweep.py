@@ -16,11 +16,12 @@ from amiss.audit.inversions import Inverted, invert_pairs
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import DataError, UsageError
+from amiss.errors import ContractError, DataError, UsageError
 from amiss.objectives.features import features_of
 from amiss.study import CONFIG, RUN, Store, Study, held
 from amiss.study.identity import likeness, refuse_other
 from amiss.study.tables import write_inputs
+from amiss.task import reaches
 from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
 
 __all__ = ["CLASS", "KIND", "Sweep", "Swept", "read_sweep", "run_sweep", "sweep_studies"]
@@ -233,12 +234,26 @@ def _paired(classifier: Classifier, images: Images, sweep: Sweep, tell: Progress
     def asking(done: int, n: int) -> None:
         tell("Asking the classifier", done, n)
 
+    _refuse_gradientless(classifier)
     labels = images.truth
     refuse_other_order(classifier, images)
     for layer in sweep.layers:  # two images: with one, a layer that folds images into places would pass
         features_of(classifier, images.images(slice(2)).to(classifier.device), layer)
     predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
     return draw_pairs(labels, predicted, sweep.pairs, sweep.seed)
+
+
+def _refuse_gradientless(classifier: Classifier) -> None:
+    gives = classifier.gives
+    if not reaches(gives, "grad"):
+        raise ContractError(
+            f"Imposters need gradients; this model gives only {'labels' if gives == 'met' else 'logits'}.",
+            slug="contract-ladder",
+            seen=f"gives={gives!r}",
+            needed="a network that torch can differentiate",
+            why="an ONNX file, a model behind a service, or a Classifier that was told gives='loss'",
+            hint="Give the network itself, as Python code or as weights.",
+        )
 
 
 def _fingerprints(classifier: Classifier, images: Images, sweep: Sweep) -> dict[str, str]:

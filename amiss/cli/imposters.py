@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -328,7 +329,7 @@ def _read(name: str, option: str, text: str) -> Any:
             raise wrong
         return layers
     if name == "delta":
-        return [_levels(option, part.strip(), wrong) for part in text.split(",")]
+        return _rising(option, text, [_levels(option, part.strip(), wrong) for part in text.split(",")])
     if not text.isdecimal() or len(text) > _DIGITS or int(text) < (name != "inverted"):
         raise wrong
     return int(text)
@@ -349,6 +350,23 @@ def _levels(option: str, text: str, wrong: UsageError) -> float:
             needed="a whole number from 1 to 255, or so many parts of 255: 10, or 10/255",
             why=f"a bound in [0, 1], as Python takes it: {text} is {meant:.3g} gray levels" if share else "",
             hint=f"{option} {min(255, max(1, round(meant)))}",
+        )
+    return levels
+
+
+def _rising(option: str, text: str, levels: list[float]) -> list[float]:
+    """The bounds, refused in the user's own words where they do not ascend from above 0 to 255."""
+    high = [level for level in levels if level > 255]
+    if high or any(a >= b for a, b in pairwise((0, *levels))):
+        fit = sorted({level for level in levels if 0 < level <= 255}) or [10]
+        raise UsageError(
+            f"A bound of {high[0]:g} is above 255, the most that a pixel can move."
+            if high
+            else "The bounds of imposters must ascend from above 0, each named once.",
+            slug="sweep-deltas",
+            seen=f"{option} {text}",
+            needed="whole gray levels from 1 to 255, each larger than the one before",
+            hint=f"{option} {','.join(f'{level:g}' for level in fit)}",
         )
     return levels
 

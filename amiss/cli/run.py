@@ -91,7 +91,7 @@ def run(
         config = _resumed(context, folder, arguments[1] if len(arguments) > 1 else None, options)
     else:
         _, model, data, *surplus = arguments
-        recipe = recipe.replace("-", "_") if recipe.replace("-", "_") in RECIPES else recipe
+        recipe = _recipe(recipe)
         read = sweep_settings if recipe == EXPERIMENT else partial(parse_settings, recipe)
         given: dict[str, Any] = {
             "mean": numbers(mean),
@@ -212,8 +212,16 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
         UsageError: An option that a run that goes on does not heed, or code that was not named.
         DataError: No run lies there.
     """
-    if not folder.is_dir():
-        find_recipe(str(folder))  # the likelier mistake: a recipe without MODEL and DATA
+    if not folder.is_dir():  # the likelier mistake: a recipe without MODEL and DATA
+        find_recipe(_recipe(str(folder)))
+        named = [] if model is None else [model]
+        raise UsageError(
+            f"The recipe {folder} needs MODEL and DATA, and {'only one' if named else 'none'} of them was named.",
+            slug="usage-data",
+            seen=" ".join(["amiss run", str(folder), *named, *options]),
+            needed="a recipe, a MODEL and its DATA",
+            hint=" ".join(["amiss run", str(folder), "MODEL DATA", *options]),
+        )
     heeded = {"recipe", "model", "data", "device", "transfer", "require", "junit", "quiet", "as_json"}
     defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
     given = [name for name, default in defaults.items() if name and context.params[name] != default]
@@ -247,6 +255,12 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
 
 def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
     return lambda done, total, met: tell(f"Searching by {recipe} ({met} met)", int(done), total)
+
+
+def _recipe(word: str) -> str:
+    """The name of a recipe, whether it was written with hyphens or not."""
+    name = word.replace("-", "_")
+    return name if name in RECIPES else word
 
 
 def _named(config: RunConfig) -> str:

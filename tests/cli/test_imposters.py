@@ -158,9 +158,9 @@ def test_gates_hold_it_to_its_figures(amiss):
         (["--layers", "scale", "--delta", "5,300.5"], "delta-units", ["--delta 255"]),
         (["--layers", "scale", "--pairs", "9" * 5000], "recipe-option", ["--pairs 999"]),
         (["--layers", "scale", "--delta", "ten"], "recipe-option", ["--delta ten"]),
-        (["--layers", "scale", "--delta", "10,5"], "sweep-deltas", ["ascend"]),
-        (["--layers", "scale", "--delta", "0,5"], "sweep-deltas", ["ascend"]),
-        (["--layers", "scale", "--delta", "256"], "sweep-deltas", []),
+        (["--layers", "scale", "--delta", "10,5"], "sweep-deltas", ["ascend", "--delta 10,5", "--delta 5,10"]),
+        (["--layers", "scale", "--delta", "0,5"], "sweep-deltas", ["ascend", "--delta 0,5"]),
+        (["--layers", "scale", "--delta", "300"], "sweep-deltas", ["300 is above 255", "--delta 300"]),
         (["--delta", "5"], "recipe-option", ["needs --layers"]),
         (["--layers", "scale,scale"], "sweep-layers", []),
         (["--layers", "scale,,answer"], "recipe-option", []),
@@ -193,6 +193,22 @@ def test_what_cannot_be_mimicked_is_refused_before_anything_is_written(amiss):
     shutil.rmtree("photos/dark")
     amiss(*RUN[:4], "--layers", "scale", "--quiet").refused("pairs-none")
     assert not Path("runs").exists()
+
+
+def test_a_model_without_gradients_is_refused_before_its_layers_are_looked_at(amiss):
+    blind = "\n\ndef blind():\n    return amiss.Classifier(Brightness(), labels=['bright', 'dark'], gives='loss')\n"
+    Path("nets.py").write_text(Path("nets.py").read_text(encoding="utf-8") + blind, encoding="utf-8")
+    for layers in ("fc1", "answer"):
+        said = amiss("run", "feature-opt", "nets.py:blind", "photos", "--layers", layers, "--quiet")
+        lines = said.refused("contract-ladder", "need gradients", "gives only logits")
+        assert "square" not in lines["Try"]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("words", [["feature-opt"], ["feature-opt", "digits"], ["pgd", "nets.py:build"]])
+def test_a_recipe_without_model_or_data_says_so(amiss, words):
+    lines = amiss("run", *words, *(["--layers", "fc1"] if len(words) == 1 else [])).refused("usage-data", code=2)
+    assert "MODEL DATA" in lines["Try"] and words[0] in lines["Seen"]
 
 
 def test_an_edited_configuration_is_refused(amiss):
