@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amiss.classifier import Classifier
 from amiss.constraints import Constraint
@@ -178,6 +178,7 @@ class Probe:
 
     def _keyed(self, classifier: Classifier, task: Task) -> Task:
         """The samples where the classifier is, with the seed in their keys."""
+        _check_wrapped(classifier)
         task = task.to(classifier.device) if isinstance(classifier, Classifier) else task
         _check_range(task)
         return replace(task, key=fold(task.key, self.seed))
@@ -199,6 +200,19 @@ class Probe:
                     needed=f"{wants!r} on the ladder met < loss < grad < jacobian",
                     hint="Give logits, or choose an optimizer that asks for labels." if gives == "met" else square,
                 )
+
+
+def _check_wrapped(classifier: Classifier) -> None:
+    """Refuse a bare network; somebody else's classifier has `outputs`, and passes."""
+    if isinstance(classifier, nn.Module) and getattr(classifier, "outputs", None) is None:
+        raise ContractError(
+            "A network alone is no classifier: what it is shown and what its classes are called is not known.",
+            slug="contract-classifier",
+            seen=f"a {type(classifier).__name__}",
+            needed="a Classifier",
+            why="a network that was not wrapped",
+            hint="Wrap it: am.Classifier(net), with the mean and std of its training.",
+        )
 
 
 def _check_range(task: Task) -> None:

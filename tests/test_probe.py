@@ -499,6 +499,24 @@ def test_a_nan_in_an_image_ends_that_image_alone():
     assert [o for i, o in enumerate(plain(result)) if i != 6] == [o for i, o in enumerate(plain(healthy)) if i != 6]
 
 
+def test_a_bare_network_is_refused_and_a_classifier_of_ones_own_is_not(refuses):
+    net = network()
+    for call in (pgd().run, pgd().search, pgd().prepare, lambda net, task: pgd().judge(net, task, task.image)):
+        with refuses(ContractError, "contract-classifier") as caught:
+            call(net, WORLD.task)
+        assert "am.Classifier(net)" in caught.value.hint
+
+    class Own(nn.Module):
+        """A module that is a classifier itself."""
+
+        gives, labels, device = "jacobian", None, torch.device("cpu")
+
+        def outputs(self, x, layers=("answer",)):
+            return {"answer": net(x)}
+
+    assert torch.equal(pgd().run(Own(), WORLD.task).images, pgd().run(Classifier(net), WORLD.task).images)
+
+
 def test_what_does_not_fit_is_refused_before_any_pass(refuses):
     classifier = WORLD.classifier(gives="loss")
     with refuses(ContractError, "contract-ladder"):

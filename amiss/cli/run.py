@@ -214,18 +214,18 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
     """
     if not folder.is_dir():  # the likelier mistake: a recipe without MODEL and DATA
         find_recipe(_recipe(str(folder)))
-        named = [] if model is None else [model]
+        given = [] if model is None else [model]
         raise UsageError(
-            f"The recipe {folder} needs MODEL and DATA, and {'only one' if named else 'none'} of them was named.",
+            f"The recipe {folder} needs MODEL and DATA, and {'only one' if given else 'none'} of them was named.",
             slug="usage-data",
-            seen=" ".join(["amiss run", str(folder), *named, *options]),
+            seen=" ".join(["amiss run", str(folder), *given, *options]),
             needed="a recipe, a MODEL and its DATA",
             hint=" ".join(["amiss run", str(folder), "MODEL DATA", *options]),
         )
     heeded = {"recipe", "model", "data", "device", "transfer", "require", "junit", "quiet", "as_json"}
     defaults = {p.name: p.default for p in context.command.params if p.name not in heeded}
-    given = [name for name, default in defaults.items() if name and context.params[name] != default]
-    idle = [f"--{name.replace('_', '-')}" for name in given]
+    heedless = [name for name, default in defaults.items() if name and context.params[name] != default]
+    idle = [f"--{name.replace('_', '-')}" for name in heedless]
     if idle or options:
         raise UsageError(
             "A run that goes on has its settings already.",

@@ -183,11 +183,20 @@ class Images:
             A task with key, image, label, target and guide.
 
         Raises:
-            DataError: There are not as many guides as images, or they are of another size.
+            DataError: There are not as many guides as images, they are of another size, or they are no `Images`.
 
         References:
             Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1.
         """
+        if getattr(guides, "pixels", None) is None:
+            raise DataError(
+                "Guides are images, as `am.open_data` gives them.",
+                slug="guide-images",
+                seen=f"a {type(guides).__name__}",
+                needed="Images, one for each image",
+                why="a tensor",
+                hint="images.guided(images.pick(rows)); Task(key, image=..., guide=...) takes tensors in [0, 1].",
+            )
         if self.pixels.shape != guides.pixels.shape:
             raise DataError(
                 "Each image needs one guide, of its own size.",

@@ -124,6 +124,9 @@ def test_guides_go_with_their_images():
     assert torch.equal(task.guide, images.images([1, 3])) and torch.equal(task.image, images.images([0, 2]))
     assert task.target.tolist() == [1, 1] and task.label.tolist() == [0, 0]
     assert images.guided(Images.of(pixels)).target is None
+    with pytest.raises(DataError, match="guide-images") as caught:
+        images.guided(images.images())
+    assert caught.value.seen == "a Tensor"
     with pytest.raises(DataError, match="guide-shape"):
         images.guided(images.pick([0]))
     with pytest.raises(DataError, match="guide-shape"):
