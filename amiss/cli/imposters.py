@@ -293,8 +293,9 @@ def _try(model: str, classifier: Classifier, images: Images) -> None:
     try:
         transfer(classifier, one.pixels, one.pixels, label, label, one.keys())
     except ModelError as error:
-        said = {name: getattr(error, name) for name in ("slug", "seen", "needed", "why", "hint")}
-        raise ModelError(f"{model!r} of --transfer: {error.what}", **said) from error
+        said = {name: getattr(error, name) for name in ("slug", "seen", "needed", "why")}
+        hint = f"Leave {model} out of --transfer, or give one that takes the same images and tells the same classes."
+        raise ModelError(f"{model!r} of --transfer: {error.what}", hint=hint, **said) from error
 
 
 def _shown(
