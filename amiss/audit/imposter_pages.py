@@ -43,12 +43,15 @@ def imposter_figures(part: Imposters) -> dict[str, float]:
 
 
 def imposter_words(part: Imposters) -> str:
-    """What was found at one layer within one bound, as a clause that begins with the bound."""
+    """What was found at one layer within one bound, as a clause that begins with these."""
     n = len(part)
-    words = f"at {radius(part.delta)}, {percent(part.label)} of {n:,} imposters take their guide's label"
-    if part.neighbors is None:
+    # A layer's name is as foreign as its network, and terminals show these words.
+    layer = "".join(c if c.isprintable() else "?" for c in part.layer)
+    where = f"in layer {layer} at {radius(part.delta)}"
+    words = f"{where}, {percent(part.label)} of {n:,} imposters take their guide's label"
+    if not _of_neighbors(part):
         return words
-    return f"{words}; in {percent(part.neighbors)} all three nearest neighbors are the guide's"
+    return f"{words}; in {percent(part.neighbors or 0.0)} all three nearest neighbors are the guide's"
 
 
 def imposter_record(
@@ -119,14 +122,19 @@ def _others(swept: Swept) -> list[dict[str, Any]]:
 
 
 def _panels(swept: Swept) -> list[dict[str, Any]]:
-    """What the layers give back, pair by pair."""
-    images, pairs = swept.images, swept.pairs
+    """What the layers give back, pair by pair, each with the layer and bound of its imposter."""
+    images, pairs, told = swept.images, swept.pairs, _telling(swept.parts)
+    where = {"layer": told.layer, "delta": radius(told.delta)}
     made: dict[int, list[dict[str, Any]]] = {}
     for one in swept.inverted:
         found = dict(zip(("source", "imposter", "guide"), one.paths, strict=True))
         made.setdefault(one.pair, []).append({"layer": one.layer, **found, "near": list(one.near)})
     return [
-        {"name": f"{images.names[int(pairs.source[k])]} as {images.names[int(pairs.guide[k])]}", "layers": rows}
+        {
+            "name": f"{images.names[int(pairs.source[k])]} as {images.names[int(pairs.guide[k])]}",
+            **where,
+            "layers": rows,
+        }
         for k, rows in made.items()
     ]
 
@@ -134,7 +142,10 @@ def _panels(swept: Swept) -> list[dict[str, Any]]:
 def _notes(swept: Swept) -> list[str]:
     """What the reader must know of the measurements."""
     if swept.contrast is None:
-        return [f"Among natural images nothing is told: a guide's class has fewer than {CLASS} of them here."]
+        return [
+            f"Where imposters lie among natural images was not measured: that takes {CLASS} images of each guide's "
+            f"class, to know how far such images lie apart, and a class has fewer than {CLASS} here."
+        ]
     k, n = int(swept.contrast.result.met.sum()), len(swept.pairs)
     return [
         "The contrast group: label adversaries, the same sources changed as little as can be to be called by "
@@ -202,18 +213,18 @@ def sweep_record(
     figures |= {"verified_from_disk": held / claimed} if claimed else {}
     tally = {f"{part.layer} at {radius(part.delta)}": part.result.counts for part in parts}
     tally |= {} if swept.contrast is None else {CONTRAST: swept.contrast.result.counts}
-    last = parts[-1]
+    told = _telling(parts)
     tiles = [
         (
             "Layers and bounds",
             f"{len(swept.sweep.layers)} x {len(swept.sweep.deltas)}",
             f"{len(swept.pairs):,} pairs each",
         ),
-        ("Take the guide's label", percent(last.label), f"{last.layer}, at {radius(last.delta)}"),
+        ("Take the guide's label", percent(told.label), f"{told.layer}, at {radius(told.delta)}"),
         (
             "Distance left",
-            f"{float(last.ratio.quantile(0.5)):.2f}",
-            f"median R1 of {last.layer}, at {radius(last.delta)}",
+            f"{float(told.ratio.quantile(0.5)):.2f}",
+            f"median R1 of {told.layer}, at {radius(told.delta)}",
         ),
         ("Claims that held", percent(held / claimed) if claimed else "none", "read back, alone and in a batch"),
     ]
@@ -301,12 +312,22 @@ def _summary(part: Imposters) -> dict[str, Any]:
     }
 
 
+def _telling(parts: Sequence[Imposters]) -> Imposters:
+    """Whom sentence, tiles and inversions are about: the last layer at the bound nearest to 10/255."""
+    return min((p for p in parts if p.layer == parts[-1].layer), key=lambda p: abs(p.delta - DELTA))
+
+
+def _of_neighbors(part: Imposters) -> bool:
+    """Whether there is anything to say of neighbors: not where they were the guide's neither before nor after."""
+    return bool(part.neighbors or part.neighbors_before)
+
+
 def _sentence(parts: Sequence[Imposters]) -> str:
-    """What the last layer says at the bound nearest to 10/255."""
-    part = min((p for p in parts if p.layer == parts[-1].layer), key=lambda p: abs(p.delta - DELTA))
-    words, before = imposter_words(part), part.neighbors_before
+    """What is told first."""
+    part = _telling(parts)
+    words, before = imposter_words(part), percent(part.neighbors_before or 0.0)
     return f"{words[:1].upper()}{words[1:]}" + (
-        "." if before is None else f" (of their sources that is so in {percent(before)})."
+        f" (of their sources that is so in {before})." if _of_neighbors(part) else "."
     )
 
 

@@ -12,7 +12,8 @@ from amiss.analysis.geometry import r1
 from amiss.analysis.pairs import Pairs
 from amiss.audit.contrast import CONTRAST
 from amiss.audit.desk import Desk
-from amiss.audit.imposter_pages import sweep_known, sweep_record, sweep_rows
+from amiss.audit.figures import percent
+from amiss.audit.imposter_pages import imposter_words, sweep_known, sweep_record, sweep_rows
 from amiss.audit.inversions import invert_pairs
 from amiss.audit.plan import Plan
 from amiss.audit.portraits import strips
@@ -79,6 +80,29 @@ def test_label_adversaries_are_measured_where_they_have_the_guides_label(swept, 
     groups = {row["group"] for row in account["imposters"]["sparsity"]}
     assert groups == {"imposters", CONTRAST}
     assert f"{int(met.sum())} of 8" in account["imposters"]["notes"][0]
+
+
+def test_sentence_and_tiles_are_of_one_layer_and_one_bound(swept, account):
+    found, _ = swept
+    told = found.parts[2]  # of the last layer, 4/255 is nearer to 10/255 than 20/255 is
+    assert account["sentence"].startswith(f"In layer rise at 4/255, {percent(told.label)} of 8 imposters")
+    tiles = {tile["label"]: (tile["value"], tile["note"]) for tile in account["tiles"]}
+    assert tiles["Take the guide's label"] == (percent(told.label), "rise, at 4/255")
+    assert tiles["Distance left"] == (f"{np.median(told.ratio.numpy()):.2f}", "median R1 of rise, at 4/255")
+    assert {(panel["layer"], panel["delta"]) for panel in account["imposters"]["inversion"]} == {("rise", "4/255")}
+
+
+@pytest.mark.parametrize(("after", "before", "said"), [(0, 0, ""), (3, 0, "in 100%"), (0, 3, "in 0%")])
+def test_of_neighbors_that_never_were_the_guides_the_sentence_is_silent(swept, after, before, said):
+    found, _ = swept
+    full = torch.full((8,), 0)
+    part = replace(found.parts[0], shared=full + after, shared_before=full + before)
+    words = imposter_words(part)
+    assert ("neighbors" in words) == bool(said) and said in words
+
+
+def test_what_a_layers_name_commands_a_terminal_is_left_out(swept):
+    assert "in layer a?[2Jb at 4/255" in imposter_words(replace(swept[0].parts[0], layer="a\x1b[2Jb"))
 
 
 def test_histograms_count_everyone_once(swept, account):
