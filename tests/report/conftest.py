@@ -425,7 +425,7 @@ def draw_imposters(folder: Path, record: dict[str, Any], side: int = 28) -> dict
                 {
                     **cell,
                     "model": model,
-                    "fingerprint": "ab" * 32,
+                    "fingerprint": ("ab" if model == "resnet18" else "ef") * 32,
                     "side": None if model == "resnet18" else 64,
                     "n": 24,
                     "right": 22,
@@ -437,6 +437,8 @@ def draw_imposters(folder: Path, record: dict[str, Any], side: int = 28) -> dict
     panels = [
         {
             "name": f"photos/source_{k}.png as photos/guide_{k}.png",
+            "layer": "fc1",
+            "delta": "10/255",
             "layers": [
                 {
                     "layer": layer,
@@ -451,7 +453,7 @@ def draw_imposters(folder: Path, record: dict[str, Any], side: int = 28) -> dict
         for k in range(2)
     ]
     likes = {
-        "sentence": "At 10/255, 94% of 24 imposters take their guide's label.",
+        "sentence": "In layer fc1 at 10/255, 94% of 24 imposters take their guide's label.",
         "notes": ["Label adversaries are the contrast group."],
         "among": [{"layer": layer, "images": 400} for layer in ("conv2", "fc1")],
         "inversion": panels,

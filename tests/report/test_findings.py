@@ -325,7 +325,7 @@ def test_maps_tell_classes_apart_by_color_and_by_hatching(report, visit):
     assert len(seen[0]) > 1
     assert len(seen[1]) == 1
     assert not set(seen[0]) & set(seen[1])
-    assert page.locator(".swatches .name").all_text_contents() == ["male", "not male"]
+    assert page.locator("#atlas .swatches .name").all_text_contents() == ["male", "not male"]
 
 
 def test_an_atlas_has_a_table_twin(report, visit):

@@ -351,7 +351,7 @@ def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
         turn(page, route)
         assert "owned" not in page.evaluate("document.title").replace(attack, "")
         assert page.locator("img[src=x]").count() == 0
-        assert page.locator("script").count() == 7
+        assert page.locator("script").count() == 8
     turn(page, "overview")
     assert page.locator(".flag h3 .name").first.evaluate("node => node.textContent") == attack
     assert page.locator(".flag").count() == 2
@@ -367,7 +367,7 @@ def test_paper_shows_all_sections(report, visit):
     assert page.locator("#gallery .card").count() == 8
     assert page.locator(".rail").bounding_box()["height"] < 100
     shown = page.locator("main > section:visible").evaluate_all("nodes => nodes.map((node) => node.id)")
-    assert shown == ["overview", "findings", "cases", "atlas", "robustness", "fooled", "methods"]
+    assert shown == ["overview", "findings", "cases", "atlas", "robustness", "fooled", "imposters", "methods"]
     assert not page.locator("#nav").is_visible()
     checks = page.get_by_role("region", name="All checks")
     for event, visible in (("beforeprint", True), ("afterprint", False)):
@@ -457,11 +457,11 @@ def test_imposters_stand_beside_source_guide_and_change(record, report, visit):
         "guide, photos/guide_0.png, true 'not male'",
         "imposter, called 'not male'",
     ]
-    shown = rows.first.locator("canvas")
-    shown.scroll_into_view_if_needed()
-    page.wait_for_function(
-        "node => node.getAttribute('aria-label').includes('of pixels')", arg=shown.element_handle()
-    )
+    # Every change is drawn, scrolled to or not: paper shows them all.
+    for canvas in page.locator("#imposters .quads canvas").element_handles():
+        page.wait_for_function("node => node.getAttribute('aria-label').includes('of pixels')", arg=canvas)
+    assert "no pixel moved by more than 10 gray levels of 255" in rows.first.inner_text()
+    assert "26 times where that is the whole bound" in text
     assert "called not male" in rows.first.inner_text() and "0 of 3 neighbors the guide's" in rows.first.inner_text()
     which.select_option("0")
     assert "called male" in rows.first.inner_text() and "R1 0.75" in rows.first.inner_text()
@@ -475,11 +475,17 @@ def test_numbers_on_imposters_are_those_of_the_record(record, report, visit):
     assert table.first.locator("td").all_inner_texts()[:4] == ["conv2", "5/255", "24", "0.75"]
     others = page.get_by_role("region", name="What other models say").locator("tbody tr")
     assert [row.locator("td").first.inner_text() for row in others.all()] == [
-        "resnet18",
+        "resnet18 (itself)",
         "other.py:net, at 64 pixels",
     ]
+    text = page.locator("#imposters").inner_text()
+    assert "The imposters of fc1 at 10/255. Beside each share" in text
+    assert "The imposters are those of fc1 at 10/255." in text and "R1 is 0.25 here" in text
+    assert page.locator("#imposters .swatches").first.locator("li").all_inner_texts() == ["conv2", "fc1"]
+    lines = page.locator("#imposters .curve[stroke-dasharray]").all()
+    assert len({line.get_attribute("class") for line in lines}) == 2
     cells = others.first.locator("td").all_inner_texts()
-    assert cells[1:4] == ["22 of 24", "30 % (20 % to 40 %)", "4 %"] and cells[-1] == "\u2013"
+    assert cells[1:4] == ["22 of 24", "30% (20\u201340%)", "4%"] and cells[-1] == "\u2013"
     units = page.get_by_role("region", name="Active units").locator("tbody tr")
     assert units.nth(1).locator("td").all_inner_texts() == ["label adversaries", "60", "1.5", "0.9", "0.6"]
     strips = page.locator("#imposters canvas.units")
