@@ -29,10 +29,12 @@ NODES, EDGES = 64, 128
 _IN = len(INPUTS)
 _BITS = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
 _NONE = np.uint64(0)
+_DRAWS = 23  # numbers that a child draws, besides one a node and one a connection
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
+Luck = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,17 +92,19 @@ class Graphs:
 
         Numbers that no graph could have, which a file may hold, are places that are free.
         """
-        rows = p.detach().cpu().nan_to_num(-1.0).clamp(-1, NODES).numpy()
+        rows = p.detach().cpu().numpy()
         source, target, gene, kind = np.split(rows, [EDGES, 2 * EDGES, 3 * EDGES], axis=1)
-        source, target, kind = source.astype(np.int64), target.astype(np.int64), kind.astype(np.int64)
-        there = np.concatenate([np.ones((len(rows), _IN), bool), (kind >= 0) & (kind < len(KINDS))], axis=1)
-        at, inside = (
-            np.arange(len(rows))[:, None],
-            (source >= 0) & (source < NODES) & (target >= _IN) & (target < NODES),
-        )
-        inside &= there[at, source % NODES] & there[at, target % NODES]
-        kept = np.where(inside, source, -1), np.where(inside, target, -1)
-        return cls(*kept, gene.astype(np.float32).clip(0, 1), np.where(there[:, _IN:], kind, -1))
+        kind = np.where((kind >= 0) & (kind < len(KINDS)), kind, -1).astype(np.int64)
+        inside = (source >= 0) & (source < NODES) & (target >= _IN) & (target < NODES)
+        ends = [np.where(inside, part, -1).astype(np.int64) for part in (source, target)]
+        there = np.concatenate([np.ones((len(rows), _IN), bool), kind >= 0], axis=1)
+        at = inside.nonzero()
+        lost = ~(there[at[0], ends[0][at]] & there[at[0], ends[1][at]])
+        if lost.any():
+            for part in ends:
+                part[at[0][lost], at[1][lost]] = -1
+        sound = np.nan_to_num(gene, nan=0.5).clip(0, 1) if not np.isfinite(gene.sum()) else gene.clip(0, 1)
+        return cls(ends[0], ends[1], sound, kind)
 
     def tensor(self) -> Tensor:
         """The genomes, float32."""
@@ -145,12 +149,13 @@ def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates) -> Graphs:
         rates: How often what happens.
     """
     child = graphs.rows(slice(None))
-    luck = uniform(fold(key, 1), (16,)).numpy()
+    # Numbers of a key are told by their places: those of the connections come last, for a child alone may draw fewer.
+    luck = uniform(key, (_DRAWS + NODES - _IN + child.width,)).numpy()
     fine = luck[:, 0] < rates.fine
     coarse = ~fine
-    _weights(child, key, coarse, rates)
-    _kinds(child, key, coarse, rates)
-    _nudge(child, key, fine)
+    _weights(child, luck[:, _DRAWS + NODES - _IN :], coarse, rates)
+    _kinds(child, luck[:, _DRAWS : _DRAWS + NODES - _IN], coarse, rates)
+    _nudge(child, luck[:, 12:_DRAWS], fine)
     _add_edge(child, (coarse & (luck[:, 1] < rates.add_edge)).nonzero()[0], luck[:, 2:5])
     _drop_edge(child, (coarse & (luck[:, 5] < rates.drop_edge)).nonzero()[0], luck[:, 6])
     _add_node(child, (coarse & (luck[:, 7] < rates.add_node)).nonzero()[0], luck[:, 8:10], rates.copied)
@@ -189,26 +194,24 @@ def _last(into: Words) -> int:
     return int(fed[-1]) if len(fed) else 0
 
 
-def _weights(child: Graphs, key: Tensor, rows: Mask, rates: Rates) -> None:
+def _weights(child: Graphs, luck: Luck, rows: Mask, rates: Rates) -> None:
     """Polynomial mutation of some weights; one number decides whether, and what is left of it how far."""
-    luck = uniform(fold(key, 2), (child.width,)).numpy()
     hit = child.used[:, : child.width] & (luck < rates.weight) & rows[:, None]
     at = hit.nonzero()
     moved = polynomial(torch.from_numpy(child.gene[at]), torch.from_numpy(luck[at] / rates.weight), rates.eta)
     child.gene[at] = moved.numpy()
 
 
-def _kinds(child: Graphs, key: Tensor, rows: Mask, rates: Rates) -> None:
+def _kinds(child: Graphs, luck: Luck, rows: Mask, rates: Rates) -> None:
     """Draw the kinds of some nodes anew."""
-    luck = uniform(fold(key, 3), (NODES - _IN,)).numpy()
     at = ((child.kind >= 0) & (luck < rates.kind) & rows[:, None]).nonzero()
     child.kind[at] = luck[at] / rates.kind * len(KINDS)
 
 
-def _nudge(child: Graphs, key: Tensor, rows: Mask) -> None:
+def _nudge(child: Graphs, luck: Luck, rows: Mask) -> None:
     """Move one to three weights a little."""
     own = rows.nonzero()[0]
-    luck = uniform(fold(key[torch.from_numpy(own)], 4), (11,)).numpy()
+    luck = luck[own]
     spread = 10 ** (-2 + 2.3 * luck[:, 0])
     for i in range(3):
         some = i < 1 + (3 * luck[:, 1]).astype(np.int64)  # one to three of them
@@ -219,7 +222,7 @@ def _nudge(child: Graphs, key: Tensor, rows: Mask) -> None:
         child.gene[at] = (child.gene[at] + (spread[some] * normal)[there] / 20).clip(0, 1)
 
 
-def _add_edge(child: Graphs, rows: Ints, luck: NDArray[np.float32]) -> None:
+def _add_edge(child: Graphs, rows: Ints, luck: Luck) -> None:
     """Connect two nodes: the target is no input and does not feed the source."""
     luck, some = luck[rows], child.rows(rows)
     there = np.concatenate([np.ones((len(rows), _IN), bool), some.kind >= 0], axis=1)
@@ -234,13 +237,13 @@ def _add_edge(child: Graphs, rows: Ints, luck: NDArray[np.float32]) -> None:
     child.source[at], child.target[at], child.gene[at] = source[ok], target[ok], luck[ok, 2]
 
 
-def _drop_edge(child: Graphs, rows: Ints, luck: NDArray[np.float32]) -> None:
+def _drop_edge(child: Graphs, rows: Ints, luck: Luck) -> None:
     """Take one connection away."""
     edge, ok = _choose(child.used[rows], luck[rows])
     child.source[rows[ok], edge[ok]] = -1
 
 
-def _add_node(child: Graphs, rows: Ints, luck: NDArray[np.float32], copied: bool) -> None:
+def _add_node(child: Graphs, rows: Ints, luck: Luck, copied: bool) -> None:
     """Put a node upon a connection."""
     luck, used = luck[rows], child.used[rows]
     edge, ok = _choose(used, luck[:, 0])
@@ -255,7 +258,7 @@ def _add_node(child: Graphs, rows: Ints, luck: NDArray[np.float32], copied: bool
         child.gene[rows, edge] = 0.55  # a weight of 1
 
 
-def _drop_node(child: Graphs, rows: Ints, luck: NDArray[np.float32], outputs: int) -> None:
+def _drop_node(child: Graphs, rows: Ints, luck: Luck, outputs: int) -> None:
     """Take a hidden node away, with all its connections."""
     hidden = child.kind[rows] >= 0
     hidden[:, :outputs] = False
