@@ -60,7 +60,7 @@ def champions(met: Tensor, size: Tensor, loss: Tensor) -> Tensor:
         size: Sizes of the rows [R].
         loss: Losses [R, n].
     """
-    sizes = size[:, None].expand_as(loss)
+    sizes = size[:, None]
     fit = _stands(met, sizes, loss)
     any_met = (fit & met).any(0)
     fit = fit & (met == any_met)

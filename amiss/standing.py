@@ -167,5 +167,7 @@ def _merge(ahead: Tensor, p: Any, rows: Tensor, best: Any, in_order: bool) -> An
         return best
     if not isinstance(p, Tensor):
         return [p[r] if a else q for a, r, q in zip(ahead.tolist(), rows.tolist(), best, strict=True)]
-    own = p if in_order else p[rows.clamp_min(0)]
-    return torch.where(ahead.reshape(-1, *[1] * (own.ndim - 1)), own, best)
+    if in_order:
+        return torch.where(ahead.reshape(-1, *[1] * (p.ndim - 1)), p, best)
+    at = ahead.nonzero().flatten()
+    return best.index_copy(0, at, p[rows[at]].to(best.dtype))

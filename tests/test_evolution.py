@@ -48,12 +48,15 @@ def nats(images):
 
 def test_cells_hold_the_best_of_all_that_ever_lived_and_never_fall(steps):
     assert [len(step.query) for step in steps] == [20] * 16
-    lowest = torch.full((12,), torch.inf, dtype=torch.float64)
+    lowest, held = torch.full((12,), torch.inf, dtype=torch.float64), torch.full((12,), torch.inf)
     for step in steps:
         before, lowest = lowest, torch.minimum(lowest, nats(step.images).amin(0))
         best = step.state["best"]
         assert torch.allclose(best["loss"].double(), lowest, rtol=1e-4)
-        assert torch.equal(step.answer.won >= 0, best["loss"].double() < before * (1 - 1e-6))
+        # A picture may be drawn again to the last digit but one: such a capture is no fall.
+        won, fell = step.answer.won >= 0, lowest < before * (1 - 1e-5)
+        assert won[fell].all() and torch.equal(won, best["loss"] < held)
+        held = best["loss"]
         drawn = CPPN(SHAPE).draw(best["p"])
         assert torch.allclose(nats(drawn).diagonal(), lowest, rtol=1e-3)
     assert (lowest < nats(steps[0].images).amin(0) * 0.8).double().mean() > 0.5  # and it does search
