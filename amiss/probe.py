@@ -203,8 +203,9 @@ class Probe:
 
 
 def _check_wrapped(classifier: Classifier) -> None:
-    """Refuse a bare network; somebody else's classifier has `outputs`, and passes."""
-    if isinstance(classifier, nn.Module) and getattr(classifier, "outputs", None) is None:
+    """Refuse a bare network; what has `outputs` or answers by itself (a captioner) is somebody's own, and passes."""
+    own = hasattr(classifier, "outputs") or hasattr(classifier, "log_prob")
+    if isinstance(classifier, nn.Module) and not own:
         raise ContractError(
             "A network alone is no classifier: what it is shown and what its classes are called is not known.",
             slug="contract-classifier",

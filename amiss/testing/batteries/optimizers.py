@@ -230,7 +230,7 @@ class _Poisoned(Objective):
 
     def __init__(self, inner: Objective, sick: Tensor) -> None:
         self.inner, self.sick, self.readings = inner, sick, 0
-        self.layers, self.looks = inner.layers, inner.looks
+        self.layers, self.looks, self.keeps = inner.layers, inner.looks, inner.keeps
 
     def cost(self, draw: int | Tensor | None) -> int:
         return self.inner.cost(draw)
