@@ -94,14 +94,6 @@ BIBTEX = {
   year = {2015},
   eprint = {1504.04909}
 }""",
-    "stanley2002": """@article{stanley2002,
-  author = {Kenneth O. Stanley and Risto Miikkulainen},
-  title = {Evolving Neural Networks through Augmenting Topologies},
-  journal = {Evolutionary Computation},
-  volume = {10},
-  number = {2},
-  year = {2002}
-}""",
     "stanley2007": """@article{stanley2007,
   author = {Kenneth O. Stanley},
   title = {Compositional Pattern Producing Networks: a novel abstraction of development},

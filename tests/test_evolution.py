@@ -222,11 +222,11 @@ def test_what_cannot_evolve_is_refused(refuses):
 
 def test_presets_are_what_they_say():
     old, new = fool_cppn(SHAPE, preset="paper-2015"), fool_cppn(SHAPE)
-    assert old.space.quirks == CPPN_QUIRKS and old.space.rates.copied and old.space.rates.fine == 0
-    assert new.space.quirks == () and not new.space.rates.copied and new.space.rates.fine == 0.5
+    assert old.space.quirks == CPPN_QUIRKS and old.space.rates.fine == 0
+    assert new.space.quirks == () and new.space.rates.fine == 0.5
     assert (old.optimizer.parents, new.optimizer.parents) == ("all", "unsolved")
     some = fool_cppn(SHAPE, preset="paper-2015", quirks="truncated, raw-coordinates")
-    assert some.space.quirks == ("raw-coordinates", "truncated") and not some.space.rates.copied
+    assert some.space.quirks == ("raw-coordinates", "truncated")
     assert fool_direct(SHAPE, preset="paper-2015", quirks="none").space.quirks == ()
     assert fool_direct(SHAPE, preset="paper-2015").space.quirks == GENOME_QUIRKS
     assert fool_direct(SHAPE, preset="paper-2015").space.halve is None and fool_direct(SHAPE).space.halve == 1000

@@ -212,11 +212,12 @@ def test_each_mutation_happens_as_often_as_was_said():
 def test_fine_children_differ_in_one_to_three_weights():
     key = torch.arange(2000)
     parents = begin(key, 3)
-    child = mutate(parents, key, 3, Rates(fine=1.0))
+    early, child = (mutate(parents, key, 3, Rates(fine=1.0, settled=7), turn) for turn in (6, 7))
+    assert (early.kind != parents.kind).any()
     assert (child.source == parents.source).all() and (child.kind == parents.kind).all()
     moved = (child.gene != parents.gene).sum(1)
     assert set(moved.tolist()) <= {0, 1, 2, 3} and set(moved.tolist()) >= {1, 2, 3}
-    half = mutate(parents, key, 3, Rates(fine=0.5))
+    half = mutate(parents, key, 3, Rates(fine=0.5), 150)
     grown = (half.source != parents.source).any(1) | (half.kind != parents.kind).any(1)
     assert 0.3 < grown.mean() < 0.5
 

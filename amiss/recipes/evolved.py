@@ -64,7 +64,7 @@ def fool_direct(
     return Probe(space, Confidence(confidence), constraint, search, until, Budget(generations), seed, batch)
 
 
-@enter("classes", "nguyen2015", "mouret2015", "stanley2007", "stanley2002", "deb1996")
+@enter("classes", "nguyen2015", "mouret2015", "stanley2007", "deb1996")
 def fool_cppn(
     shape: Sequence[int],
     *,
@@ -86,8 +86,8 @@ def fool_cppn(
     Args:
         shape: Shape (C, H, W) of an image.
         preset: "paper-2015" has the operators and the quirks of the code of 2015, with x and y in numbers of pixels.
-            "modern" has x and y in [-1, 1], half of the children differ finely from their parents, and parents are
-            taken from the classes that are left.
+            "modern" has x and y in [-1, 1], half of the children differ finely from their parents from generation
+            150 on, and parents are taken from the classes that are left.
         color: What the outputs of color images are: "hls" hue, lightness and saturation; "rgb" the channels.
         confidence: Softmax probability to reach.
         generations: After the first, whose graphs have no hidden nodes.

@@ -1,7 +1,7 @@
 """Pictures drawn by small graphs: what a graph makes of a pixel's place is its color there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -19,7 +19,7 @@ from amiss.task import Level, Task
 
 __all__ = ["CPPN", "CPPN_QUIRKS", "Drawing"]
 
-CPPN_QUIRKS = ("raw-coordinates", "copied-weights", "byte-hue", "truncated")
+CPPN_QUIRKS = ("raw-coordinates", "byte-hue", "truncated")
 """What the code of 2015 does and its paper does not say."""
 
 
@@ -48,11 +48,11 @@ class CPPN(Space):
         shape: Shape (C, H, W) of an image, or the side of a color image.
         color: What three outputs are: "hls" hue, lightness and saturation; "rgb" the channels themselves. Images of
             one channel are gray either way.
-        rates: How children differ from their parents; half of them finely, where left out.
+        rates: How children differ from their parents. Where left out, half of them differ finely from generation
+            150 on.
         quirks: Out of `CPPN_QUIRKS`. "raw-coordinates": x and y are numbers of pixels, 0 and up, so that a genome
-            draws another picture at another size. "copied-weights": both connections of a new node have the weight of
-            the one that it stands upon. "byte-hue": the hue goes round 1.42 times. "truncated": values are rounded
-            down to a gray level.
+            draws another picture at another size. "byte-hue": the hue goes round 1.42 times. "truncated": values are
+            rounded down to a gray level.
 
     Raises:
         UsageError: A shape, a color or a quirk that is none.
@@ -82,8 +82,7 @@ class CPPN(Space):
             )
         self.shape, self.color = image_shape(shape), color
         self.quirks = known_quirks(quirks, CPPN_QUIRKS)
-        rates = rates or Rates(fine=0.5)
-        self.rates = replace(rates, copied=rates.copied or "copied-weights" in self.quirks)
+        self.rates = rates or Rates(fine=0.5)
 
     def start(self, task: Task, k: int = 1) -> Tensor:
         """Graphs without hidden nodes, drawn for each sample [n * k, 444]."""
@@ -96,7 +95,7 @@ class CPPN(Space):
 
     def vary(self, parents: Tensor, key: Tensor, turn: int = 0) -> Tensor:
         """A child of each parent."""
-        return mutate(Graphs.of(parents), key.cpu(), self.shape[0], self.rates).tensor().to(parents.device)
+        return mutate(Graphs.of(parents), key.cpu(), self.shape[0], self.rates, turn).tensor().to(parents.device)
 
     def weights(self, p: Tensor) -> Tensor:
         """The connections' weights [R, 128], in [-10, 10]; at a place without a connection it counts nothing."""

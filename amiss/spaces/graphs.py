@@ -51,12 +51,13 @@ class Rates:
         eta: Of the polynomial mutation of weights.
         fine: Share of the children in which nothing happens but that one to three weights move by a normal number,
             whose spread is drawn between 0.01 and 2.
+        settled: Generation from which on `fine` counts. Before that, structure is what is looked for.
         copied: Whether both connections of a new node have the weight of the one that it stands upon; else the first
             has 1.
 
     References:
-        Nguyen, Yosinski and Clune (2015), and their code, for all but `fine`; Stanley and Miikkulainen (2002) for
-        the weights of a new node's connections.
+        Nguyen, Yosinski and Clune (2015), and their code, for all but `fine`; Stanley and Miikkulainen (2002),
+        evolving neural networks through augmenting topologies, for weights that are not copied.
     """
 
     weight: float = 0.1
@@ -67,7 +68,8 @@ class Rates:
     drop_node: float = 0.2
     eta: float = 15.0
     fine: float = 0.0
-    copied: bool = False
+    settled: int = 150
+    copied: bool = True
 
 
 @dataclass
@@ -139,7 +141,7 @@ def begin(key: Tensor, outputs: int) -> Graphs:
     return Graphs(source, target, gene, kind)
 
 
-def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates) -> Graphs:
+def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates, turn: int = 0) -> Graphs:
     """Children, one a graph; they follow from their keys, and no cycle comes to be.
 
     Args:
@@ -147,11 +149,12 @@ def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates) -> Graphs:
         key: Each child's own randomness [R], int64, on the CPU.
         outputs: Places of nodes, after the inputs, that are never dropped.
         rates: How often what happens.
+        turn: Which generation they are.
     """
     child = graphs.rows(slice(None))
     # Numbers of a key are told by their places: those of the connections come last, for a child alone may draw fewer.
     luck = uniform(key, (_DRAWS + NODES - _IN + child.width,)).numpy()
-    fine = luck[:, 0] < rates.fine
+    fine = luck[:, 0] < (rates.fine if turn >= rates.settled else 0)
     coarse = ~fine
     _weights(child, luck[:, _DRAWS + NODES - _IN :], coarse, rates)
     _kinds(child, luck[:, _DRAWS : _DRAWS + NODES - _IN], coarse, rates)
