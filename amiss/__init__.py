@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from amiss.optimizers import Adam as Adam
     from amiss.optimizers import Grid as Grid
     from amiss.optimizers import Linearized as Linearized
+    from amiss.optimizers import MapElites as MapElites
     from amiss.optimizers import Momentum as Momentum
     from amiss.optimizers import Optimizer as Optimizer
     from amiss.optimizers import Segments as Segments
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from amiss.report import write_report as write_report
     from amiss.result import Outcome as Outcome
     from amiss.result import Result as Result
+    from amiss.spaces import CPPN as CPPN
+    from amiss.spaces import Genome as Genome
     from amiss.spaces import Latent as Latent
     from amiss.spaces import Pixels as Pixels
     from amiss.spaces import Space as Space
@@ -100,6 +103,7 @@ _HOMES = {
         "Grid",
         "LBFGSB",
         "Linearized",
+        "MapElites",
         "Momentum",
         "Optimizer",
         "Segments",
@@ -113,7 +117,7 @@ _HOMES = {
     "recipes": ("classes",),
     "report": ("write_report",),
     "result": ("Outcome", "Result"),
-    "spaces": ("Latent", "Pixels", "Space"),
+    "spaces": ("CPPN", "Genome", "Latent", "Pixels", "Space"),
     "study": ("Inputs", "Saving", "Study"),
     "task": ("ALL", "Answer", "Query", "Task"),
     "audit": ("Plan", "run_audit"),
