@@ -318,6 +318,25 @@ def test_nonsense_for_each_class(amiss):
     assert [row.split(",")[2] for row in Path("run/inputs.csv").read_text().splitlines()[1:]] == ["bright", "dark"]
 
 
+@pytest.mark.parametrize("recipe", ["fool_cppn", "fool_direct"])
+def test_nonsense_evolves_and_goes_on_where_it_was_stopped(amiss, stopped, recipe):
+    model = graph()
+    words = ("run", recipe, model, "photos", "--confidence", "0.6", "--generations", "8", "--children", "12")
+    words += ("--until", "budget", "--quiet")
+    assert amiss(*words, "--out", "whole").code == 0
+    # Classes, not photographs; its second logit is never above the first.
+    assert amiss_counts("whole") == {"met": 1, "exhausted": 1}
+    queries = [row.split(",")[11] for row in Path("whole/results.csv").read_text().splitlines()]
+    assert queries == ["queries", "108", "108"]  # 9 generations of 12, for both together
+    assert stopped(4, *words, "--out", "run").code == 130
+    assert amiss("run", "run", "--quiet").code == 0
+    assert same("run", "whole")
+    assert amiss("show", "run", "--verify").code == 0
+    said = amiss(*words, "--preset", "old", "--out", "other")
+    said.refused("recipe-preset", "paper-2015", code=2)
+    assert not Path("other").exists()
+
+
 def test_an_onnx_file_is_attacked_by_queries(amiss, stopped):
     model = graph()
     words = ("run", "square", model, "photos", "--eps", "64/255", "--queries", "30", "--batch", "3", "--quiet")
