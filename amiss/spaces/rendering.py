@@ -194,15 +194,16 @@ def _levels(into: Words, live: Words) -> Ints:
     to each other does not count.
     """
     level, depth = np.zeros(into.shape, np.int64), 0
-    known = np.full(len(into), (1 << _IN) - 1, np.uint64)
-    waiting = live[:, None] & (np.uint64(1) << np.arange(NODES, dtype=np.uint64)) != 0
+    wide = int(np.bitwise_or.reduce(live)).bit_length()  # no node beyond is wanted in any graph
+    known, into = np.full(len(into), (1 << _IN) - 1, np.uint64), into[:, :wide]
+    waiting = live[:, None] & (np.uint64(1) << np.arange(wide, dtype=np.uint64)) != 0
     waiting[:, :_IN] = False
     while waiting.any():
         depth += 1
         ready = waiting & (into & ~known[:, None] == 0)
         if not ready.any():
             ready = waiting
-        level[ready] = depth
+        level[:, :wide][ready] = depth
         known = known | words(ready)
         waiting &= ~ready
     return level
