@@ -23,6 +23,7 @@ BENCHES = {
     "lse": "amiss.bench.lse",
     "findings": "amiss.bench.findings",
     "features": "amiss.bench.features",
+    "fooling": "amiss.bench.fooling",
 }
 """Benches by name, and the module that holds each as BENCH."""
 
