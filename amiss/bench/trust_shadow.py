@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from amiss.audit import Plan, run_audit
 from amiss.bench.bench import Run
 from amiss.bench.trust_studies import KINDS, rotten
+from amiss.classifier import Classifier
 from amiss.demo import demo_classifier, demo_decoder, demo_faces
 from amiss.study import Study
 
-__all__ = ["false_successes", "shadow"]
+__all__ = ["false_imposters", "false_successes", "shadow"]
 
 _HAIR = 1e-5  # logits, which another batch may round otherwise
 _SLACK = 1e-6  # of a pixel's range
@@ -32,8 +33,7 @@ def shadow(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 
     The studies: three honest ones; smallest changes that eight bits do not hold; radii that rounding leaves; an
     optimizer that projects nothing; a network that answers by what stands beside an image. The audit is that of the
-    demo's classifier, with repairs, attacks at four radii and nonsense; imposters, whose success lies in features and
-    not in an answer, are judged by their own bench.
+    demo's classifier, with repairs, attacks, nonsense, and imposters, whose features are read by a hook.
     """
     shown: dict[str, int] = {}
     false: dict[str, int] = {}
@@ -53,15 +53,20 @@ def shadow(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         plan = Plan(
             attacked=20 if run.quick else 128,
             epsilons=(2 / 255, 4 / 255, 8 / 255, 16 / 255),
-            imposters=0,
+            imposters=8 if run.quick else 40,
             seed=run.seed,
         )
         asked = demo_classifier()
         run_audit(asked, faces, place / "audit", decoder=demo_decoder(), plan=plan)
-        known = dict(zip(faces.ids, faces.images().double(), strict=True))
+        originals = faces.images().double()
+        known = dict(zip(faces.ids, originals, strict=True))
+        named = dict(zip(faces.names, originals, strict=True))
         for part in sorted((place / "audit" / "studies").iterdir()):
             name = f"audit, {part.name}"
-            shown[name], false[name] = false_successes(part, lambda x: asked.outputs(x)["answer"], known)
+            if part.name.startswith("imposters"):
+                shown[name], false[name] = false_imposters(part, asked, named)
+            else:
+                shown[name], false[name] = false_successes(part, lambda x: asked.outputs(x)["answer"], known)
     figures = {"shadow_successes": float(sum(false.values()))}
     return figures, {"shown": shown, "false": false, "claimed": claimed}
 
@@ -77,9 +82,7 @@ def false_successes(folder: Path, logits: Logits, originals: Mapping[str, Tensor
         logits: Images [N, C, H, W], float64 in [0, 1], to logits [N, m].
         originals: Images [C, H, W] by id.
     """
-    words = json.loads((folder / "run.json").read_text())["fingerprints"]["probe"]
-    with (folder / "results.csv").open(newline="") as table:
-        rows = [row for row in csv.DictReader(table) if row["status"] in ("met", "already-met")]
+    words, rows = _told(folder)
     if not rows:
         return 0, 0
     seen = torch.stack([_read(folder / row["image"]) for row in rows])
@@ -91,6 +94,46 @@ def false_successes(folder: Path, logits: Logits, originals: Mapping[str, Tensor
         good = _met(words, alone[i], row) and _met(words, batch[i], row)
         false += not (good and _near(words, seen[i], originals.get(row["id"])))
     return len(rows), false
+
+
+def false_imposters(folder: Path, classifier: Classifier, originals: Mapping[str, Tensor]) -> tuple[int, int]:
+    """The same of images whose hidden features shall be near a guide's: their files are read, the layer is heard.
+
+    Args:
+        folder: A run folder.
+        classifier: Its network is a module.
+        originals: Images [C, H, W] by name, sources and guides: a row is named "SOURCE as GUIDE".
+    """
+    words, rows = _told(folder)
+    layer, near = re.search(r"Mimic\(layer='([^']+)', near=([\d.e-]+)", words).groups()  # type: ignore[union-attr]
+    false = 0
+    for row in rows:
+        source, guide = (originals[name] for name in row["name"].split(" as "))
+        seen = _read(folder / row["image"])
+        at, begun, wanted = (_heard(classifier, layer, x[None]) for x in (seen, source, guide))
+        ratio = float((at - wanted).norm() / (begun - wanted).norm())
+        false += not (ratio <= float(near) + _HAIR and _near(words, seen, source))
+    return len(rows), false
+
+
+def _heard(classifier: Classifier, layer: str, x: Tensor) -> Tensor:
+    """What a layer says of an image [1, C, H, W], flat, float64."""
+    heard: list[Tensor] = []
+    assert isinstance(classifier.network, nn.Module)  # noqa: S101
+    module = classifier.network.get_submodule(layer)
+    handle = module.register_forward_hook(lambda _module, _inputs, out: heard.append(out.detach()))
+    try:
+        classifier.predict(x)
+    finally:
+        handle.remove()
+    return heard[0].double().flatten()
+
+
+def _told(folder: Path) -> tuple[str, list[dict[str, str]]]:
+    """The words that say what was searched for, and the rows of the successes."""
+    words: str = json.loads((folder / "run.json").read_text())["fingerprints"]["probe"]
+    with (folder / "results.csv").open(newline="") as table:
+        return words, [row for row in csv.DictReader(table) if row["status"] in ("met", "already-met")]
 
 
 def _met(words: str, logits: Tensor, row: Mapping[str, str]) -> bool:

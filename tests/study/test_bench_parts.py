@@ -5,10 +5,14 @@ import csv
 import pytest
 import torch
 
-from amiss.bench.trust_shadow import false_successes
+from amiss.analysis.pairs import Pairs, pair_inputs
+from amiss.bench.trust_shadow import false_imposters, false_successes
 from amiss.bench.trust_soak import linearity, slope
 from amiss.bench.trust_studies import lost, rotten
 from amiss.data import write_png
+from amiss.demo import demo_classifier, demo_faces
+from amiss.recipes import feature_opt
+from amiss.study import Study
 from tests.study.studies import entries, study
 
 READINGS = list(range(0, 5001, 100))
@@ -42,6 +46,24 @@ def test_a_file_outside_of_the_radius_is_no_success(tmp_path):
     away = (slope > 0) == (made.inputs.rows([entry.sample]).target == 1)  # white where that helps the target
     write_png(path, away.to(torch.uint8) * 255)
     assert judged(made)[1] == 1
+
+
+def test_an_imposter_whose_features_are_its_own_is_no_success(tmp_path):
+    faces = demo_faces(8)
+    task = faces.task()
+    first = int(task.label[0])
+    guide = int((task.label != first).nonzero()[0])
+    inputs = pair_inputs(faces, Pairs(torch.tensor([0]), torch.tensor([guide])))
+    made = Study(tmp_path, feature_opt("relu5", 20 / 255, 40), demo_classifier(), inputs)
+    made.run()
+    named = dict(zip(faces.names, faces.images().double(), strict=True))
+    (entry,) = entries(made).values()
+    assert entry.outcome.met
+    assert false_imposters(tmp_path, made.classifier, named) == (1, 0)
+    write_png(made.store.image_path(entry.id, entry.sample), faces.pixels[0])
+    assert false_imposters(tmp_path, made.classifier, named) == (1, 1)
+    write_png(made.store.image_path(entry.id, entry.sample), faces.pixels[guide])  # the features, but not the picture
+    assert false_imposters(tmp_path, made.classifier, named) == (1, 1)
 
 
 def test_rotten_studies_claim_more_than_they_show(tmp_path):
