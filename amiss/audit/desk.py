@@ -8,7 +8,7 @@ from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.probe import Probe
 from amiss.recipes import RECIPES
-from amiss.study import Held, Inputs, Study
+from amiss.study import Held, Inputs, Study, Witness
 
 __all__ = ["STUDIES", "Carry", "Desk", "search_here"]
 
@@ -44,6 +44,23 @@ class Desk:
     votes: int = 1
     carry: Carry = search_here
 
+    def study(
+        self, name: str, recipe: str, probe: Probe, inputs: Inputs, frames: int = 0, witness: Witness | None = None
+    ) -> Study:
+        """The study of one search; it lies in `studies/NAME`, a run folder like any other.
+
+        Args:
+            name: Of its folder.
+            recipe: The recipe that made the probe.
+            probe: What searches.
+            inputs: Its samples, one or more.
+            frames: Images to keep of each path.
+            witness: Who takes notes of it.
+        """
+        about = {"recipe": recipe, "seed": self.plan.seed, "references": list(RECIPES[recipe].cite)}
+        place = self.out / STUDIES / name
+        return Study(place, probe, self.classifier, inputs, frames, self.votes, about=about, witness=witness)
+
     def search(self, name: str, recipe: str, what: str, probe: Probe, inputs: Inputs, frames: int = 0) -> Held:
         """One search of the audit, for every sample; it lies in `studies/NAME`, a run folder like any other.
 
@@ -59,11 +76,12 @@ class Desk:
             Interrupted: Somebody asked to stop.
             DataError: It is not finished, where nothing is searched any more.
         """
-        about = {"recipe": recipe, "seed": self.plan.seed, "references": list(RECIPES[recipe].cite)}
-        place = self.out / STUDIES / name
-        study = Study(place, probe, self.classifier, inputs, frames, self.votes, about=about)
+        return self.carried(self.study(name, recipe, probe, inputs, frames), what)
+
+    def carried(self, study: Study, what: str) -> Held:
+        """A study brought to its end; `search` says the rest."""
         self.carry(study, lambda done, n, met: self.tell(f"{what} ({met} so far)", int(done), n))
-        return study.read(range(len(inputs)))
+        return study.read(range(len(study.inputs)))
 
     def paths(self, held: Held) -> tuple[str, ...]:
         """The files of a study, relative to the run folder."""

@@ -4,5 +4,6 @@ from amiss.study.hold import held, refuse_foreign
 from amiss.study.inputs import Inputs
 from amiss.study.store import CONFIG, RUN, Store
 from amiss.study.study import Held, Saving, Study
+from amiss.study.witness import Witness
 
-__all__ = ["CONFIG", "RUN", "Held", "Inputs", "Saving", "Store", "Study", "held", "refuse_foreign"]
+__all__ = ["CONFIG", "RUN", "Held", "Inputs", "Saving", "Store", "Study", "Witness", "held", "refuse_foreign"]

@@ -24,7 +24,7 @@ from amiss.study.identity import experiment
 from amiss.study.ledger import Entry, Reading, lines, read_ledger
 from amiss.study.pack import pack, unpack
 from amiss.study.strangers import is_account
-from amiss.task import P, Task
+from amiss.task import P, State, Task
 from amiss.tensorfile import contents_digest, encode_tensors, read_tensors
 
 __all__ = ["CONFIG", "LEDGER", "RUN", "Recovered", "Store"]
@@ -156,7 +156,15 @@ class Store:
             self.write_image(self.image_path(entry.id, entry.sample), images[entry.offset])
         return Recovered({**found.entries, **{entry.sample: entry for entry in found.spoiled}}, found.damage)
 
-    def seal(self, shard: int, run: str, result: Result, p: P | None, entries: Sequence[Entry]) -> list[Entry]:
+    def seal(
+        self,
+        shard: int,
+        run: str,
+        result: Result,
+        p: P | None,
+        entries: Sequence[Entry],
+        notes: State | None = None,
+    ) -> list[Entry]:
         """Write a finished shard: its tensors first, then its lines of the ledger; then the state is let go.
 
         The images must have been written before.
@@ -167,9 +175,11 @@ class Store:
             result: What was found.
             p: The parameters, where they are not the images.
             entries: One a sample, without the digests of shard and image.
+            notes: What a witness kept of the searches.
         """
         paths = [dict(vars(t)) for t in result.trajectories]
-        tensors, plain = pack({"images": _exact(result.images), "p": p, "trajectories": paths})
+        noted = {} if notes is None else {"notes": notes}
+        tensors, plain = pack({"images": _exact(result.images), "p": p, "trajectories": paths, **noted})
         data, name = encode_tensors(tensors, {"run": run, "shard": shard, "held": plain})
         self.disk.write(self.shard_path(shard), data)
         sealed = [replace(e, digest=name, image=_name_of(self.image_path(e.id, e.sample))) for e in entries]
@@ -195,6 +205,10 @@ class Store:
             p = p[rows] if isinstance(p, Tensor) else [p[row] for row in rows]
         outcomes = tuple(entry.outcome for entry in entries)
         return Result(task, images, p, outcomes, paths, probe, sum(entry.seconds for entry in entries))
+
+    def notes(self, shard: int) -> State:
+        """What a witness kept of a sealed shard."""
+        return dict(self._held(shard)["notes"])
 
     def write_image(self, path: Path, image: Tensor) -> None:
         """Write one image, uint8 [C, H, W], as a PNG."""

@@ -23,6 +23,7 @@ from amiss.study.inputs import Inputs
 from amiss.study.ledger import Entry
 from amiss.study.store import CONFIG, Store
 from amiss.study.tables import write_inputs, write_results
+from amiss.study.witness import Witness
 from amiss.task import State
 from amiss.trust import verify
 
@@ -72,6 +73,7 @@ class Study:
         about: What `run.json` shall say beside fingerprints and versions: recipe, command, names. Plain values.
         settings: The text of `config.toml`, where a command made the run.
         disk: What writes.
+        witness: Who takes notes of the searches; `notes` reads them.
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class Study:
     about: Mapping[str, Any] = field(default_factory=dict)
     settings: str = ""
     disk: Disk = field(default_factory=Disk)
+    witness: Witness | None = None
 
     @cached_property
     def store(self) -> Store:
@@ -95,6 +98,7 @@ class Study:
         """What makes two runs the same, by name: taken anew each time, for networks and decoders can be changed."""
         model = likeness(self.classifier)
         settings = f"{wording(self.probe)}, frames={self.frames}, votes={self.votes}"
+        settings += "" if self.witness is None else f", witness={wording(self.witness)}"
         return {"model": model, "data": self.inputs.fingerprint, "probe": settings, "parts": likeness(self.probe)}
 
     def run(
@@ -187,6 +191,27 @@ class Study:
         """The result of all finished samples; `read` says more."""
         return self.read().result
 
+    def notes(self) -> list[tuple[list[int], State]]:
+        """What the witness kept of each finished shard: positions of its samples, in order, and its notes.
+
+        Raises:
+            DataError: Nobody took notes.
+        """
+        if self.witness is None:
+            raise DataError(
+                "Nobody took notes of these searches.",
+                slug="run-no-notes",
+                seen="a study without a witness",
+                needed="Study(..., witness=...), from the first search on",
+                hint="Begin the study anew in another folder, with a witness.",
+            )
+        entries = self._own(self.store.recover(experiment(self.fingerprints)).entries)
+        shards: dict[int, list[Entry]] = {}
+        for entry in entries.values():
+            shards.setdefault(entry.shard, []).append(entry)
+        ordered = {shard: sorted(own, key=lambda entry: entry.offset) for shard, own in sorted(shards.items())}
+        return [([e.sample for e in own], self.store.notes(shard)) for shard, own in ordered.items()]
+
     def _own(self, entries: Mapping[int, Entry]) -> dict[int, Entry]:
         """Those that speak of our samples: a ledger may have been written by anybody."""
         ids = dict(enumerate(self.inputs.ids))
@@ -204,24 +229,29 @@ class Study:
         """Search for the samples of one shard, from the state that was saved, and seal it; None where stopped."""
         began = time.monotonic()
         search = self.probe.search(self.classifier, self.inputs.read(rows), pace)
-        recorder = Recorder(self.frames) if self.frames else None
+        recorder, witness = Recorder(self.frames) if self.frames else None, self.witness
         saved, spent = self.store.state(shard, run), 0.0
         state: State = search.start() if saved is None else saved["walk"]
         if saved is not None:
             spent = saved["seconds"]
             recorder = Recorder(**saved["recorder"]) if saved["recorder"] else None
         state = _moved(state, search.domain.task.key.device)
+        seen: State = {}
+        if witness is not None:
+            seen = witness.begin(search) if saved is None else saved["seen"]
 
         def keep() -> None:
             notes = vars(recorder) if recorder is not None else None
             seconds = spent + time.monotonic() - began
-            self.store.keep_state(shard, run, {"walk": state, "recorder": notes, "seconds": seconds})
+            self.store.keep_state(shard, run, {"walk": state, "recorder": notes, "seen": seen, "seconds": seconds})
 
         due = _due(self.saving)
         for step in search.walk(state, images=recorder is not None):
             state = step.state
             if recorder is not None:
                 search.record(recorder, step)
+            if witness is not None:
+                seen = witness.see(search, step, seen)
             if stop is not None and stop():
                 keep()
                 return None
@@ -229,9 +259,12 @@ class Study:
             finished = float((~state["alive"]).double().mean())
             told(max(finished, min(1.0, (step.turn + 1) / (self.probe.budget.steps + 1))))
         result = search.conclude(state, recorder)
-        return self._sealed(shard, rows, run, result, spent + time.monotonic() - began)
+        notes = None if witness is None else witness.close(search, state, seen)
+        return self._sealed(shard, rows, run, result, notes, spent + time.monotonic() - began)
 
-    def _sealed(self, shard: int, rows: Tensor, run: str, result: Result, seconds: float) -> list[Entry]:
+    def _sealed(
+        self, shard: int, rows: Tensor, run: str, result: Result, notes: State | None, seconds: float
+    ) -> list[Entry]:
         """Write the files of a shard's images, believe what they hold, and seal the shard."""
         samples = rows.tolist()
         paths = [self.store.image_path(self.inputs.ids[i], i) for i in samples]
@@ -252,7 +285,8 @@ class Study:
             tally = (k in held, votes, judged.n_votes if k in held else 0)
             entries.append(Entry(i, self.inputs.ids[i], outcome, *tally, l2[k], linf[k], share, shard, k, "", ""))
         # Where images are the parameters, they are stored once.
-        return self.store.seal(shard, run, result, None if self.probe.space.images else result.p, entries)
+        p = None if self.probe.space.images else result.p
+        return self.store.seal(shard, run, result, p, entries, notes)
 
 
 def counts(entries: Iterable[Entry], n: int, unreadable: int = 0) -> dict[str, int]:
