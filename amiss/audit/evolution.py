@@ -1,0 +1,378 @@
+"""The experiment with fooling images: nonsense for every class, in several encodings, each a study."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from amiss.audit.chronicle import Chronicle, Told, moments
+from amiss.audit.desk import Carry, Desk
+from amiss.audit.plan import Plan, Progress
+from amiss.classifier import Classifier
+from amiss.data import Images, to_bytes
+from amiss.errors import ContractError, DataError, ModelError, UsageError
+from amiss.objectives import Confidence
+from amiss.probe import Probe
+from amiss.recipes import classes, fool_cppn, fool_direct, fool_gradient
+from amiss.result import Result
+from amiss.study import CONFIG, RUN, Inputs, Store, Study, held
+from amiss.study.identity import likeness, refuse_other
+from amiss.study.tables import write_inputs
+from amiss.task import reaches
+from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
+
+__all__ = [
+    "ENCODINGS",
+    "KIND",
+    "Encoded",
+    "Evolution",
+    "Evolved",
+    "evolution_studies",
+    "log_odds",
+    "read_evolution",
+    "run_evolution",
+]
+
+ENCODINGS = ("direct", "cppn", "gradient")
+"""Pixels that evolve, pictures of graphs that evolve, and gray images that follow the gradient."""
+
+KIND = "fooling"
+"""What `run.json` calls the experiment."""
+
+_RECIPES = {"direct": "fool_direct", "cppn": "fool_cppn", "gradient": "fool_gradient"}
+_MARKS = (1.0, 2.0, 5.0)
+_TICKS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """What the experiment asks.
+
+    Attributes:
+        encodings: Out of `ENCODINGS`, each once.
+        generations: Of those that evolve, after the first.
+        children: Images a generation.
+        steps: Of the gradient.
+        confidence: Softmax probability that fools.
+        preset: Operators of those that evolve.
+        batch: Images a pass.
+        seed: Of everything drawn.
+    """
+
+    encodings: tuple[str, ...] = ENCODINGS
+    generations: int = 200
+    children: int = 200
+    steps: int = 100
+    confidence: float = 0.99
+    preset: Literal["modern", "paper-2015"] = "modern"
+    batch: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.encodings or len({*self.encodings}) < len(self.encodings) or {*self.encodings} - {*ENCODINGS}:
+            raise UsageError(
+                "The experiment needs encodings that it knows, each named once.",
+                slug="fooling-encodings",
+                seen=f"encodings={self.encodings}",
+                needed=f"one or more of {', '.join(ENCODINGS)}",
+                hint="Evolution(('direct', 'cppn')); on the command line --encodings direct,cppn.",
+            )
+        if low := [name for name in ("generations", "children", "steps", "batch") if getattr(self, name) < 1]:
+            raise UsageError(
+                "A budget of nothing evolves nothing.",
+                slug="fooling-counts",
+                seen=f"{low[0]}={getattr(self, low[0])}",
+                needed="1 or more",
+                hint="Evolution(generations=200, children=200); on the command line --generations 200.",
+            )
+        Confidence(self.confidence)
+
+    def probe(self, encoding: str, shape: tuple[int, ...]) -> Probe:
+        """What searches in an encoding, for images of a shape (C, H, W); to the end of its budget."""
+        common: dict[str, Any] = {"confidence": self.confidence, "seed": self.seed, "batch": self.batch}
+        if encoding == "gradient":
+            return replace(fool_gradient(shape, steps=self.steps, **common), until="budget")
+        recipe = fool_direct if encoding == "direct" else fool_cppn
+        common |= {"preset": self.preset, "generations": self.generations, "children": self.children}
+        return recipe(shape, until="budget", **common)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was found in one encoding.
+
+    Attributes:
+        encoding: Its name.
+        probe: What searched.
+        result: One outcome a class; a success that its file does not hold is none.
+        claimed: Successes before their files were read.
+        nats: -log p of each class in its file [n].
+        paths: The files, relative to the run folder.
+        told: What was noted on the way.
+    """
+
+    encoding: str
+    probe: Probe
+    result: Result
+    claimed: int
+    nats: Tensor
+    paths: tuple[str, ...]
+    told: Told
+
+    @property
+    def confidence(self) -> Tensor:
+        """Softmax probability of each class in its file [n]; NaN where the network answers none."""
+        return (-self.nats).exp()
+
+
+@dataclass(frozen=True)
+class Evolved:
+    """What the experiment found.
+
+    Attributes:
+        evolution: What was asked.
+        names: Of the classes.
+        shape: Of the images (C, H, W).
+        parts: One an encoding.
+        left_out: Encodings that could not be searched in, and why.
+        flags: What was measured of the trust in it.
+        images: Natural images, where some were given.
+    """
+
+    evolution: Evolution
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    parts: tuple[Encoded, ...]
+    left_out: Mapping[str, str]
+    flags: tuple[Flag, ...]
+    images: Images | None = None
+
+
+def run_evolution(
+    classifier: Classifier,
+    shape: tuple[int, ...],
+    out: Path,
+    evolution: Evolution,
+    *,
+    images: Images | None = None,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    about: Mapping[str, Any] | None = None,
+    settings: str = "",
+) -> Evolved:
+    """Make nonsense for every class in every encoding; the same call goes on where it was stopped.
+
+    Args:
+        classifier: Who is fooled.
+        shape: Shape (C, H, W) of the images.
+        out: Run folder; each encoding is a study under it.
+        evolution: What is asked.
+        images: Natural images, for what can be said of the classifier beside; none are needed.
+        accuracy: The accuracy on them that the classifier's owner knows.
+        progress: Told what is being done.
+        stop: Asked again and again whether to stop; what is done by then is kept.
+        about: What `run.json` shall say beside fingerprints and versions. Plain values.
+        settings: The text of `config.toml`, where a command made the run.
+
+    Raises:
+        ContractError: The classifier gives labels alone, or no gradient where that is all that was asked for.
+        ModelError: It tells one class alone, or answers no number.
+        DataError: The folder holds a run of something else.
+        Interrupted: `stop` said so.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled.
+    """
+    tell = progress or (lambda *_: None)
+    inputs = _inputs(classifier, shape, images, evolution)
+    said = {"kind": KIND, "recipe": KIND, "seed": evolution.seed, "n": len(inputs), **(about or {})}
+    said["unreadable"] = [list(pair) for pair in images.unreadable] if images is not None else []
+    with held(store := Store(out), _fingerprints(classifier, shape, images, evolution), said, classifier.device):
+        if settings:
+            store.write_once(CONFIG, settings)
+        write_inputs(store, inputs, classifier, evolution.batch)
+
+        def carry(study: Study, told: Any) -> object:
+            return study.run(stop=stop, progress=told)
+
+        return _evolved(classifier, shape, out, evolution, inputs, images, accuracy, tell, carry)
+
+
+def read_evolution(
+    classifier: Classifier,
+    shape: tuple[int, ...],
+    out: Path,
+    evolution: Evolution,
+    *,
+    images: Images | None = None,
+    accuracy: float | None = None,
+    progress: Progress | None = None,
+    visit: Callable[[Study], object] = lambda _: None,
+) -> Evolved:
+    """What the experiment came to, from the files of its studies: nothing is searched again.
+
+    Args:
+        classifier: As the run was made with; so are shape, evolution, images and accuracy.
+        shape: Shape (C, H, W) of the images.
+        out: Run folder.
+        evolution: What was asked.
+        images: Natural images.
+        accuracy: The accuracy that the classifier's owner knows.
+        progress: Told what is being done.
+        visit: Called with each study before it is read.
+
+    Raises:
+        DataError: The folder holds no such run, one of something else, or one that is not finished.
+    """
+    tell = progress or (lambda *_: None)
+    inputs = _inputs(classifier, shape, images, evolution)
+    there = Store(out).about
+    if there is None:
+        raise DataError(
+            f"No run of fooling lies in {str(out)!r}.",
+            slug="run-missing",
+            seen=f"no {RUN}",
+            needed="a folder that `amiss run fooling MODEL --out` made",
+            hint="amiss run fooling MODEL DATA --out DIR",
+        )
+    refuse_other(there["fingerprints"], _fingerprints(classifier, shape, images, evolution), str(out))
+    return _evolved(classifier, shape, out, evolution, inputs, images, accuracy, tell, lambda study, _: visit(study))
+
+
+def evolution_studies(
+    classifier: Classifier, shape: tuple[int, ...], out: Path, evolution: Evolution, **given: Any
+) -> tuple[tuple[Study, ...], bool]:
+    """The studies of the experiment with their model, as `read_evolution` finds them.
+
+    Args:
+        classifier: As for `read_evolution`; so are the others.
+        shape: Shape (C, H, W) of the images.
+        out: Run folder.
+        evolution: What was asked.
+        given: images, accuracy, progress.
+
+    Returns:
+        The studies in their order up to the first that is not finished, and whether that is all of them.
+
+    Raises:
+        DataError: The folder holds no such run, or one of something else.
+    """
+    found: list[Study] = []
+    try:
+        read_evolution(classifier, shape, out, evolution, visit=found.append, **given)
+    except DataError as error:
+        if error.slug != "run-unfinished":
+            raise
+        return tuple(found), False
+    return tuple(found), True
+
+
+def log_odds(nats: Tensor) -> Tensor:
+    """Log-odds log(p / (1 - p)) of probabilities told as -log p, in nats; within 100 of 0, NaN for NaN.
+
+    Args:
+        nats: -log p, any shape.
+    """
+    return -torch.log(torch.expm1(nats.double())).clamp(-100, 100)
+
+
+def _inputs(classifier: Classifier, shape: tuple[int, ...], images: Images | None, evolution: Evolution) -> Inputs:
+    """One sample a class, once all that can be refused is refused."""
+    if images is not None and images.labels is not None:
+        refuse_other_order(classifier, images)
+    with torch.no_grad():
+        gray = torch.full((1, *shape), 0.5, device=classifier.device)
+        answer = classifier.outputs(gray)["answer"]
+    if not reaches(classifier.gives, "loss"):
+        raise ContractError(
+            "Fooling images need logits; this model gives only labels.",
+            slug="contract-ladder",
+            seen=f"gives={classifier.gives!r}",
+            needed="logits, from which a confidence follows",
+            why="a model behind a service, or a Classifier that was told gives='met'",
+            hint="Give the network itself, or have the service return logits.",
+        )
+    if evolution.encodings == ("gradient",) and not reaches(classifier.gives, "grad"):
+        raise ContractError(
+            "The gradient encoding needs gradients; this model gives only logits.",
+            slug="contract-ladder",
+            seen=f"gives={classifier.gives!r}",
+            needed="a network that torch can differentiate",
+            why="an ONNX file, or a Classifier that was told gives='loss'",
+            hint="Evolve by queries alone: --encodings direct,cppn.",
+        )
+    if answer.shape[1] < 2:
+        Confidence().view({"answer": answer})  # which refuses one class
+    if bool(answer.isnan().all()):
+        raise ModelError(
+            "The network answers no number.",
+            slug="model-not-finite",
+            seen="NaN for a gray image, in every class",
+            needed="logits that are numbers",
+            why="weights that are damaged, or a training that diverged",
+            hint="Look for NaN in the weights; amiss check MODEL DATA says more.",
+        )
+    task = classes(classifier)
+    return Inputs.of_task(task, [(classifier.labels or ())[int(c)] for c in task.key])
+
+
+def _fingerprints(
+    classifier: Classifier, shape: tuple[int, ...], images: Images | None, evolution: Evolution
+) -> dict[str, str]:
+    data = "none" if images is None else images.fingerprint
+    return {"model": likeness(classifier), "data": data, "plan": f"{evolution!r}, shape={tuple(shape)}"}
+
+
+def _evolved(
+    classifier: Classifier,
+    shape: tuple[int, ...],
+    out: Path,
+    evolution: Evolution,
+    inputs: Inputs,
+    images: Images | None,
+    accuracy: float | None,
+    tell: Progress,
+    carry: Carry,
+) -> Evolved:
+    """The searches themselves; `carry` does each, or finds it done."""
+    flags: tuple[Flag, ...] = ()
+    if images is not None:
+        tell("Asking whether the classifier can be believed", 0, 1)
+        asked: dict[str, Any] = {"batch": evolution.batch, "seed": evolution.seed}
+        flags = before(classifier, images, accuracy=accuracy, decoder=None, **asked)
+    desk = Desk(classifier, Plan(batch=evolution.batch, seed=evolution.seed), out, tell, votes_for(flags), carry)
+    gradient = reaches(classifier.gives, "grad")
+    why = "This model gives logits and no gradients."
+    left_out = {name: why for name in evolution.encodings if name == "gradient" and not gradient}
+    parts = tuple(
+        _encoded(desk, evolution, encoding, shape, inputs)
+        for encoding in evolution.encodings
+        if encoding not in left_out
+    )
+    said = {part.encoding: tallied(part.result.outcomes, part.claimed) for part in parts}
+    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
+    return Evolved(evolution, inputs.names, tuple(shape), parts, left_out, flags, images)
+
+
+def _encoded(desk: Desk, evolution: Evolution, encoding: str, shape: tuple[int, ...], inputs: Inputs) -> Encoded:
+    """One encoding."""
+    probe = evolution.probe(encoding, shape)
+    steps = probe.budget.steps
+    witness = Chronicle(moments(steps, _MARKS), moments(steps, _TICKS))
+    study = desk.study(encoding, _RECIPES[encoding], probe, inputs, witness=witness)
+    found = desk.carried(study, f"{encoding}: fooling {len(inputs)} classes")
+    n, pixels = len(inputs), to_bytes(found.result.images)
+    confidence = Confidence()
+    parts = []
+    for rows in torch.arange(n).split(evolution.batch):
+        with torch.no_grad():
+            x = pixels[rows].to(torch.float32).to(desk.classifier.device) / 255
+            nats = confidence.view({"answer": desk.classifier.outputs(x)["answer"]})["nats"]
+        parts.append(nats.cpu()[torch.arange(len(rows)), rows])
+    claimed = sum(entry.claimed for entry in found.entries)
+    told = Told.of(study.notes(), n)
+    return Encoded(encoding, probe, found.result, claimed, torch.cat(parts), desk.paths(found), told)

@@ -1,0 +1,203 @@
+"""The experiment with fooling images: what its studies keep, against a walk by hand, and what it refuses."""
+
+from dataclasses import replace
+from itertools import count, pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from amiss.audit.chronicle import Chronicle, Told, moments, shrunk
+from amiss.audit.evolution import ENCODINGS, Evolution, evolution_studies, log_odds, read_evolution, run_evolution
+from amiss.classifier import Classifier
+from amiss.errors import ContractError, DataError, Interrupted, ModelError, UsageError
+from amiss.optimizers import ancestry
+from amiss.recipes import classes
+from amiss.study import Store
+from amiss.study.sameness import run_digest
+from amiss.testing import LinearWorld
+from tests.audit.conftest import from_disk
+
+WORLD = LinearWorld(classes=6, dtype=torch.float32)
+SHAPE = (1, 8, 8)
+SMALL = Evolution(generations=12, children=20, steps=12, batch=4)
+
+
+def linear(gives="jacobian"):
+    """The world's network, its logits ten times as far apart."""
+    own = WORLD.classifier()
+
+    def logits(x):
+        return 10 * own.outputs(x)["answer"]
+
+    return Classifier(logits, labels=list("abcdef"), gives=gives)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("fooling") / "run"
+    return run_evolution(linear(), SHAPE, out, SMALL), out
+
+
+def test_moments_are_a_series_that_ends_with_the_last_turn():
+    assert moments(60, (1.0, 2.0, 5.0)) == (0, 1, 2, 5, 10, 20, 50, 60)
+    assert moments(1, (1.0, 2.0, 5.0)) == (0, 1)
+    assert moments(200, (1.0, 2.0, 5.0))[-2:] == (100, 200)
+
+
+def test_files_are_as_sure_as_is_said(run):
+    found, out = run
+    assert [part.encoding for part in found.parts] == list(ENCODINGS)
+    for part in found.parts:
+        images = torch.stack([torch.from_numpy(from_disk(out / path)) for path in part.paths])
+        sure = (10 * WORLD.logits(images.float())).double().log_softmax(1).diagonal()
+        assert torch.allclose(-part.nats.double(), sure, atol=1e-4)
+        assert torch.allclose(part.told.losses[-1], part.nats, atol=1e-4)
+        assert part.result.met.tolist() == (sure >= np.log(SMALL.confidence)).tolist()
+
+
+def test_log_odds_are_those_of_the_probability():
+    p = torch.tensor([1e-3, 0.5, 0.99], dtype=torch.float64)
+    assert torch.allclose(log_odds(-p.log()), p.logit())
+    assert log_odds(torch.tensor([0.0, torch.inf])).tolist() == [100, -100]
+    assert float(log_odds(torch.tensor(1e-12, dtype=torch.float64))) == pytest.approx(np.log(1e12))
+
+
+@pytest.mark.parametrize("encoding", ["direct", "cppn"])
+def test_notes_are_what_a_walk_by_hand_sees(run, encoding):
+    part = next(part for part in run[0].parts if part.encoding == encoding)
+    steps = list(part.probe.walk(linear(), classes(linear())))
+    told = part.told
+    assert told.marks == (0, 1, 2, 5, 10, 12)
+    for turn, holders in zip(told.marks, told.holders, strict=True):
+        optimizer = steps[turn].state["optimizer"]
+        assert torch.equal(holders, optimizer["holder"])
+        for cell, number in enumerate(holders.tolist()):
+            assert torch.equal(told.pool[number], steps[turn].state["best"]["p"][cell])
+    for turn, queries, losses in zip(told.ticks, told.queries, told.losses, strict=True):
+        assert torch.equal(losses, steps[turn].state["best"]["loss"])
+        assert queries == 20 * (turn + 1)
+    for cell in range(6):
+        line = ancestry(steps[-1].state["optimizer"], cell)
+        own = told.line(int(told.holders[-1, cell]))
+        assert own == line[:, 2].tolist()
+        assert [told.first[k] for k in own] == [tuple(row) for row in line[:, [0, 1, 3]].tolist()]
+        assert all(k in told.pool for k in own)  # a graph's ancestors, and a small image's, can be looked at
+        assert all(told.first[a][0] > told.first[b][0] for a, b in pairwise(own))
+
+
+def test_nobody_is_kept_whom_no_elite_descends_from(run):
+    for part in run[0].parts[:2]:
+        needed = {k for held in part.told.holders.unique().tolist() for k in part.told.line(held)}
+        assert set(part.told.pool) == set(part.told.first) == needed
+
+
+def test_the_gradient_has_no_ancestors_and_shards_of_its_own(run):
+    part = run[0].parts[2]
+    told = part.told
+    assert told.first == {} and told.queries[0] == 6 and told.queries[-1] == 6 * (told.ticks[-1] + 1)
+    last = torch.stack([told.pool[k] for k in told.holders[-1].tolist()])
+    assert torch.equal((last * 255).round() / 255, part.result.images)
+    assert torch.equal(told.losses.cummin(0).values, told.losses)
+
+
+def test_large_genomes_are_kept_as_small_pictures():
+    probe = SMALL.probe("direct", (3, 80, 40))
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    classifier = Classifier(net.eval(), labels=list("abcd"))
+    search = probe.search(classifier, classes(classifier))
+    witness = Chronicle((0, 4), (0, 4))
+    notes, steps = witness.begin(search), []
+    for step in search.walk():
+        steps.append(step)
+        notes = witness.see(search, step, notes)
+    told = Told.of([(list(range(4)), witness.close(search, steps[-1].state, notes))], 4)
+    assert told.marks == (0, 4, 12)
+    for mark, held in zip(told.marks, told.holders.tolist(), strict=True):
+        pictures = (steps[mark].state["best"]["p"] * 255).round()
+        for cell, number in enumerate(held):
+            assert told.pool[number].shape == (3, 64, 32) and told.pool[number].dtype == torch.uint8
+            assert abs(float(told.pool[number].float().mean() - pictures[cell].mean())) < 1
+    line = told.line(int(told.holders[-1, 0]))
+    assert line and told.first[line[-1]][2] == -1  # who descends from whom is known all the same
+
+
+def test_small_pictures_are_means_over_areas():
+    images = torch.zeros(2, 1, 8, 4, dtype=torch.uint8)
+    images[:, :, :2, :2] = 200
+    small = shrunk(images, 4)
+    assert small.shape == (2, 1, 4, 2) and small[0, 0, 0].tolist() == [200, 0]
+    assert shrunk(images, 8) is images
+
+
+@pytest.mark.parametrize("turns", [1, 9, 20, 30])
+def test_a_stop_anywhere_changes_nothing(run, tmp_path, turns):
+    turn = count(1)
+    with pytest.raises(Interrupted):
+        run_evolution(linear(), SHAPE, tmp_path, SMALL, stop=lambda: next(turn) >= turns)
+    again = run_evolution(linear(), SHAPE, tmp_path, SMALL)
+    for part, whole in zip(again.parts, run[0].parts, strict=True):
+        one, two = (run_digest(Store(place / "studies" / part.encoding)) for place in (tmp_path, run[1]))
+        assert one == two
+        assert torch.equal(part.told.holders, whole.told.holders)
+
+
+def test_it_is_read_without_a_search(run):
+    found, out = run
+    again = read_evolution(linear(), SHAPE, out, SMALL)
+    assert torch.equal(again.parts[1].nats, found.parts[1].nats)
+    studies, whole = evolution_studies(linear(), SHAPE, out, SMALL)
+    assert [study.folder.name for study in studies] == list(ENCODINGS) and whole
+    with pytest.raises(DataError, match="run-other"):
+        read_evolution(linear(), SHAPE, out, replace(SMALL, children=21))
+
+
+def test_half_a_run_is_told_as_such(tmp_path):
+    with pytest.raises(DataError, match="run-missing"):
+        read_evolution(linear(), SHAPE, tmp_path, SMALL)
+    turn = count(1)
+    with pytest.raises(Interrupted):
+        run_evolution(linear(), SHAPE, tmp_path, SMALL, stop=lambda: next(turn) >= 15)
+    studies, whole = evolution_studies(linear(), SHAPE, tmp_path, SMALL)
+    assert len(studies) == 2 and not whole
+
+
+def test_without_gradients_the_gradient_is_left_out_and_the_rest_is_the_same(run, tmp_path):
+    blind = linear("loss")
+    found = run_evolution(blind, SHAPE, tmp_path, SMALL)
+    assert list(found.left_out) == ["gradient"] and "no gradients" in found.left_out["gradient"]
+    for part, seeing in zip(found.parts, run[0].parts, strict=False):
+        assert torch.equal(part.nats, seeing.nats) and torch.equal(part.told.holders, seeing.told.holders)
+    with pytest.raises(ContractError, match="contract-ladder"):
+        run_evolution(blind, SHAPE, tmp_path / "two", Evolution(("gradient",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "slug"),
+    [
+        ({"encodings": ()}, "fooling-encodings"),
+        ({"encodings": ("cppn", "cppn")}, "fooling-encodings"),
+        ({"encodings": ("cpn",)}, "fooling-encodings"),
+        ({"generations": 0}, "fooling-counts"),
+        ({"children": 0}, "fooling-counts"),
+        ({"steps": -1}, "fooling-counts"),
+        ({"confidence": 1.0}, "confidence-range"),
+    ],
+)
+def test_what_asks_for_nothing_is_refused(change, slug):
+    with pytest.raises(UsageError, match=slug):
+        Evolution(**change)
+
+
+def test_classifiers_that_cannot_be_fooled_are_refused_before_anything_is_written(tmp_path):
+    def answers(values):
+        return Classifier(lambda x: torch.full((len(x), len(values)), 1.0) * torch.tensor(values), gives="loss")
+
+    out = tmp_path / "run"
+    with pytest.raises(ModelError, match="model-not-finite"):
+        run_evolution(answers([torch.nan, torch.nan]), SHAPE, out, SMALL)
+    named = Classifier(lambda x: torch.zeros(len(x), dtype=torch.int64), gives="met", labels=["a", "b"])
+    with pytest.raises(ContractError, match="contract-ladder"):
+        run_evolution(named, SHAPE, out, SMALL)
+    assert not out.exists()
