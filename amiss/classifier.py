@@ -135,6 +135,12 @@ class Classifier:
         return layer_names(self.network)
 
     @property
+    def preprocessing(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation, one a channel or one for all: 0 and 1 where none were given."""
+        mean = (0.0,) if self._mean is None else tuple(self._mean.flatten().tolist())
+        return mean, (1.0,) if self._std is None else tuple(self._std.flatten().tolist())
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the weights, the preprocessing, the head and the labels that were given.
 

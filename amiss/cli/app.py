@@ -9,6 +9,7 @@ from amiss.cli.audit import audit
 from amiss.cli.bench import bench
 from amiss.cli.check import check
 from amiss.cli.compare import compare
+from amiss.cli.defend import defend
 from amiss.cli.demo import demo
 from amiss.cli.figures import figures
 from amiss.cli.run import run as run_recipe
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, audit, check, show, compare, train, figures, bench):
+for verb in (demo, audit, check, show, compare, train, defend, figures, bench):
     app.command()(verb)
 # What is left over are options of the recipe.
 app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_recipe)

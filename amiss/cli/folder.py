@@ -10,10 +10,11 @@ from amiss.study import RUN, refuse_foreign
 from amiss.study.hold import MODELS
 from amiss.study.lock import LOCK, OWNER
 
-__all__ = ["CARD", "FINDINGS", "IMPOSTERS", "RECORD", "SWEEP", "TRANSFER", "beside", "cleared"]
+__all__ = ["CARD", "FINDINGS", "IMPOSTERS", "RECORD", "ROUNDS", "SWEEP", "TRANSFER", "beside", "cleared"]
 
 RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 SWEEP, IMPOSTERS, TRANSFER = "imposters.json", "imposters.csv", "transfer.json"
+ROUNDS = "rounds.json"
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
     *("report.html", "studies", "tensors", "images", "findings", "atlas", "state", "report", "decoder"),

@@ -256,7 +256,7 @@ def _number(n: int, what: str) -> str:
 
 def _on(seen: Look) -> str:
     """The command that goes on with a run."""
-    if seen.about.get("kind") == "audit":
+    if seen.about.get("kind") in ("audit", "defense"):
         return f"{seen.about.get('command') or 'the command that began it'} --out {seen.folder}"
     if not (seen.folder / CONFIG).is_file():
         return "study.run() of the Study that began it"

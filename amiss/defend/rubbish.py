@@ -1,0 +1,300 @@
+"""Retraining with a class of rubbish: what fools a network becomes what the next one learns to refuse."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.defend.hardening import FineTuning, Hardened, Row
+from amiss.defend.nonsense import Archive, Encoding, climb, evolve
+from amiss.defend.telling import figures_of, sentence_of
+from amiss.defend.widening import widened
+from amiss.defend.workshop import Workshop
+from amiss.errors import DataError, ModelError, UsageError
+from amiss.repro import generator
+from amiss.study import Store, held
+from amiss.study.identity import experiment
+from amiss.training import TrainingRecipe
+
+__all__ = ["RubbishClass"]
+
+
+@dataclass(frozen=True)
+class RubbishClass:
+    """Retraining with a class of rubbish, round by round: a `Defense`.
+
+    Each round evolves the same number of champions against the network of the round before, adds them to those of
+    all rounds before, and goes on training from that network's weights, with all of them as a class of their own
+    beside the images. The last network is attacked like the others. Champions of other seeds, pixels evolved
+    likewise and a climb up the gradient are held out: no network learns from them.
+
+    Attributes:
+        rounds: Times that the network is retrained.
+        champions: Images of nonsense that a round adds; of several evolutions where there are fewer classes.
+        epochs: Passes over images and rubbish a round.
+        share: Share of what is trained on that is rubbish, in (0, 1): its images are repeated until they are.
+        encoding: How the nonsense is written down: "cppn" or "direct".
+        confidence: Softmax probability that counts as fooled.
+        generations: Of an evolution, after the first.
+        children: Images a generation.
+        held_out: Champions of other seeds that are held out a round.
+        rate: Highest learning rate.
+        layers: Names of the modules that learn; empty: the whole network.
+        batch: Images a pass and a step.
+        seed: Of evolution and training.
+
+    Raises:
+        UsageError: A setting that cannot mean anything.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.5 (training networks to
+        recognize fooling images).
+    """
+
+    rounds: int = 5
+    champions: int = 100
+    epochs: float = 1.0
+    share: float = 0.25
+    encoding: Encoding = "cppn"
+    confidence: float = 0.99
+    generations: int = 100
+    children: int = 100
+    held_out: int = 50
+    rate: float = 1e-3
+    layers: tuple[str, ...] = ()
+    batch: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = {
+            name: getattr(self, name) for name in ("rounds", "champions", "generations", "children", "held_out")
+        }
+        wrong = [f"{name}={value}" for name, value in {**counts, "batch": self.batch}.items() if value < 1]
+        ranges = {"epochs": self.epochs > 0, "rate": self.rate > 0, "share": 0 < self.share < 1}
+        ranges |= {"confidence": 0 < self.confidence < 1, "encoding": self.encoding in ("cppn", "direct")}
+        wrong += [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
+        if wrong:
+            raise UsageError(
+                "A network cannot be retrained like this.",
+                slug="defend-options",
+                seen=", ".join(wrong),
+                needed="counts of 1 or more, epochs and rate above 0, share and confidence between 0 and 1",
+                hint="RubbishClass(rounds=5, champions=100)",
+            )
+
+    def harden(
+        self,
+        classifier: Classifier,
+        train: Images,
+        test: Images,
+        out: Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_row: Callable[[list[Row]], None] | None = None,
+    ) -> Hardened:
+        """Retrain for all rounds, or go on after those that the folder holds; more rounds may be asked for later.
+
+        Args:
+            classifier: A network with gradients; it is not changed.
+            train: What it goes on learning from, labeled by its classes.
+            test: What it is measured by, labeled; none of these are learned from.
+            out: Folder of the run.
+            about: What `run.json` shall say of the run beside what makes it the same run.
+            progress: Told (what, done, total).
+            stop: Asked now and then; where it says so, what is finished is kept and the rest ends.
+            on_row: Told all rows so far after each round.
+
+        Returns:
+            The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
+            median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
+            the share that it refuses of held-out champions that fooled the network before, and their number;
+            likewise `recall_other` for the other encoding, and `recall_gradient`. Of the evolutions against this
+            network `champion`, the median confidence of champions; `fooled`, the share of them with the wanted
+            confidence; and evaluations until the median champion, and until all of them, had it, each the median of
+            the evolutions: None where half of them never came so far within `budget`.
+
+        Raises:
+            ModelError: It cannot be trained, or has one class.
+            DataError: There are no labels, labels that are none of its classes, or another run in the folder.
+            Interrupted: It was asked to stop.
+        """
+        start = widened(classifier, train.images([0]))
+        n = len(start.labels or ()) - 1
+        _refuse(n, train, test)
+        prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
+        # All settings but the number of rounds, which may be added to later.
+        marks = {**prints, "settings": repr(self).partition(", ")[2].rstrip(")")}
+        with held(Store(out), marks, dict(about or {}), classifier.device):
+            shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
+            now: Classifier = classifier
+            before: _Attack | None = None
+            rows: list[Row] = []
+            rubbish: list[Tensor] = []
+            for k in range(self.rounds + 1):
+                if k:
+                    data, loss = self._lessons(train, torch.cat(rubbish), n), self._loss(start)
+                    what = f"Round {k}: retraining"
+                    now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, self._recipe(k), what)
+                row: Row = {"round": float(k), "rubbish": float(sum(len(part) for part in rubbish))}
+                row |= _measured(now, n, test, self.batch) | _recalls(now, n, before, self.batch)
+                found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
+                rows.append(row | self._costs(found))
+                rubbish.append(self._chosen(found, n, k))
+                before = found
+                if on_row is not None:
+                    on_row(rows)
+        return Hardened(now, tuple(rows), sentence_of(rows, self.confidence), figures_of(rows))
+
+    def _attack(self, shop: Workshop, now: Classifier, n: int, shape: tuple[int, ...], k: int) -> "_Attack":
+        """Everything that is found against one network: archives to learn from, and archives held out."""
+        learned, asked = -(-self.champions // n), -(-self.held_out // n)
+        other: Encoding = "direct" if self.encoding == "cppn" else "cppn"
+        count = learned + asked + 1
+
+        def made(i: int, encoding: Encoding) -> Archive:
+            shop.progress(f"Round {k}: evolving nonsense", i, count)
+            return shop.archive(
+                f"{k:02d}-{encoding}-{i:03d}",
+                lambda: evolve(
+                    now,
+                    n,
+                    shape,
+                    encoding=encoding,
+                    confidence=self.confidence,
+                    generations=self.generations,
+                    children=self.children,
+                    seed=int(generator(self.seed, k, i).initial_seed()),
+                    batch=self.batch,
+                    stop=shop.stop,
+                ),
+            )
+
+        own = [made(i, self.encoding) for i in range(learned + asked)]
+        strange = made(count - 1, other)
+        climbed = shop.archive(
+            f"{k:02d}-gradient", lambda: climb(now, n, shape, confidence=self.confidence, batch=self.batch)
+        )
+        return _Attack(tuple(own[:learned]), tuple(own[learned:]), strange, climbed)
+
+    def _chosen(self, found: "_Attack", n: int, k: int) -> Tensor:
+        """The champions that the next network learns from [champions, C, H, W], uint8."""
+        images = torch.cat([archive.images for archive in found.learned])
+        return images[torch.randperm(len(images), generator=generator(self.seed, k))[: self.champions]]
+
+    def _costs(self, found: "_Attack") -> Row:
+        """What attacks of the own encoding cost, and what they came to."""
+        own = (*found.learned, *found.held_out)
+        sure = torch.cat([archive.confidence for archive in own])
+        return {
+            "champion": float(sure.median()),
+            "fooled": float((sure >= self.confidence).double().mean()),
+            "evaluations_median": _middle([archive.reached(self.confidence) for archive in own]),
+            "evaluations_all": _middle([archive.reached(self.confidence, "least") for archive in own]),
+            "budget": float(self.children * (self.generations + 1)),
+        }
+
+    def _lessons(self, train: Images, rubbish: Tensor, n: int) -> dict[str, Tensor]:
+        """Images and rubbish with their labels; the rubbish is repeated until it is its share of all."""
+        wanted = max(len(rubbish), round(self.share / (1 - self.share) * len(train)))
+        again = rubbish[torch.arange(wanted) % len(rubbish)]
+        label = torch.cat([train.truth, torch.full((wanted,), n, dtype=torch.int64)])
+        return {"image": torch.cat([train.pixels, again]), "label": label}
+
+    def _loss(self, start: Classifier) -> FineTuning:
+        mean, std = start.preprocessing
+        return FineTuning(mean=mean, std=std, layers=self.layers)
+
+    def _recipe(self, k: int) -> TrainingRecipe:
+        return TrainingRecipe(
+            epochs=self.epochs, batch=self.batch, rate=self.rate, channels_last=True, seed=100 * self.seed + k
+        )
+
+
+@dataclass(frozen=True)
+class _Attack:
+    """What was found against one network.
+
+    Attributes:
+        learned: Archives that the next network learns from.
+        held_out: Archives of the same encoding and other seeds, which none learns from.
+        other: One of the other encoding.
+        gradient: A climb for each class.
+    """
+
+    learned: tuple[Archive, ...]
+    held_out: tuple[Archive, ...]
+    other: Archive
+    gradient: Archive
+
+
+def _refuse(n: int, train: Images, test: Images) -> None:
+    """Refuse what no class of rubbish can be learned from."""
+    if n < 2:
+        raise ModelError(
+            "A classifier of one class has nothing to be wrong about.",
+            slug="model-one-class",
+            seen=f"{n} logit",
+            needed="two classes or more",
+            hint="Train it again with two classes or more.",
+        )
+    for images in (train, test):
+        if int(images.truth.max()) >= n:
+            raise DataError(
+                "Labels lie outside the classifier's classes.",
+                slug="data-labels",
+                seen=f"labels up to {int(images.truth.max())}",
+                needed=f"0 to {n - 1}: it answers with {n} logits",
+                why="labels that start at 1, or a classifier for another data set",
+                hint="Number the classes from 0 in the order of the classifier's outputs.",
+            )
+
+
+@torch.no_grad()
+def _answers(now: Classifier, images: Tensor, batch: int) -> Tensor:
+    """Softmax [k, classes] of images of bytes."""
+    parts = [now.outputs(x.to(torch.float32) / 255)["answer"].cpu() for x in images.split(batch)]
+    return torch.cat(parts).softmax(1)
+
+
+def _measured(now: Classifier, n: int, test: Images, batch: int) -> Row:
+    """What a network makes of the test images."""
+    sure, said = _answers(now, test.pixels, batch).max(1)
+    return {
+        "accuracy": float((said == test.truth).double().mean()),
+        "confidence": float(sure.median()),
+        "called_rubbish": float((said == n).double().mean()),
+    }
+
+
+def _recalls(now: Classifier, n: int, before: _Attack | None, batch: int) -> Row:
+    """Shares of what fooled the network before, and was learned from by none, that this one calls rubbish."""
+    row: Row = {}
+    for name, archives in _kinds(before).items():
+        images = [archive.images[archive.fools] for archive in archives]
+        count = sum(len(part) for part in images)
+        row[f"recall{name}"] = None
+        if count:
+            said = _answers(now, torch.cat(images), batch).argmax(1)
+            row[f"recall{name}"] = float((said == n).double().mean())
+        row[f"recall{name}_of"] = float(count)
+    return row
+
+
+def _kinds(before: _Attack | None) -> dict[str, tuple[Archive, ...]]:
+    if before is None:
+        return {"": (), "_other": (), "_gradient": ()}
+    return {"": before.held_out, "_other": (before.other,), "_gradient": (before.gradient,)}
+
+
+def _middle(spent: list[float | None]) -> float | None:
+    """The median of what evolutions took, the higher one of two; None where it is one that never came there."""
+    order = sorted(float("inf") if value is None else value for value in spent)
+    middle = order[len(order) // 2]
+    return None if middle == float("inf") else middle

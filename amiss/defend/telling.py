@@ -1,0 +1,95 @@
+"""What came of a defense: its rounds as a sentence, as figures, as a table and as a small drawing."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from amiss.defend.hardening import Row
+from amiss.training import curve_svg
+
+__all__ = ["cost", "figures_of", "rounds_svg", "sentence_of", "table_of"]
+
+
+def cost(row: Row, which: str = "median") -> float:
+    """Evaluations that an attack on a round's network took, or, where it never came there, all that it had."""
+    spent = row[f"evaluations_{which}"]
+    return float(spent if spent is not None else row["budget"] or 0)
+
+
+def sentence_of(rows: Sequence[Row], confidence: float) -> str:
+    """The rounds in plain words.
+
+    Args:
+        rows: One a round, the first of the network as it was given.
+        confidence: The mark of the attacks.
+    """
+    first, last = rows[0], rows[-1]
+    n = len(rows) - 1
+    words = f"After {n} {'round' if n == 1 else 'rounds'} {_price(first, last, confidence)}; "
+    words += f"accuracy {_share(first['accuracy'])} -> {_share(last['accuracy'])}, "
+    words += f"and {_share(last['called_rubbish'])} of the test images are called rubbish. "
+    if last["recall_of"]:
+        words += f"Of held-out nonsense that fooled the network before, {_share(last['recall'])} is refused"
+        others = [
+            f"{_share(last[f'recall_{name}'])} of {what}"
+            for name, what in (("other", "the other encoding"), ("gradient", "what a gradient made"))
+            if last[f"recall_{name}_of"]
+        ]
+        words += "".join(f", and {text}" for text in others) + ". "
+    words += f"{_share(last['fooled'])} of new nonsense still fools it."
+    once = rows[1]
+    if n > 1 and (once["evaluations_median"] or last["evaluations_median"]):  # else nobody knows
+        grown = "" if cost(last) > cost(once) else "not "
+        words += f" The cost has {grown}grown since the first round ({_said(once)} then)."
+    return words
+
+
+def figures_of(rows: Sequence[Row]) -> dict[str, float]:
+    """The same as numbers: what the last network is, and how it differs from the first.
+
+    `cost_ratio` is a lower bound where the last network was never fooled within the budget, and left out where the
+    first was not.
+    """
+    first, last = rows[0], rows[-1]
+    told = {"rounds": float(len(rows) - 1)}
+    if first["evaluations_median"] is not None:
+        told["cost_ratio"] = cost(last) / cost(first)
+    told["accuracy_loss"] = (first["accuracy"] or 0.0) - (last["accuracy"] or 0.0)
+    wanted = ("accuracy", "confidence", "called_rubbish", "recall", "recall_other", "recall_gradient", "fooled")
+    return told | {name: value for name in wanted if (value := last[name]) is not None}
+
+
+def table_of(rows: Sequence[Row]) -> str:
+    """The rounds as CSV; an empty cell is a figure that was not reached, or that there is nothing of."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows([["" if value is None else f"{value:.6g}" for value in row.values()] for row in rows])
+    return text.getvalue()
+
+
+def rounds_svg(rows: Sequence[Row]) -> str:
+    """Evaluations that an attack took, over the rounds, on a logarithmic axis; where it failed, all that it had."""
+    lines = {f"to the {name} class": [cost(row, key) for row in rows] for name, key in _LINES.items()}
+    return curve_svg(lines, unit="evaluations to fool the network, by round (where it held: the whole budget)")
+
+
+_LINES = {"median": "median", "last": "all"}
+
+
+def _price(first: Row, last: Row, confidence: float) -> str:
+    """What nonsense costs now; of a network that was not fooled within the budget, how far nonsense came."""
+    if first["evaluations_median"] is None:
+        sure = f"{first['champion']:.2g} sure before and {last['champion']:.2g} sure now"
+        return f"the median champion is {sure}, {cost(first):,.0f} evaluations each, of {confidence:g} wanted"
+    more = "more than " * (last["evaluations_median"] is None)
+    said = f"{_said(first)} before and {_said(last)} now, until the median class is {confidence:g} sure"
+    return f"nonsense costs {more}{cost(last) / cost(first):.2g} times the evaluations ({said})"
+
+
+def _said(row: Row) -> str:
+    return f"{'more than ' * (row['evaluations_median'] is None)}{cost(row):,.0f}"
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{100 * value:.1f} %"
