@@ -1,0 +1,141 @@
+"""Whether champions of related classes are alike: distances of pictures, of lineages and of labels, and a test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from amiss.errors import DataError
+from amiss.repro import generator
+
+__all__ = ["Mantel", "distinct", "lineage_distance", "mantel", "picture_distance"]
+
+
+@dataclass(frozen=True)
+class Mantel:
+    """Whether two matrices of distances go together.
+
+    Attributes:
+        rho: Spearman's correlation of their entries, in [-1, 1]; NaN where one of them never changes.
+        p: Chance of a correlation this high where the rows are in no relation: (1 + as high) / (1 + permutations).
+        n: Rows.
+        permutations: Drawn.
+    """
+
+    rho: float
+    p: float
+    n: int
+    permutations: int
+
+
+def picture_distance(images: Tensor, others: Tensor | None = None) -> Tensor:
+    """How far pictures are apart: 1 less the correlation of their pixels, all channels together.
+
+    Neither brightness nor contrast counts, place and color do. A picture without any contrast correlates with none.
+
+    Args:
+        images: Pictures [n, C, H, W].
+        others: Others [m, C, H, W], such as the champions of another run; the same where left out.
+
+    Returns:
+        Distances [n, m] in [0, 2], float64.
+    """
+    one = _unit(images)
+    other = one if others is None else _unit(others)
+    return 1 - (one @ other.T).double().clamp(-1, 1)
+
+
+def lineage_distance(lines: Sequence[Tensor]) -> Tensor:
+    """How far lineages are apart: 1 less the share of common ancestors among all of both.
+
+    Args:
+        lines: The individuals' numbers of each champion's line [k], itself included, as in column 2 of
+            `amiss.optimizers.evolution.ancestry`.
+
+    Returns:
+        Distances [n, n] in [0, 1], float64: 0 for one individual, 1 where no ancestor is common.
+
+    References:
+        Jaccard (1912), for the share.
+    """
+    known, place = torch.cat([torch.zeros(0, dtype=torch.int64), *lines]).unique(return_inverse=True)
+    member = torch.zeros(len(lines), len(known))
+    sizes = torch.tensor([len(line) for line in lines])
+    member[torch.arange(len(lines)).repeat_interleave(sizes), place] = 1
+    common = (member @ member.T).double()
+    size = member.sum(1).double()
+    return 1 - common / (size[:, None] + size[None] - common).clamp_min(1)
+
+
+def distinct(images: Tensor, confidence: Tensor) -> Tensor:
+    """One champion a picture: of those that are the same picture the one of the surest class.
+
+    Args:
+        images: Champions [n, C, H, W], uint8.
+        confidence: Of each in its class [n].
+
+    Returns:
+        Rows [k], int64, ascending.
+    """
+    first: dict[bytes, int] = {}
+    for row in confidence.argsort(descending=True, stable=True).tolist():
+        first.setdefault(images[row].contiguous().numpy().tobytes(), row)
+    return torch.tensor(sorted(first.values()), dtype=torch.int64)
+
+
+def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0) -> Mantel:
+    """Test whether what is near in one matrix is near in the other: Mantel's test of ranks, one-sided.
+
+    Rows and columns of the one are permuted together, so that it does not count that the entries of a row depend on
+    each other.
+
+    Args:
+        one: Distances [n, n], symmetric; the diagonal does not count.
+        other: Other distances of the same rows [n, n], symmetric.
+        permutations: How many to draw.
+        seed: Of the draws.
+
+    Raises:
+        DataError: Not two square matrices of one size, three rows or more, with numbers in all places.
+
+    References:
+        Mantel (1967), the detection of disease clustering and a generalized regression approach; Phipson and Smyth
+        (2010), permutation p-values should never be zero.
+    """
+    n = len(one)
+    if one.shape != (n, n) or other.shape != (n, n) or n < 3 or not bool((one + other).isfinite().all()):
+        raise DataError(
+            "Distances of champions cannot be compared like this.",
+            slug="champions-distances",
+            seen=f"shapes {tuple(one.shape)} and {tuple(other.shape)}"
+            + ("" if bool(one.isfinite().all() and other.isfinite().all()) else ", with NaN or infinity"),
+            needed="two square matrices of one size, three rows or more, of finite numbers",
+            hint="Give the rows of both in the same order, such as one champion a class.",
+        )
+    a, b = _ranked(one), _ranked(other)
+    rho = float((a * b).sum())
+    g, high = generator(seed, 13), 0
+    for _ in range(permutations if rho == rho else 0):  # NaN where nothing changes
+        order = torch.randperm(n, generator=g)
+        drawn = a.index_select(0, order).index_select(1, order)
+        high += float((drawn * b).sum()) >= rho - 1e-12
+    return Mantel(rho, (1 + high) / (1 + permutations) if rho == rho else 1.0, n, permutations)
+
+
+def _unit(images: Tensor) -> Tensor:
+    """Pictures as vectors [n, D] of mean 0 and length 1; zeros where all pixels are one number."""
+    flat = images.flatten(1).to(torch.float32)
+    flat = flat - flat.mean(1, keepdim=True)
+    return flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+
+def _ranked(distances: Tensor) -> Tensor:
+    """Ranks of the entries above the diagonal, as a symmetric matrix: the products of two sum to the correlation."""
+    i, j = torch.triu_indices(len(distances), len(distances), 1)
+    _, inverse, counts = distances[i, j].double().unique(return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum(0) - (counts - 1) / 2)[inverse].double()
+    ranks = ranks - ranks.mean()
+    out = torch.zeros(distances.shape, dtype=torch.float64)
+    out[i, j] = out[j, i] = ranks / ranks.norm() / 2**0.5
+    return out

@@ -1,0 +1,168 @@
+"""Related champions: planted ones are found, chance is called chance, and tables of kinds are what they say."""
+
+import itertools
+import json
+
+import pytest
+import torch
+from scipy import stats
+
+from amiss.analysis.champions import (
+    IMAGENET_KINDS,
+    confusion_distance,
+    distinct,
+    imagenet_distance,
+    is_imagenet,
+    lineage_distance,
+    mantel,
+    picture_distance,
+)
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.errors import DataError
+from amiss.repro import generator
+from tests.realdata import amiss_data
+
+torch.set_num_threads(1)
+
+
+def drawn(seed, *shape):
+    return torch.rand(*shape, generator=generator(seed, 91))
+
+
+def symmetric(seed, n):
+    x = drawn(seed, n, n).double()
+    return (x + x.T).fill_diagonal_(0)
+
+
+def same_kind(n, size):
+    kind = torch.arange(n) // size
+    return (kind[:, None] != kind).long()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_relations_are_found(seed):
+    kinds = drawn(seed, 6, 3, 8, 8).repeat_interleave(4, 0)
+    pictures = kinds + 1.5 * drawn(seed + 50, 24, 3, 8, 8)
+    found = mantel(picture_distance(pictures), same_kind(24, 4), 199, seed)
+    assert found.p == 1 / 200 and found.rho > 0.1
+    assert (found.n, found.permutations) == (24, 199)
+
+
+def test_against_the_relation_the_p_is_high():
+    pictures = drawn(0, 4, 1, 8, 8).repeat(6, 1, 1, 1) + 0.5 * drawn(1, 24, 1, 8, 8)  # alike where labels are far
+    far = torch.tensor([i % 4 for i in range(24)])
+    assert mantel(picture_distance(pictures), (far[:, None] == far).long(), 99).p > 0.95
+
+
+def test_without_a_relation_every_p_is_as_likely():
+    p = [mantel(symmetric(seed, 9), symmetric(seed + 5000, 9), 49, seed).p for seed in range(300)]
+    assert min(p) >= 1 / 50
+    assert stats.kstest([one - 0.01 for one in p], "uniform").statistic < 0.113  # one in a thousand, for 300 numbers
+    for level in (0.1, 0.5):
+        low, high = stats.binom.interval(0.999, 300, level)
+        assert low <= sum(one <= level for one in p) <= high
+
+
+def test_the_correlation_is_spearmans_and_the_p_that_of_all_orders():
+    one, other = symmetric(3, 5), symmetric(4, 5).round(decimals=1)
+    i, j = torch.triu_indices(5, 5, 1)
+    found = mantel(one, other, 4000, 1)
+    assert found.rho == pytest.approx(stats.spearmanr(one[i, j], other[i, j]).statistic)
+    orders = [torch.tensor(order) for order in itertools.permutations(range(5))]
+    rhos = [stats.spearmanr(one[order][:, order][i, j], other[i, j]).statistic for order in orders]
+    exact = sum(rho >= found.rho - 1e-9 for rho in rhos) / 120
+    assert abs(found.p - exact) < 4 * (exact * (1 - exact) / 4000) ** 0.5 + 1 / 4000
+
+
+def test_order_and_scale_do_not_count_and_a_seed_repeats():
+    one, other, order = symmetric(5, 8), symmetric(6, 8), torch.randperm(8, generator=generator(2))
+    found = mantel(one, other, 99, 7)
+    assert mantel(one, other, 99, 7) == found
+    assert mantel(one.exp(), 3 * other + 1, 99, 7) == found
+    assert mantel(one[order][:, order], other[order][:, order], 99).rho == pytest.approx(found.rho)
+
+
+def test_what_never_changes_is_related_to_nothing_and_nonsense_is_refused(refuses):
+    flat = mantel(torch.ones(5, 5), symmetric(0, 5), 19)
+    assert flat.rho != flat.rho and flat.p == 1
+    broken = symmetric(0, 5)
+    broken[0, 1] = torch.nan
+    for bad in (symmetric(0, 4), broken, torch.rand(5, 4)):
+        with refuses(DataError, "champions-distances"):
+            mantel(bad, symmetric(1, 5))
+    with refuses(DataError, "champions-distances"):
+        mantel(symmetric(0, 2), symmetric(1, 2))
+
+
+def test_brightness_and_contrast_are_no_distance():
+    x = drawn(0, 2, 3, 6, 6)
+    pictures = torch.stack([x[0], 0.2 * x[0] + 0.5, 1 - x[0], x[1], torch.full_like(x[0], 0.3)])
+    apart = picture_distance(pictures)
+    assert apart[0, :3].tolist() == pytest.approx([0, 0, 2], abs=1e-5)
+    assert apart[4].tolist() == [1] * 5
+    assert torch.equal(apart, apart.T)
+    across = picture_distance(pictures[:2], pictures[3:])
+    assert torch.allclose(across, apart[:2, 3:], atol=1e-6)
+
+
+def test_of_champions_that_are_one_picture_the_surest_is_kept():
+    pictures = (drawn(1, 3, 1, 4, 4) * 255).byte()[[0, 1, 0, 2, 0, 1]]
+    kept = distinct(pictures, torch.tensor([0.2, 0.9, 0.7, 0.1, 0.7, 0.5]))
+    assert kept.tolist() == [1, 2, 3]
+
+
+def test_lineages_are_apart_by_what_they_do_not_share():
+    lines = [torch.tensor(line) for line in ([1, 2, 3], [1, 2, 9, 8], [7], [1, 2, 3], [])]
+    apart = lineage_distance(lines)
+    assert apart[0].tolist() == [0, 1 - 2 / 5, 1, 0, 1]
+    assert torch.equal(apart, apart.T)
+
+
+def test_the_table_of_kinds_names_no_class_twice():
+    named = []
+    for name, listed in IMAGENET_KINDS.items():
+        assert 1 <= len(name.split("/")) <= 3
+        for part in listed.split():
+            first, _, last = part.partition("-")
+            named += range(int(first), int(last or first) + 1)
+    assert len(named) == len(set(named))
+    assert set(named) <= set(range(1000)) and set(range(398)) <= set(named)
+
+
+def test_kinds_are_near_or_far_as_their_names_say():
+    names = json.loads((amiss_data("imagenet-200") / "class_index.json").read_text())
+    place = {name.lower(): int(i) for i, (_, name) in names.items()}
+    far = imagenet_distance()
+    cases = {
+        ("golden_retriever", "pug"): 0,
+        ("goldfish", "lionfish"): 0,
+        ("hen", "partridge"): 0,
+        ("tusker", "indian_elephant"): 0,
+        ("lesser_panda", "brown_bear"): 0,
+        ("airliner", "warplane"): 0,
+        ("cello", "oboe"): 0,
+        ("pug", "tabby"): 1,
+        ("robin", "flamingo"): 1,
+        ("trombone", "sandal"): 2,
+        ("pug", "robin"): 2,
+        ("abacus", "wig"): 2,  # things of no narrower kind
+        ("ballplayer", "groom"): 2,
+        ("pug", "canoe"): 3,
+        ("pizza", "volcano"): 3,
+    }
+    assert {pair: int(far[place[pair[0]], place[pair[1]]]) for pair in cases} == cases
+    assert torch.equal(far, far.T) and int(far.diagonal().sum()) == 0
+    labels = [names[str(i)][1] for i in range(1000)]
+    assert is_imagenet(labels) and is_imagenet([name.replace("_", " ") for name in labels])
+    assert not is_imagenet(labels[::-1]) and not is_imagenet(labels[:10]) and not is_imagenet(None)
+
+
+def test_classes_are_as_near_as_they_are_confused(refuses):
+    said = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.0, 0.1, 0.9]], dtype=torch.float64).clamp_min(1e-12)
+    images = Images.of(torch.arange(6, dtype=torch.uint8)[:, None, None, None] % 3, [0, 1, 2] * 2, ["a", "b", "c"])
+    table = Classifier(lambda x: said.log()[(x[:, 0, 0, 0] * 255).round().long()])
+    apart = confusion_distance(table, images, batch=4)
+    assert apart == pytest.approx(torch.tensor([[0, 0.7, 0.95], [0.7, 0, 0.9], [0.95, 0.9, 0]]), abs=1e-6)
+    with refuses(DataError, "champions-confusion"):
+        confusion_distance(table, images.pick([0, 1, 3, 4]))
