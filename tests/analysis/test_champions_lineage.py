@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amiss.analysis.champions import as_bytes, confidence, descent, follow, frames, lines, switches
+from amiss.analysis.champions import confidence, descent, follow, frames, lines, switches
 from amiss.constraints import Unconstrained
+from amiss.data import to_bytes
 from amiss.errors import UsageError
 from amiss.objectives import Confidence
 from amiss.optimizers import MapElites, ancestry
@@ -71,7 +72,7 @@ def test_the_frames_of_a_line_end_with_its_champion(evolved):
     told = frames(classifier, space, lineage, longest)
     assert len(told.individual) > 2 and told.cell == longest
     assert bool((told.generation.diff() > 0).all()) and told.generation[0] == 0
-    assert torch.equal(told.images[-1], as_bytes(space.decode(CELLS, best["p"][longest][None]))[0])
+    assert torch.equal(told.images[-1], to_bytes(space.decode(CELLS, best["p"][longest][None]))[0])
     assert torch.equal(told.own, confidence(classifier, told.images, told.held))
     assert told.champion[-1] >= told.champion.max() - 0.01  # the file's rounding aside it is the best that ever was
     (captured,) = {int(cell) for g, cell, i, *_ in lineage.captures.tolist() if i == told.individual[-1]} & {longest}

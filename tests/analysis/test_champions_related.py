@@ -16,6 +16,7 @@ from amiss.analysis.champions import (
     lineage_distance,
     mantel,
     picture_distance,
+    repeated,
 )
 from amiss.classifier import Classifier
 from amiss.data import Images
@@ -73,6 +74,38 @@ def test_the_correlation_is_spearmans_and_the_p_that_of_all_orders():
     rhos = [stats.spearmanr(one[order][:, order][i, j], other[i, j]).statistic for order in orders]
     exact = sum(rho >= found.rho - 1e-9 for rho in rhos) / 120
     assert abs(found.p - exact) < 4 * (exact * (1 - exact) / 4000) ** 0.5 + 1 / 4000
+
+
+def test_what_a_third_matrix_explains_is_taken_out():
+    i, j = torch.triu_indices(24, 24, 1)
+    with_it, without_it = [], []
+    for seed in range(20):
+        common = symmetric(1000 + seed, 24)
+        one, other = (common + 0.2 * symmetric(k + seed, 24) for k in (2000, 3000))
+        with_it.append(mantel(one, other, 1).rho)
+        without_it.append(mantel(one, other, 1, given=common).rho)
+        a, b, c = (stats.rankdata(part[i, j]) for part in (one, other, common))
+        ab, ac, bc = (stats.pearsonr(x, y).statistic for x, y in ((a, b), (a, c), (b, c)))
+        assert without_it[-1] == pytest.approx((ab - ac * bc) / ((1 - ac**2) * (1 - bc**2)) ** 0.5)
+    assert min(with_it) > 0.8
+    assert abs(sum(without_it) / 20) < 0.1
+
+
+def test_given_what_explains_nothing_every_p_is_as_likely():
+    third = symmetric(77, 9)
+    p = [mantel(symmetric(seed, 9), symmetric(seed + 5000, 9), 49, seed, third).p for seed in range(200)]
+    assert stats.kstest([one - 0.01 for one in p], "uniform").statistic < 0.138  # one in a thousand, for 200 numbers
+
+
+def test_the_same_class_in_two_runs():
+    kinds = drawn(3, 12, 1, 8, 8)
+    one, other, chance = (kinds + drawn(40, 12, 1, 8, 8), kinds + drawn(41, 12, 1, 8, 8), drawn(42, 12, 1, 8, 8))
+    found = repeated(picture_distance(one, other), 199)
+    assert found.p == 1 / 200 and found.own < found.other and found.n == 12
+    p = [repeated(drawn(seed, 8, 8), 49, seed).p for seed in range(200)]
+    assert stats.kstest([value - 0.01 for value in p], "uniform").statistic < 0.138
+    assert repeated(picture_distance(one, chance), 99).p > 0.01
+    assert repeated(torch.ones(3, 3), 9).p == 1
 
 
 def test_order_and_scale_do_not_count_and_a_seed_repeats():

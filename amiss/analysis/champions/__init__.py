@@ -1,7 +1,7 @@
 """What champions show: which genes they stand upon, whether related ones are alike, and where they come from."""
 
 from amiss.analysis.champions.ablation import Ablation, Gene, Occlusion, ablate, genes_of, occlude, without
-from amiss.analysis.champions.asking import as_bytes, confidence
+from amiss.analysis.champions.asking import confidence
 from amiss.analysis.champions.kinds import IMAGENET_KINDS, confusion_distance, imagenet_distance, is_imagenet
 from amiss.analysis.champions.lineage import (
     Descent,
@@ -15,7 +15,15 @@ from amiss.analysis.champions.lineage import (
     switches,
 )
 from amiss.analysis.champions.recognizing import Agreement, agreement, compressed, nearness, spectral_slope
-from amiss.analysis.champions.related import Mantel, distinct, lineage_distance, mantel, picture_distance
+from amiss.analysis.champions.related import (
+    Mantel,
+    Repeated,
+    distinct,
+    lineage_distance,
+    mantel,
+    picture_distance,
+    repeated,
+)
 
 __all__ = [
     "IMAGENET_KINDS",
@@ -27,10 +35,10 @@ __all__ = [
     "Lineage",
     "Mantel",
     "Occlusion",
+    "Repeated",
     "Switches",
     "ablate",
     "agreement",
-    "as_bytes",
     "compressed",
     "confidence",
     "confusion_distance",
@@ -47,6 +55,7 @@ __all__ = [
     "nearness",
     "occlude",
     "picture_distance",
+    "repeated",
     "spectral_slope",
     "switches",
     "without",

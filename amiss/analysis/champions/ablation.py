@@ -7,8 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from amiss.analysis.champions.asking import as_bytes, confidence
+from amiss.analysis.champions.asking import confidence
 from amiss.classifier import Classifier
+from amiss.data import to_bytes
 from amiss.errors import UsageError
 from amiss.spaces import CPPN
 from amiss.spaces.graphs import EDGES, Graphs
@@ -119,7 +120,7 @@ def ablate(classifier: Classifier, space: CPPN, p: Tensor, target: int, batch: i
         one at a time, and the confidence falls or rises).
     """
     genes = genes_of(space, p)
-    pictures = as_bytes(space.draw(torch.cat([p[None], without(p, genes)])))
+    pictures = to_bytes(space.draw(torch.cat([p[None], without(p, genes)]))).cpu()
     before, after = _asked(classifier, pictures[0], pictures[1:], target, batch)
     return Ablation(genes, before, after, pictures[0], pictures[1:])
 

@@ -5,12 +5,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 
-__all__ = ["as_bytes", "confidence"]
-
-
-def as_bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1], any shape, as a file holds them: uint8."""
-    return (images.detach() * 255).round().clamp(0, 255).to("cpu", torch.uint8)
+__all__ = ["confidence"]
 
 
 @torch.no_grad()

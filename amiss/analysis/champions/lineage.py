@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from amiss.analysis.champions.asking import as_bytes, confidence
+from amiss.analysis.champions.asking import confidence
 from amiss.classifier import Classifier
+from amiss.data import to_bytes
 from amiss.errors import UsageError
 from amiss.optimizers.evolution import ancestry
 from amiss.search import Step
@@ -167,7 +168,7 @@ def frames(classifier: Classifier, space: Space, lineage: Lineage, cell: int, ba
     """
     line = ancestry(_state(lineage), cell).flip(0)
     rows = torch.searchsorted(lineage.individual, line[:, 2].contiguous())
-    images = as_bytes(space.decode(Task(key=torch.zeros(len(rows), dtype=torch.int64)), lineage.p[rows]))
+    images = to_bytes(space.decode(Task(key=torch.zeros(len(rows), dtype=torch.int64)), lineage.p[rows]))
     own = confidence(classifier, images, line[:, 1], batch)
     champion = confidence(classifier, images, torch.full_like(line[:, 1], cell), batch)
     return Frames(cell, line[:, 2], line[:, 0], line[:, 1], own, champion, images)

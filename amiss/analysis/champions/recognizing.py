@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from amiss.analysis.champions.asking import as_bytes, confidence
+from amiss.analysis.champions.asking import confidence
 from amiss.analysis.geometry import Reference, nearest_natural, r2, read_features
 from amiss.classifier import Classifier
+from amiss.data import to_bytes
 from amiss.errors import DataError
 
 __all__ = ["Agreement", "agreement", "compressed", "nearness", "spectral_slope"]
@@ -54,7 +55,7 @@ def agreement(other: Classifier, images: Tensor, target: Tensor, batch: int = 64
     side = None if other.size in (None, images.shape[-1]) else other.size
     if side is not None:
         shown = [
-            as_bytes(functional.interpolate(part / 255, (side, side), mode="bilinear", antialias=True))
+            to_bytes(functional.interpolate(part / 255, (side, side), mode="bilinear", antialias=True))
             for part in images.split(batch)
         ]
         images = torch.cat(shown)

@@ -9,7 +9,7 @@ from torch import Tensor
 from amiss.errors import DataError
 from amiss.repro import generator
 
-__all__ = ["Mantel", "distinct", "lineage_distance", "mantel", "picture_distance"]
+__all__ = ["Mantel", "Repeated", "distinct", "lineage_distance", "mantel", "picture_distance", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,25 @@ class Mantel:
     """
 
     rho: float
+    p: float
+    n: int
+    permutations: int
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Whether two runs come to like champions of the same class.
+
+    Attributes:
+        own: Mean distance of the two champions of a class.
+        other: Mean distance of champions of two classes.
+        p: Chance of an `own` this low if it did not matter which class a champion is of.
+        n: Classes.
+        permutations: Drawn.
+    """
+
+    own: float
+    other: float
     p: float
     n: int
     permutations: int
@@ -84,7 +103,7 @@ def distinct(images: Tensor, confidence: Tensor) -> Tensor:
     return torch.tensor(sorted(first.values()), dtype=torch.int64)
 
 
-def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0) -> Mantel:
+def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0, given: Tensor | None = None) -> Mantel:
     """Test whether what is near in one matrix is near in the other: Mantel's test of ranks, one-sided.
 
     Rows and columns of the one are permuted together, so that it does not count that the entries of a row depend on
@@ -95,25 +114,33 @@ def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0) -
         other: Other distances of the same rows [n, n], symmetric.
         permutations: How many to draw.
         seed: Of the draws.
+        given: A third matrix [n, n] that may explain both: what of their ranks is linear in its ranks is taken out
+            first, and `rho` is the partial correlation.
 
     Raises:
         DataError: Not two square matrices of one size, three rows or more, with numbers in all places.
 
     References:
-        Mantel (1967), the detection of disease clustering and a generalized regression approach; Phipson and Smyth
-        (2010), permutation p-values should never be zero.
+        Mantel (1967), the detection of disease clustering and a generalized regression approach; Smouse, Long and
+        Sokal (1986), multiple regression and correlation extensions of the Mantel test; Phipson and Smyth (2010),
+        permutation p-values should never be zero.
     """
-    n = len(one)
-    if one.shape != (n, n) or other.shape != (n, n) or n < 3 or not bool((one + other).isfinite().all()):
+    n, each = len(one), [part for part in (one, other, given) if part is not None]
+    finite = all(bool(part.isfinite().all()) for part in each)
+    if n < 3 or not finite or any(part.shape != (n, n) for part in each):
         raise DataError(
             "Distances of champions cannot be compared like this.",
             slug="champions-distances",
-            seen=f"shapes {tuple(one.shape)} and {tuple(other.shape)}"
-            + ("" if bool(one.isfinite().all() and other.isfinite().all()) else ", with NaN or infinity"),
-            needed="two square matrices of one size, three rows or more, of finite numbers",
+            seen="shapes "
+            + ", ".join(str(tuple(part.shape)) for part in each)
+            + ("" if finite else ", with NaN or infinity"),
+            needed="square matrices of one size, three rows or more, of finite numbers",
             hint="Give the rows of both in the same order, such as one champion a class.",
         )
-    a, b = _ranked(one), _ranked(other)
+    a, b = (_ranked(part) for part in (one, other))
+    if given is not None:
+        c = _ranked(given)
+        a, b = (part / part.norm() * 2**0.5 for part in (a - (a * c).sum() * c, b - (b * c).sum() * c))
     rho = float((a * b).sum())
     g, high = generator(seed, 13), 0
     for _ in range(permutations if rho == rho else 0):  # NaN where nothing changes
@@ -121,6 +148,23 @@ def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0) -
         drawn = a.index_select(0, order).index_select(1, order)
         high += float((drawn * b).sum()) >= rho - 1e-12
     return Mantel(rho, (1 + high) / (1 + permutations) if rho == rho else 1.0, n, permutations)
+
+
+def repeated(across: Tensor, permutations: int = 999, seed: int = 0) -> Repeated:
+    """Test whether the champions of one class in two runs are more alike than those of two classes, one-sided.
+
+    Args:
+        across: Distances [n, n] of one run's champions to the other's, both in the order of the classes: two or more.
+        permutations: Orders of the classes to draw.
+        seed: Of the draws.
+    """
+    n, g = len(across), generator(seed, 14)
+    own, total = float(across.diagonal().mean()), float(across.sum())
+    low = 0
+    for _ in range(permutations):
+        drawn = across[torch.arange(n), torch.randperm(n, generator=g)]
+        low += float(drawn.mean()) <= own + 1e-12
+    return Repeated(own, (total - n * own) / (n * (n - 1)), (1 + low) / (1 + permutations), n, permutations)
 
 
 def _unit(images: Tensor) -> Tensor:
