@@ -11,7 +11,7 @@ from amiss.data import to_bytes
 from amiss.domain import Domain
 from amiss.reading import take
 from amiss.search import Search, Step
-from amiss.task import State
+from amiss.task import ALL, Query, State
 
 __all__ = ["SIDE", "Chronicle", "Told", "moments", "shrunk"]
 
@@ -64,7 +64,7 @@ class Chronicle:
 
     Attributes:
         marks: Turns at which the holders of the cells are noted, ascending; the last turn is noted anyway.
-        ticks: Turns at which losses and queries are noted, likewise.
+        ticks: Turns at which losses and evaluations are noted, likewise.
     """
 
     marks: tuple[int, ...]
@@ -75,12 +75,13 @@ class Chronicle:
         n = len(search.task)
         return {
             "born": 0,
+            "asked": 0,
             "turn": -1,
             "holder": torch.full((n,), -1, dtype=torch.int64),
             "marks": [],
             "holders": [],
             "ticks": [],
-            "queries": [],
+            "evaluations": [],
             "losses": [],
             "numbers": torch.zeros(0, dtype=torch.int64),
             "pool": None,
@@ -94,6 +95,7 @@ class Chronicle:
         taken = (won >= 0).nonzero().flatten()
         holder = notes["holder"].index_copy(0, taken, born + won[taken])
         told = {**notes, "born": born + len(step.query), "turn": step.turn, "holder": holder}
+        told["asked"] += _evaluations(step.query)
         if len(taken) and _whole(step.state) and _descends(step.state):
             rows = won[taken].unique()
             told = _kept(told, born + rows, _of(step.query.p, rows))
@@ -123,7 +125,7 @@ class Told:
         marks: Turns at which holders are known [m].
         holders: Numbers of the individuals in the cells [m, n]; -1: none.
         ticks: Turns at which losses are known [t].
-        queries: Images shown to the network until then, all shards together [t].
+        evaluations: Images shown to the network until then, all shards together [t]; a gradient counts as three.
         losses: Of the cells' elites [t, n]; infinite where there was none.
         pool: Of some individuals by number: genome, or picture in bytes.
         first: Of some individuals by number: the turn at which it first took a cell, which cell, and its parent's
@@ -133,7 +135,7 @@ class Told:
     marks: tuple[int, ...]
     holders: Tensor
     ticks: tuple[int, ...]
-    queries: tuple[int, ...]
+    evaluations: tuple[int, ...]
     losses: Tensor
     pool: dict[int, Tensor]
     first: dict[int, tuple[int, int, int]]
@@ -151,7 +153,7 @@ class Told:
         marks, ticks = (tuple(sorted({turn for _, notes in parts for turn in notes[name]})) for name in _SERIES)
         holders = torch.full((len(marks), n), -1, dtype=torch.int64)
         losses = torch.full((len(ticks), n), torch.inf)
-        queries = torch.zeros(len(ticks), dtype=torch.int64)
+        evaluations = torch.zeros(len(ticks), dtype=torch.int64)
         pool: dict[int, Tensor] = {}
         first: dict[int, tuple[int, int, int]] = {}
         for shard, (samples, notes) in enumerate(parts):
@@ -162,13 +164,13 @@ class Told:
             for i, loss in enumerate(_filled(notes["ticks"], notes["losses"], ticks)):
                 if loss is not None:
                     losses[i, cells] = loss.float()
-            for i, asked in enumerate(_filled(notes["ticks"], notes["queries"], ticks)):
-                queries[i] += asked or 0
+            for i, asked in enumerate(_filled(notes["ticks"], notes["evaluations"], ticks)):
+                evaluations[i] += asked or 0
             if notes["pool"] is not None:
                 pool |= dict(zip((notes["numbers"] + offset).tolist(), notes["pool"], strict=True))
             for turn, cell, own, parent, _ in notes["captures"].tolist():
                 first.setdefault(own + offset, (turn, samples[cell], parent + offset if parent >= 0 else -1))
-        return cls(marks, holders, ticks, tuple(queries.tolist()), losses, pool, first)
+        return cls(marks, holders, ticks, tuple(evaluations.tolist()), losses, pool, first)
 
     def line(self, number: int) -> list[int]:
         """The numbers from an individual back to the first generation, by first parents; itself alone if unknown."""
@@ -180,6 +182,12 @@ class Told:
 
 
 _SERIES = ("marks", "ticks")
+
+
+def _evaluations(query: Query) -> int:
+    """Images that a query shows the network; where it wants more than losses, the way back counts as two."""
+    rows = len(query) if query.owner is ALL else int((query.owner >= 0).sum())
+    return rows * (1 if query.want in ("met", "loss") else 3)
 
 
 def _descends(state: State) -> bool:
@@ -232,13 +240,10 @@ def _pruned(notes: State, state: State) -> State:
 
 
 def _ticked(notes: State, state: State) -> State:
-    # Where rows compete in all, each sample counts all of them; else each counts its own.
-    asked = state["queries"]
-    queries = int(asked.max()) if "captures" in state["optimizer"] else int(asked.sum())
     return {
         **notes,
         "ticks": [*notes["ticks"], notes["turn"]],
-        "queries": [*notes["queries"], queries],
+        "evaluations": [*notes["evaluations"], notes["asked"]],
         "losses": [*notes["losses"], state["best"]["loss"].cpu().clone()],
     }
 

@@ -14,11 +14,24 @@ from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
 from amiss.study.toml import to_toml
 
-__all__ = ["CONFIG", "EXPERIMENT", "RunConfig", "goes_on", "is_kind", "read_config", "trusted"]
+__all__ = [
+    "CONFIG",
+    "EXPERIMENT",
+    "EXPERIMENTS",
+    "FOOLING",
+    "RunConfig",
+    "goes_on",
+    "is_kind",
+    "read_config",
+    "trusted",
+]
 
 CONFIG, _MOST = "config.toml", 2**20
 EXPERIMENT = "feature_opt"
 """The recipe that a command runs as an experiment, with settings of its own: several layers, several bounds."""
+FOOLING = "fooling"
+"""Likewise, and the name of no recipe: several encodings, over all classes."""
+EXPERIMENTS = (EXPERIMENT, FOOLING)
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
 _REAL = int | float
@@ -45,7 +58,7 @@ class RunConfig:
     Attributes:
         recipe: Its name; "audit", "digits" or "demo" for an audit.
         model: MODEL, as given; empty where the recipe brings its own.
-        data: DATA, likewise.
+        data: DATA, likewise; empty where an experiment needs none.
         seed: Of everything drawn.
         batch: Rows a pass.
         frames: Images to keep of each path.

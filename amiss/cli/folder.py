@@ -10,15 +10,29 @@ from amiss.study import RUN, refuse_foreign
 from amiss.study.hold import MODELS
 from amiss.study.lock import LOCK, OWNER
 
-__all__ = ["CARD", "FINDINGS", "IMPOSTERS", "RECORD", "ROUNDS", "SWEEP", "TRANSFER", "beside", "cleared"]
+__all__ = [
+    "CARD",
+    "EVOLUTION",
+    "FINDINGS",
+    "IMPOSTERS",
+    "NONSENSE",
+    "RECORD",
+    "ROUNDS",
+    "SWEEP",
+    "TRANSFER",
+    "beside",
+    "cleared",
+]
 
 RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 SWEEP, IMPOSTERS, TRANSFER = "imposters.json", "imposters.csv", "transfer.json"
+EVOLUTION, NONSENSE = "fooling.json", "fooling.csv"
 ROUNDS = "rounds.json"
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
     *("report.html", "studies", "tensors", "images", "findings", "atlas", "state", "report", "decoder"),
     *("decoder.safetensors", "judge-0", "judge-1", "judge-0.safetensors", "judge-1.safetensors", MODELS),
+    *(EVOLUTION, NONSENSE, "frames"),
     *(SWEEP, IMPOSTERS, TRANSFER),
 )
 """All that a run writes, and all that is ever removed; the lock stays."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from amiss.analysis.pairs import pair_inputs
 from amiss.cli.auditing import AUDITS, account_of, open_audit, write_account
-from amiss.cli.config import EXPERIMENT, RunConfig
-from amiss.cli.folder import RECORD, SWEEP
+from amiss.cli.config import EXPERIMENT, FOOLING, RunConfig
+from amiss.cli.evolution import open_evolution, write_evolution
+from amiss.cli.folder import EVOLUTION, RECORD, SWEEP
 from amiss.cli.gates import settled
 from amiss.cli.imposters import open_sweep, write_sweep
 from amiss.cli.running import Tell, derive, open_work
@@ -41,6 +42,12 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
 
         sweep = open_sweep(config, device=device)
         return _failing(*sweep_studies(sweep.classifier, sweep.images, folder, **sweep.given, progress=tell), tell)
+    if config.recipe == FOOLING:
+        from amiss.audit.evolution import evolution_studies
+
+        evolution = open_evolution(config, device=device)
+        given = {**evolution.given, "progress": tell}
+        return _failing(*evolution_studies(evolution.classifier, evolution.shape, folder, **given), tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         refuse_other(_fingerprints(folder), work.study.fingerprints, str(folder))
@@ -64,6 +71,8 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
     """
     if config.recipe == EXPERIMENT:
         return _remeasured(config, folder, device, tell)
+    if config.recipe == FOOLING:
+        return _evolved_again(config, folder, device, tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         _mended(work.study)
@@ -100,6 +109,16 @@ def _remeasured(config: RunConfig, folder: Path, device: str | None, tell: Tell)
         swept = read_sweep(work.classifier, work.images, folder, **work.given, progress=tell, visit=_mended)
         write_inputs(store, pair_inputs(swept.images, swept.pairs), work.classifier, config.batch)
         return write_sweep(swept, work, folder, tell, _gates(folder / SWEEP))
+
+
+def _evolved_again(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> dict[str, Any]:
+    """Remake what follows from the studies of the experiment with fooling images."""
+    from amiss.audit.evolution import read_evolution
+
+    work, store = open_evolution(config, device=device), Store(folder)
+    with locked(folder, store.disk):
+        found = read_evolution(work.classifier, work.shape, folder, **work.given, progress=tell, visit=_mended)
+        return write_evolution(found, work, folder, tell, _gates(folder / EVOLUTION))
 
 
 def _mended(study: Study) -> None:

@@ -12,8 +12,16 @@ import typer
 from amiss.cli.audit import numbers
 from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
-from amiss.cli.config import EXPERIMENT, RunConfig, goes_on, read_config, trusted
+from amiss.cli.config import EXPERIMENT, EXPERIMENTS, FOOLING, RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
+from amiss.cli.evolution import (
+    evolution_settings,
+    evolution_to_folder,
+    known_of_evolution,
+    open_evolution,
+    refuse_idle_evolution,
+    write_evolution,
+)
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
@@ -86,13 +94,17 @@ def run(
     given_words = [word for word in (recipe, model, data) if word is not None]
     arguments, options = sorted_words([*given_words, *context.args])
     recipe = arguments[0] if arguments else recipe  # an option alone: said to be no recipe
-    if len(arguments) < 3:
+    alone = _recipe(recipe) == FOOLING and len(arguments) == 2  # MODEL, and no DATA
+    if alone:  # the command is written down as it was meant
+        context.params["data"], context.args = None, options
+    if len(arguments) < 3 and not alone:
         folder = Path(recipe)
         config = _resumed(context, folder, arguments[1] if len(arguments) > 1 else None, options)
     else:
-        _, model, data, *surplus = arguments
+        _, model, data, *surplus = [*arguments, ""] if alone else arguments
         recipe = _recipe(recipe)
-        read = sweep_settings if recipe == EXPERIMENT else partial(parse_settings, recipe)
+        readers = {EXPERIMENT: sweep_settings, FOOLING: evolution_settings}
+        read = readers.get(recipe) or partial(parse_settings, recipe)
         given: dict[str, Any] = {
             "mean": numbers(mean),
             "std": numbers(std),
@@ -114,8 +126,9 @@ def run(
             {name: value for name, value in given.items() if value is not None},
             parse_budget(budget),
         )
-        if recipe == EXPERIMENT:
-            refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
+        if recipe in EXPERIMENTS:
+            refuse = refuse_idle if recipe == EXPERIMENT else refuse_idle_evolution
+            refuse({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
     if transfer is not None and config.recipe != EXPERIMENT:
         raise UsageError(
@@ -125,11 +138,14 @@ def run(
             needed="amiss run feature-opt MODEL DATA --layers ... --transfer MODEL2,MODEL3",
             hint="Leave --transfer out.",
         )
-    known = known_of(config) if config.recipe == EXPERIMENT else figures_known()
+    experiments = {EXPERIMENT: known_of, FOOLING: known_of_evolution}
+    known = experiments[config.recipe](config) if config.recipe in EXPERIMENTS else figures_known()
     gates = asked(require, known)
     with showing(quiet or as_json) as tell:
         if config.recipe == EXPERIMENT:
             folder, record = _experiment(config, folder, written(context), device, gates, fork, tell)
+        elif config.recipe == FOOLING:
+            folder, record = _evolution(config, folder, written(context), device, gates, fork, tell)
         else:
             folder, record = _probed(config, folder, written(context), device, fork, tell, quiet or as_json)
     verdicts = settled(gates, record, known)
@@ -174,6 +190,27 @@ def _experiment(
         with stopping() as stop:
             swept, folder = run_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
             return folder, write_sweep(swept, work, folder, tell, gates, others)
+    except Interrupted as error:
+        raise _stopped(error, config, folder) from error
+
+
+def _evolution(
+    config: RunConfig,
+    folder: Path,
+    command: str,
+    device: str | None,
+    gates: tuple[Gate, ...],
+    fork: bool,
+    tell: Tell,
+) -> tuple[Path, dict[str, Any]]:
+    """Run the experiment with fooling images to its end: its folder, and the record of its report."""
+    work = open_evolution(config, device=device)
+    if work.images is not None:
+        left_out(work.images)
+    try:
+        with stopping() as stop:
+            found, folder = evolution_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
+            return folder, write_evolution(found, work, folder, tell, gates)
     except Interrupted as error:
         raise _stopped(error, config, folder) from error
 
@@ -260,9 +297,10 @@ def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
 def _recipe(word: str) -> str:
     """The name of a recipe, whether it was written with hyphens or not."""
     name = word.replace("-", "_")
-    return name if name in RECIPES else word
+    return name if name in RECIPES or name == FOOLING else word
 
 
 def _named(config: RunConfig) -> str:
-    words = f"{config.recipe}-{model_name(config.model)}-{data_name(config.data)}"
+    words = f"{config.recipe}-{model_name(config.model)}"
+    words += f"-{data_name(config.data)}" if config.data else ""
     return "".join(c if c.isalnum() else "-" for c in words).strip("-").lower()

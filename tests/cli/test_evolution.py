@@ -1,0 +1,200 @@
+"""`amiss run fooling`: one folder for all encodings, with or without images, how it goes on, and what it refuses."""
+
+import csv
+import json
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from amiss.audit.evolution import Evolution
+from amiss.cli.config import RunConfig, read_config
+from amiss.cli.evolution import evolution_of, evolution_settings
+from amiss.errors import UsageError
+from amiss.study import Store
+from amiss.study.sameness import run_digest
+from tests.audit.conftest import strict
+from tests.cli.test_run import graph
+
+SIZE = ("--generations", "4", "--children", "6", "--steps", "4", "--batch", "4", "--quiet")
+RUN = ("run", "fooling", "nets.py:wrapped", "photos", *SIZE)
+BARE = ("--size", "8", "--channels", "1")
+
+
+def rows(folder):
+    with (Path(folder) / "fooling.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def account(folder):
+    return strict((Path(folder) / "fooling.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def stopped(amiss, monkeypatch):
+    """stopped(5, "run", ...): the command, stopped at its 5th turn."""
+
+    def call(turns, *arguments):
+        @contextmanager
+        def soon():
+            turn = count(1)
+            yield lambda: next(turn) >= turns
+
+        with monkeypatch.context() as patch:
+            patch.setattr("amiss.cli.run.stopping", soon)
+            return amiss(*arguments)
+
+    return call
+
+
+def test_the_experiment_is_one_folder_that_says_what_its_files_hold(amiss):
+    said = amiss(*RUN, "--out", "run")
+    assert said.code == 0, said.err
+    names = {"run.json", "config.toml", "inputs.csv", "fooling.csv", "fooling.json", "flags.json", "report.html"}
+    assert names | {"card.md", "frames", "studies"} <= {path.name for path in Path("run").iterdir()}
+    table = rows("run")
+    assert [(row["encoding"], row["name"]) for row in table] == [
+        (encoding, name) for encoding in ("direct", "cppn", "gradient") for name in ("bright", "dark")
+    ]
+    for row in table:
+        mean = np.asarray(Image.open(Path("run") / row["image"]), np.float64).mean() / 255
+        # The logits are 40 m - 20 and 0.
+        odds = (40 * mean - 20) * (1 if row["name"] == "bright" else -1)
+        assert float(row["log_odds"]) == pytest.approx(odds, abs=1e-3)
+        assert (row["status"] == "met") == (odds >= np.log(99))
+    record = account("run")
+    assert record["figures"]["fooled.gradient"] == sum(row["status"] == "met" for row in table[4:]) / 2
+    assert record["figures"]["evaluations.direct"] == 30 and record["sentence"] in said.out
+
+
+def test_it_is_shown_listed_checked_and_remade(amiss):
+    amiss(*RUN, "--out", "run")
+    shown = amiss("show", "run")
+    assert shown.code == 0 and shown.out.startswith("fooling on nets.py:wrapped, photos\n")
+    assert "cppn: 2 of 2 samples finished" in shown.out
+    assert len(amiss("show", "run", "--csv").out.splitlines()) == 1 + 3 * 2
+    told = strict(amiss("show", "run", "--json").out)
+    assert (told["kind"], told["finished"], told["samples"], len(told["studies"])) == ("fooling", True, 2, 3)
+    assert "nguyen2015" in amiss("show", "run", "--bibtex").out
+    code = ("--model", "nets.py:wrapped", "--quiet")
+    assert amiss("show", "run", "--verify", *code).code == 0
+    files = {p: p.read_bytes() for p in (*Path("run").glob("fooling.*"), *Path("run/frames").iterdir())}
+    for path in files:
+        path.unlink()
+    assert amiss("show", "run", "--rebuild", *code).code == 0
+    place = Path("run/fooling.json")
+    before, after = json.loads(files[place]), json.loads(place.read_text())
+    assert {**before, "created": ""} == {**after, "created": ""}
+    assert all(path.read_bytes() == data for path, data in files.items() if path != place)
+    lost = next(Path(row["image"]) for row in rows("run") if row["status"] == "met")
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(Path("run") / lost)
+    amiss("show", "run", "--verify", *code).refused("run-unverified")
+
+
+@pytest.mark.parametrize("turns", [2, 7, 12])
+def test_a_stop_anywhere_changes_nothing(amiss, stopped, turns):
+    amiss(*RUN, "--out", "whole")
+    said = stopped(turns, *RUN, "--out", "torn")
+    assert said.code == 130 and "amiss run torn nets.py:wrapped goes on from here" in said.err
+    assert "Not finished. It goes on by: amiss run torn nets.py:wrapped" in amiss("show", "torn").out
+    assert amiss("run", "torn", "nets.py:wrapped", "--quiet").code == 0
+    for name in ("direct", "cppn", "gradient"):
+        one, two = (run_digest(Store(Path(folder) / "studies" / name)) for folder in ("whole", "torn"))
+        assert one == two
+    for name in ("fooling.csv", *(f"frames/{path.name}" for path in Path("whole/frames").iterdir())):
+        assert (Path("whole") / name).read_bytes() == (Path("torn") / name).read_bytes()
+
+
+def test_no_images_are_needed(amiss, stopped):
+    command = ("run", "fooling", "nets.py:wrapped", *SIZE, *BARE)
+    assert stopped(3, *command, "--out", "run").code == 130
+    assert amiss("run", "run", "nets.py:wrapped", "--quiet").code == 0
+    record = account("run")
+    assert record["data"] == "no images" and record["figures"]["classes"] == 2
+    words = record["command"].split()
+    assert words[:3] == ["amiss", "run", "fooling"] and words[words.index("--generations") + 1] == "4"
+    assert amiss(*words[1:], "--out", "again", "--quiet").code == 0
+    assert rows("again") == rows("run")
+    amiss(*command[:3]).refused("fooling-shape", "--size", "--channels", code=2)
+    amiss("run", "fooling", "nets.py:wrapped", "--size", "8").refused("fooling-shape", code=2)
+
+
+def test_an_onnx_file_is_fooled_by_queries_alone(amiss):
+    graph()
+    said = amiss("run", "fooling", "m.onnx", "photos", *SIZE, "--out", "run")
+    assert said.code == 0, said.err
+    section = account("run")["nonsense"]
+    assert [part["encoding"] for part in section["parts"]] == ["direct", "cppn"]
+    assert "no gradients" in section["notes"][0]
+    amiss("run", "fooling", "m.onnx", "photos", "--encodings", "gradient").refused("contract-ladder", "direct,cppn")
+
+
+def test_gates_hold_it_to_its_figures(amiss):
+    gate = ["--require", "classes>=2", "--require", "evaluations.direct<=3"]
+    said = amiss(*RUN, *gate, "--out", "run", "--json")
+    assert said.code == 3
+    assert [gate["met"] for gate in strict(said.out)["gates"]] == [True, False]
+    amiss(*RUN, "--encodings", "cppn", "--require", "fooled.direct>=0.5").refused("gate-unknown", code=2)
+
+
+def test_another_run_is_refused_or_begun_beside(amiss):
+    amiss(*RUN, "--out", "run")
+    other = [*RUN, "--out", "run", "--seed", "1"]
+    amiss(*other).refused("run-other", "plan")
+    said = amiss(*other, "--fork")
+    assert said.code == 0 and "Report: run-2/report.html" in said.out
+    assert strict(Path("run-2/run.json").read_text())["parent"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("options", "slug", "words"),
+    [
+        (["--encodings", "cpn"], "fooling-encodings", ["cpn"]),
+        (["--encodings", "cppn,"], "fooling-encodings", []),
+        (["--generations", "0"], "recipe-option", ["--generations 0"]),
+        (["--generations", "many"], "recipe-option", []),
+        (["--children"], "recipe-option", ["nothing after it"]),
+        (["--confidence", "high"], "recipe-option", ["--confidence high"]),
+        (["--confidence", "1"], "recipe-option", ["between 0 and 1"]),
+        (["--preset", "old"], "recipe-option", ["paper-2015"]),
+        (["--eps", "8/255"], "recipe-option", ["'--eps'"]),
+        (["--frames", "4"], "recipe-option", ["--frames"]),
+        (["--transfer", "nets.py:build"], "recipe-option", ["imposters"]),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(amiss, options, slug, words):
+    amiss("run", "fooling", "nets.py:wrapped", "photos", *options).refused(slug, *words, code=2)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("model", "slug"), [("nets.py:nan", "model-not-finite"), ("nets.py:nothing", None)])
+def test_models_that_answer_nothing_are_refused_before_anything_is_written(amiss, model, slug):
+    said = amiss("run", "fooling", model, *SIZE, *BARE)
+    assert said.code != 0 and "Traceback" not in said.err
+    if slug:
+        said.refused(slug)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "seen"),
+    [
+        ("children = 6", "child = 6", "no children"),
+        ("children = 6", "children = 2.5", "children = 2.5"),
+        ('encodings = ["direct", "cppn", "gradient"]', 'encodings = "cppn"', "encodings = 'cppn'"),
+        ("confidence = 0.99", 'confidence = "x"', "confidence = 'x'"),
+        ("children = 6", "children = 6\nmore = 1", "more = 1"),
+    ],
+)
+def test_settings_of_another_kind_are_no_experiment(tmp_path, was, now, seen):
+    config = RunConfig("fooling", "m", "", settings=evolution_settings(SIZE[:6]))
+    (tmp_path / "config.toml").write_text(text := config.text(tmp_path), encoding="utf-8")
+    assert evolution_of(read_config(tmp_path)) == Evolution(generations=4, children=6, steps=4, batch=64)
+    assert was in text
+    (tmp_path / "config.toml").write_text(text.replace(was, now), encoding="utf-8")
+    with pytest.raises(UsageError, match="run-plan") as caught:
+        evolution_of(read_config(tmp_path))
+    assert seen in str(caught.value)
