@@ -229,7 +229,11 @@ class Classifier:
                 )
         if self._mean is not None:
             inputs = inputs - self._mean.to(inputs)
-        return inputs if self._std is None else inputs / self._std.to(inputs)
+        if self._std is None:
+            return inputs
+        # In place where there is a copy already: of many large images a further one costs as much as the sum.
+        std = self._std.to(inputs)
+        return inputs / std if self._mean is None else inputs.div_(std)
 
     def predict(self, x: Tensor) -> Tensor:
         """Labels [N], int64, of images [N, C, H, W] in [0, 1]."""

@@ -325,15 +325,16 @@ class Quantized(Constraint):
     def shown(self, x: Tensor, task: Task) -> Tensor:
         """Round to the nearest level, or to the nearest on the original's side."""
         top, at = self.levels - 1, x.detach() * (self.levels - 1)
-        rounded = at.round() / top
         if self.inward or self.within is not None:
             # A hair of slack, or a bound that is a whole number of levels would lose one to float32.
-            image = original(task)
+            image, rounded = original(task), at.round() / top
             inward = torch.where(x.detach() > image, (at + _HAIR).floor(), (at - _HAIR).ceil()) / top
             far = torch.ones_like(image, dtype=torch.bool)
             if self.within is not None and not self.inward:
                 far = (rounded - image).abs() * top > self.within * top + _HAIR
             rounded = torch.where(far, inward, rounded)
+        else:
+            rounded = at.round_().div_(top)  # in place: of hundreds of large images a copy costs more than the sum
         return rounded + (x - x.detach()) if x.requires_grad else rounded
 
 

@@ -8,8 +8,8 @@ __all__ = ["BYTE_HUE", "rgb_of_hls"]
 BYTE_HUE = 2 * 255 / 360
 """Turns of the hue where a byte of 0..255 is taken for a hue of 0..179: above 1 it starts again at red."""
 
-_PLACE = (3.0, 2.0, 4.0)
-_LIFT, _SIGN = (-1.0, 2.0, 2.0), (1.0, -1.0, -1.0)
+_PEAKS = ((3.0, -1), (2.0, 1), (4.0, 1))
+"""Sixths of the hue's turn about which red, green and blue are symmetric: red is least there, the others are full."""
 
 
 def rgb_of_hls(hls: Tensor, turns: float = 1.0) -> Tensor:
@@ -27,7 +27,10 @@ def rgb_of_hls(hls: Tensor, turns: float = 1.0) -> Tensor:
     hue, lightness, saturation = hls.unbind(-3)
     if turns != 1:
         hue = (turns * hue) % 1
-    place, lift, sign = (hls.new_tensor(values)[:, None, None] for values in (_PLACE, _LIFT, _SIGN))
-    pure = torch.addcmul(lift, sign, (6 * hue.unsqueeze(-3) - place).abs()).clamp(0, 1) - 0.5
-    width = (1 - (2 * lightness - 1).abs()) * saturation
-    return torch.addcmul(lightness.unsqueeze(-3), pure, width.unsqueeze(-3))
+    sixth, width = 6 * hue, (2 * lightness - 1).abs_().sub_(1).mul_(saturation)
+    # One channel at a time, and in place: what is at hand in the cache is not written out in between.
+    channels = [
+        torch.addcmul(lightness, (sixth - at).abs_().sub_(1.5).clamp_(-0.5, 0.5), width, value=sign)
+        for at, sign in _PEAKS
+    ]
+    return torch.stack(channels, -3)

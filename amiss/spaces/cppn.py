@@ -125,16 +125,15 @@ class CPPN(Space):
         plan = make_plan(Graphs.of(p), self.shape[0], height * width)
         inputs = _places(height, width, "raw-coordinates" in self.quirks, dtype).to(p.device)
         if weights is not None or p.device.type != "cpu":
-            return self._colored(grow(plan, inputs, weights).unflatten(2, (height, width)))
+            return self._colored(grow(plan, inputs, weights).unflatten(2, (height, width)).abs())
         flat = inputs.new_empty(len(p), self.shape[0], height * width)
         images = flat.view(len(p), self.shape[0], height, width)
         for rows in render(plan, inputs, flat):  # colors while the block is near at hand
-            images[rows] = self._colored(images[rows])
+            images[rows] = self._colored(images[rows].abs_())
         return images
 
-    def _colored(self, values: Tensor) -> Tensor:
-        """Colors of the outputs [graphs, C, H, W]."""
-        x = values.abs()
+    def _colored(self, x: Tensor) -> Tensor:
+        """Colors of the outputs' absolute values [graphs, C, H, W]."""
         if self.color == "hls" and self.shape[0] == 3:
             x = rgb_of_hls(x, BYTE_HUE if "byte-hue" in self.quirks else 1.0)
         return (x * 255).floor() / 255 if "truncated" in self.quirks else x
