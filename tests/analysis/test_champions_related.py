@@ -119,6 +119,8 @@ def test_order_and_scale_do_not_count_and_a_seed_repeats():
 def test_what_never_changes_is_related_to_nothing_and_nonsense_is_refused(refuses):
     flat = mantel(torch.ones(5, 5), symmetric(0, 5), 19)
     assert flat.rho != flat.rho and flat.p == 1
+    itself = mantel(symmetric(0, 5), symmetric(1, 5), 19, given=2 * symmetric(0, 5))
+    assert itself.rho != itself.rho and itself.p == 1
     broken = symmetric(0, 5)
     broken[0, 1] = torch.nan
     for bad in (symmetric(0, 4), broken, torch.rand(5, 4)):

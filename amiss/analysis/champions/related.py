@@ -140,7 +140,7 @@ def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0, g
     a, b = (_ranked(part) for part in (one, other))
     if given is not None:
         c = _ranked(given)
-        a, b = (part / part.norm() * 2**0.5 for part in (a - (a * c).sum() * c, b - (b * c).sum() * c))
+        a, b = (_rest(part, c) for part in (a, b))
     rho = float((a * b).sum())
     g, high = generator(seed, 13), 0
     for _ in range(permutations if rho == rho else 0):  # NaN where nothing changes
@@ -183,3 +183,10 @@ def _ranked(distances: Tensor) -> Tensor:
     out = torch.zeros(distances.shape, dtype=torch.float64)
     out[i, j] = out[j, i] = ranks / ranks.norm() / 2**0.5
     return out
+
+
+def _rest(ranks: Tensor, given: Tensor) -> Tensor:
+    """What of ranks is not linear in others, of length 1 again; NaN where nothing but rounding is left."""
+    rest = ranks - (ranks * given).sum() * given
+    length = rest.norm()
+    return rest / (length if length > 1e-6 else torch.nan)

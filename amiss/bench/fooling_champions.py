@@ -1,0 +1,168 @@
+"""What evolved champions show: related classes are alike, runs repeat each other, and few genes carry the most."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.analysis.champions import (
+    Ablation,
+    Lineage,
+    Mantel,
+    ablate,
+    compressed,
+    confidence,
+    confusion_distance,
+    descent,
+    distinct,
+    follow,
+    imagenet_distance,
+    lineage_distance,
+    lines,
+    mantel,
+    picture_distance,
+    repeated,
+    spectral_slope,
+    switches,
+)
+from amiss.bench.bench import Run
+from amiss.bench.fooling_imagenet import load_champions, target
+from amiss.bench.lenets import digits
+from amiss.bench.mobilenets import MOBILENETS, photographs
+from amiss.classifier import Classifier
+from amiss.data import to_bytes
+from amiss.recipes import classes, fool_cppn
+from amiss.spaces import CPPN
+from amiss.trust import wilson
+
+__all__ = ["champions"]
+
+_CHILDREN, _EVALUATIONS, _OTHER = 200, 20_000, 1000  # of the second evolution, and what is added to its seed
+_SUREST = 100
+_ANIMALS = 398  # classes of ImageNet, the first ones
+
+
+def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """The champions of the part imagenet, beside those of a second and shorter evolution with another seed.
+
+    `related_p` says whether the nearer two classes are, the nearer the champion of the one in the one run is to the
+    champion of the other in the other run. It is told of two runs because in one run a likeness says little: an
+    individual may hold many cells (`related_p_all` counts it as often), and where each holds one
+    (`related_p_distinct`) they still descend from each other, and a child is like its parent whatever takes it for
+    what. Two runs have no ancestor in common: what is alike in them is what the network asks for.
+
+    `related_p_given` has the difference in confidence taken out of both, for classes of a kind are about equally
+    hard. `related_p_animals` and `related_p_things` ask within the two halves of the table alone: whether likeness
+    goes further than that between animals and things. `repeated_p` says whether two runs come to like champions of
+    the same class.
+
+    `ablation_max` is the most that a single gene of the surest champions costs, and `ablation_share` the share of
+    them with a gene that costs more than 0.5.
+    """
+    torch.set_num_threads(1)
+    first = load_champions(run)
+    classifier, shape = target(run)
+    lineage, space = _second(run, classifier, shape)
+    images, p = first.images, lineage.p[torch.searchsorted(lineage.individual, lineage.holder)]
+    every = torch.arange(len(p))
+    other = torch.cat([to_bytes(space.draw(part)) for part in p.split(100)])
+    sure, sure_other = (confidence(classifier, x, every) for x in (images, other))
+    far = confusion_distance(classifier, digits(run, "test")) if run.quick else imagenet_distance()
+
+    def related(distance: Tensor, rows: Tensor = every, given: Tensor | None = None) -> Mantel:
+        one, label = (part[rows][:, rows] for part in (distance, far))
+        return mantel(one, label, 99 if run.quick else 999, run.seed, None if given is None else given[rows][:, rows])
+
+    across, within = picture_distance(images, other), picture_distance(images)
+    both = (across + across.T) / 2
+    tests = {
+        "": related(both),
+        "_given": related(both, given=_apart(sure, sure_other)),
+        "_all": related(within),
+        "_distinct": related(within, distinct(images, sure)),
+    }
+    if not run.quick:
+        tests |= {"_animals": related(both, every[:_ANIMALS]), "_things": related(both, every[_ANIMALS:])}
+    again = repeated(across, 99 if run.quick else 999, run.seed)
+    surest = sure.argsort(descending=True)[:_SUREST].tolist()
+    told = [ablate(classifier, space, first.p[i], i) for i in surest]
+    costly, goals = [float(one.fall.max()) for one in told], switches(lineage.captures)
+    return {
+        **{f"related_p{name}": test.p for name, test in tests.items()},
+        "repeated_p": again.p,
+        "ablation_max": max(costly),
+        "ablation_share": sum(cost > 0.5 for cost in costly) / len(costly),
+        "goals_switched": goals.share,
+    }, {
+        "related": {name.removeprefix("_") or "two runs": vars(test) for name, test in tests.items()},
+        "repeated": vars(again),
+        "evaluations": {"first": first.evaluations, "second": _evaluations(run)},
+        "median": {"first": float(sure.median()), "second": float(sure_other.median())},
+        "ablation": _genes(told),
+        "lineage": _lineage(lineage, picture_distance(other), far, run),
+        "look": _looks({"champions": images, **({} if run.quick else {"photographs": _natural(run)})}),
+    }
+
+
+def _second(run: Run, classifier: Classifier, shape: tuple[int, int, int]) -> tuple[Lineage, CPPN]:
+    """An evolution with another seed, its lineage kept."""
+    generations = _evaluations(run) // _CHILDREN - 1
+    probe = fool_cppn(shape, generations=generations, until="budget", seed=run.seed + _OTHER, batch=100)
+    assert isinstance(probe.space, CPPN)  # noqa: S101 - it is the recipe's
+    return follow(probe.walk(classifier, classes(classifier))), probe.space
+
+
+def _evaluations(run: Run) -> int:
+    return 2_000 if run.quick else _EVALUATIONS
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """How far classes are apart in how hard they are: in the log-odds of both champions together [n, n]."""
+    odds = sum(part.clamp(1e-9, 1 - 1e-9).logit() for part in (one, other))
+    assert isinstance(odds, Tensor)  # noqa: S101 - of two
+    return (odds[:, None] - odds).abs()
+
+
+def _genes(told: list[Ablation]) -> dict[str, Any]:
+    """Raw counts of what genes cost."""
+    falls, worst = torch.cat([one.fall for one in told]), [one.order[0] for one in told]
+    costly = sum(bool((one.fall > 0.5).any()) for one in told)
+    return {
+        "champions": len(told),
+        "least_confidence": min(one.before for one in told),
+        "genes": len(falls),
+        "with_gene_above_half": costly,
+        "interval": wilson(costly, len(told)),
+        "costliest_is_node": sum(one.genes[i].kind == "node" for one, i in zip(told, worst, strict=True)),
+        "genes_above_half": float((falls > 0.5).double().mean()),
+        "genes_that_cost_nothing": float((falls == 0).double().mean()),
+        "surer_without": float((falls < -0.01).double().mean()),
+    }
+
+
+def _lineage(lineage: Lineage, apart: Tensor, far: Tensor, run: Run) -> dict[str, Any]:
+    """Who descends from whom in the second evolution, and whether related classes do."""
+    spread, goals = descent(lineage), switches(lineage.captures)
+    lineages = lineage_distance([line[:, 2] for line in lines(lineage.captures, lineage.holder)])
+    n = 99 if run.quick else 199
+    return {
+        "captures": goals.captures,
+        "switched": goals.switched,
+        "founders": spread.founders,
+        "cells_of_the_widest_founder": int(spread.cells[spread.generation == 0].max()),
+        "individuals_that_hold_cells": len(lineage.holder.unique()),
+        "lineages_of_related_classes": vars(mantel(lineages, far, n, run.seed)),
+        "pictures_of_related_lineages": vars(mantel(apart, lineages, n, run.seed)),
+    }
+
+
+def _looks(sets: dict[str, Tensor]) -> dict[str, Any]:
+    """Medians of two proxies of regularity."""
+    return {
+        name: {"bits": float(compressed(x).median()), "slope": float(spectral_slope(x).median())}
+        for name, x in sets.items()
+    }
+
+
+def _natural(run: Run) -> Tensor:
+    return photographs(run, MOBILENETS["v1-0.25"].size).pixels
