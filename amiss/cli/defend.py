@@ -47,10 +47,12 @@ def defend(
     share: Annotated[float, typer.Option(help="share of what is trained on that is nonsense")] = 0.25,
     encoding: Annotated[str, typer.Option(help="how nonsense is written down: cppn or direct")] = "cppn",
     confidence: Annotated[float, typer.Option(help="softmax probability that counts as fooled")] = 0.99,
-    generations: Annotated[int, typer.Option(help="of an evolution, after the first")] = 100,
+    learned_generations: Annotated[int, typer.Option(help="of an evolution that is learned from")] = 20,
+    generations: Annotated[int, typer.Option(help="of one that measures what fooling costs")] = 100,
     children: Annotated[int, typer.Option(help="images a generation")] = 100,
     held_out: Annotated[int, typer.Option(help="champions of other seeds a round, for the test")] = 50,
     rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
+    shift: Annotated[int, typer.Option(help="images move by up to so many pixels while they are learned from")] = 0,
     layers: Annotated[
         str | None, typer.Option(help="modules that learn, with commas between; the whole network if left out")
     ] = None,
@@ -78,7 +80,14 @@ def defend(
 
     settings = {"rounds": rounds, "champions": champions, "epochs": epochs, "share": share, "encoding": encoding}
     settings |= {"confidence": confidence, "generations": generations, "children": children, "held_out": held_out}
-    settings |= {"rate": rate, "layers": layers, "batch": batch, "seed": seed}
+    settings |= {
+        "learned_generations": learned_generations,
+        "rate": rate,
+        "shift": shift,
+        "layers": layers,
+        "batch": batch,
+        "seed": seed,
+    }
     defense = _defense(with_, settings)
     refuse_foreign(out)
     classifier = named(

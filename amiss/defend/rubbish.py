@@ -40,10 +40,12 @@ class RubbishClass:
         share: Share of what is trained on that is rubbish, in (0, 1): its images are repeated until they are.
         encoding: How the nonsense is written down: "cppn" or "direct".
         confidence: Softmax probability that counts as fooled.
-        generations: Of an evolution, after the first.
+        learned_generations: Of an evolution that is learned from, after the first.
+        generations: Of one that is held out, which measures what a network costs to fool.
         children: Images a generation.
         held_out: Champions of other seeds that are held out a round.
         rate: Highest learning rate.
+        shift: Images and rubbish are moved by up to so many pixels each way while they are learned from.
         layers: Names of the modules that learn; empty: the whole network.
         batch: Images a pass and a step.
         seed: Of evolution and training.
@@ -62,20 +64,25 @@ class RubbishClass:
     share: float = 0.25
     encoding: Encoding = "cppn"
     confidence: float = 0.99
+    learned_generations: int = 20
     generations: int = 100
     children: int = 100
     held_out: int = 50
     rate: float = 1e-3
+    shift: int = 0
     layers: tuple[str, ...] = ()
     batch: int = 128
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = {
-            name: getattr(self, name) for name in ("rounds", "champions", "generations", "children", "held_out")
+        names = ("rounds", "champions", "learned_generations", "generations", "children", "held_out", "batch")
+        wrong = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) < 1]
+        ranges = {
+            "epochs": self.epochs > 0,
+            "rate": self.rate > 0,
+            "shift": self.shift >= 0,
+            "share": 0 < self.share < 1,
         }
-        wrong = [f"{name}={value}" for name, value in {**counts, "batch": self.batch}.items() if value < 1]
-        ranges = {"epochs": self.epochs > 0, "rate": self.rate > 0, "share": 0 < self.share < 1}
         ranges |= {"confidence": 0 < self.confidence < 1, "encoding": self.encoding in ("cppn", "direct")}
         wrong += [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
         if wrong:
@@ -115,8 +122,8 @@ class RubbishClass:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
             median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
             the share that it refuses of held-out champions that fooled the network before, and their number;
-            likewise `recall_other` for the other encoding, and `recall_gradient`. Of the evolutions against this
-            network `champion`, the median confidence of champions; `fooled`, the share of them with the wanted
+            likewise `recall_other` for the other encoding, and `recall_gradient`. Of the held-out evolutions against
+            this network `champion`, the median confidence of champions; `fooled`, the share of them with the wanted
             confidence; and evaluations until the median champion, and until all of them, had it, each the median of
             the evolutions: None where half of them never came so far within `budget`.
 
@@ -158,7 +165,7 @@ class RubbishClass:
         other: Encoding = "direct" if self.encoding == "cppn" else "cppn"
         count = learned + asked + 1
 
-        def made(i: int, encoding: Encoding) -> Archive:
+        def made(i: int, encoding: Encoding, generations: int) -> Archive:
             shop.progress(f"Round {k}: evolving nonsense", i, count)
             return shop.archive(
                 f"{k:02d}-{encoding}-{i:03d}",
@@ -168,7 +175,7 @@ class RubbishClass:
                     shape,
                     encoding=encoding,
                     confidence=self.confidence,
-                    generations=self.generations,
+                    generations=generations,
                     children=self.children,
                     seed=int(generator(self.seed, k, i).initial_seed()),
                     batch=self.batch,
@@ -176,12 +183,13 @@ class RubbishClass:
                 ),
             )
 
-        own = [made(i, self.encoding) for i in range(learned + asked)]
-        strange = made(count - 1, other)
+        lessons = [made(i, self.encoding, self.learned_generations) for i in range(learned)]
+        trials = [made(i, self.encoding, self.generations) for i in range(learned, learned + asked)]
+        strange = made(count - 1, other, self.generations)
         climbed = shop.archive(
             f"{k:02d}-gradient", lambda: climb(now, n, shape, confidence=self.confidence, batch=self.batch)
         )
-        return _Attack(tuple(own[:learned]), tuple(own[learned:]), strange, climbed)
+        return _Attack(tuple(lessons), tuple(trials), strange, climbed)
 
     def _chosen(self, found: "_Attack", n: int, k: int) -> Tensor:
         """The champions that the next network learns from [champions, C, H, W], uint8."""
@@ -189,8 +197,8 @@ class RubbishClass:
         return images[torch.randperm(len(images), generator=generator(self.seed, k))[: self.champions]]
 
     def _costs(self, found: "_Attack") -> Row:
-        """What attacks of the own encoding cost, and what they came to."""
-        own = (*found.learned, *found.held_out)
+        """What the attacks that are held out cost, and what they came to."""
+        own = found.held_out
         sure = torch.cat([archive.confidence for archive in own])
         return {
             "champion": float(sure.median()),
@@ -213,7 +221,12 @@ class RubbishClass:
 
     def _recipe(self, k: int) -> TrainingRecipe:
         return TrainingRecipe(
-            epochs=self.epochs, batch=self.batch, rate=self.rate, channels_last=True, seed=100 * self.seed + k
+            epochs=self.epochs,
+            batch=self.batch,
+            rate=self.rate,
+            shift=self.shift,
+            channels_last=True,
+            seed=100 * self.seed + k,
         )
 
 
