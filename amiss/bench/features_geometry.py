@@ -123,11 +123,11 @@ def _inliers(told: Mapping[str, Any], feature: Mapping[str, Any], label: Mapping
 def open_worlds(run: Run) -> list[World]:
     """The two worlds with their classifiers, trained where their files are not there yet; one small one if quick."""
     if run.quick:
-        return [_world(run, "faces", _faces(640, run.seed), _faces(80, run.seed + 1), 4.0, 25)]
+        return [_world(run, "faces", _faces(640, run.seed), _faces(80, run.seed + 1), 4.0, 20)]
     images = cifar_sprites(run.data("cifar10-sprites"))
     learned, other = images.pick(slice(0, 10_000)), images.pick(slice(10_000, None))
     faces = _faces(8000, 2 * run.seed), _faces(1000, 2 * run.seed + 1)
-    return [_world(run, "cifar", learned, other, 12.0, 10), _world(run, "faces", *faces, 4.0, 25)]
+    return [_world(run, "cifar", learned, other, 12.0, 10), _world(run, "faces", *faces, 4.0, 20)]
 
 
 def _faces(n: int, seed: int) -> Images:
