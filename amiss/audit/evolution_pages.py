@@ -261,7 +261,8 @@ def _part(part: Encoded, shown: _Shown, side: int, out: Path, pictured: bool) ->
         "curve": _curve(part),
         "champions": champions,
         "sheets": _sheets(part, shown.numbers, side, out),
-        "columns": _COLUMNS,
+        "columns": _columns(shown.numbers),
+        "rows": _COLUMNS,
         "side": side,
     }
 
@@ -355,7 +356,7 @@ def _sheets(part: Encoded, numbers: Sequence[int], side: int, out: Path) -> list
     for at in range(0, len(numbers), _COLUMNS**2):
         some = [part.told.pool[k] for k in numbers[at : at + _COLUMNS**2]]
         pictures = _pictures(part, torch.stack(some), side)
-        columns = min(_COLUMNS, len(pictures)) if len(numbers) <= _COLUMNS else _COLUMNS
+        columns = _columns(numbers)
         rows = math.ceil(len(pictures) / columns)
         sheet = torch.zeros(pictures.shape[1], rows * side, columns * side, dtype=torch.uint8)
         for i, picture in enumerate(pictures):
@@ -364,6 +365,10 @@ def _sheets(part: Encoded, numbers: Sequence[int], side: int, out: Path) -> list
         names.append(f"{_FOLDER}/{part.encoding}-{at // _COLUMNS**2}.png")
         write_png(out / names[-1], sheet)
     return names
+
+
+def _columns(numbers: Sequence[int]) -> int:
+    return max(1, min(_COLUMNS, len(numbers)))
 
 
 def _pictures(part: Encoded, kept: Tensor, side: int) -> Tensor:

@@ -18,7 +18,17 @@ __all__ = ["build", "page"]
 Record = dict[str, Any]
 
 _HERE = Path(__file__).parent
-_ASSETS = ("page.css", "draw.js", "case.js", "trust.js", "findings.js", "atlas.js", "imposters.js", "page.js")
+_ASSETS = (
+    "page.css",
+    "draw.js",
+    "case.js",
+    "trust.js",
+    "findings.js",
+    "atlas.js",
+    "imposters.js",
+    "nonsense.js",
+    "page.js",
+)
 _TRACK = ("frames", "frame_steps", "frame_margins", "frame_labels")
 
 

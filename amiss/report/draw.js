@@ -209,15 +209,15 @@ function fluid(draw) {
   return box;
 }
 
-/** Axes of a line chart: the SVG and the two scales. `x` and `y` are [low, high]; `marks` name places on the x axis by words. */
-function axes(width, height, x, y, titles, label, marks = null) {
+/** Axes of a line chart: the SVG and the two scales. `x` and `y` are [low, high]; `marks` name places on the x axis by words, `rows` on the y axis. */
+function axes(width, height, x, y, titles, label, marks = null, rows = null) {
   const pad = { left: 46, right: 14, top: 24, bottom: 40 };
   const sx = (value) => pad.left + ((value - x[0]) / (x[1] - x[0] || 1)) * (width - pad.left - pad.right);
   const sy = (value) => height - pad.bottom - ((value - y[0]) / (y[1] - y[0] || 1)) * (height - pad.top - pad.bottom);
   const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  for (const tick of ticks(y[0], y[1], 4)) {
+  for (const [tick, text] of rows || ticks(y[0], y[1], 4).map((value) => [value, figure(value)])) {
     svg.append(shape("line", { class: "grid", x1: pad.left, x2: width - pad.right, y1: sy(tick), y2: sy(tick) }),
-      shape("text", { x: pad.left - 8, y: sy(tick) + 4, "text-anchor": "end" }, figure(tick)));
+      shape("text", { x: pad.left - 8, y: sy(tick) + 4, "text-anchor": "end" }, text));
   }
   let end = -Infinity;
   for (const [tick, text] of marks || ticks(x[0], x[1], width < 440 ? 4 : 7).map((value) => [value, figure(value)])) {

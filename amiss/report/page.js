@@ -12,6 +12,7 @@ const SECTIONS = [
   ["atlas", "Atlas", () => (sheets().length ? null : "no map of codes was drawn in this run")],
   ["robustness", "Robustness", () => (DATA.robustness ? null : "no curve was measured in this run")],
   ["fooled", "Fooled", () => (DATA.fooled.length ? null : "no fooling image was searched for, or none was kept")],
+  ["nonsense", "Nonsense", () => (DATA.nonsense ? null : "nothing was evolved in this run")],
   ["imposters", "Imposters", () => (DATA.imposters ? null : "no imposter was searched for in this run")],
   ["methods", "Methods", () => null],
 ];
@@ -313,7 +314,7 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, imposters, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, methods };
   recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
@@ -328,6 +329,7 @@ function begin() {
   document.body.append(el("div", { id: "told", class: "unseen", role: "status" }));
   if ($("keys")) addEventListener("keydown", keys);
   if (sheets().length) atlasPage(0);
+  if (encodings().length) showEncoding(0);
   if (cells().length) showCell(telling());
   if (DATA.cases.length) gallery(); // paper shows it even when nobody has opened it
   addEventListener("hashchange", route);

@@ -1,4 +1,4 @@
-"""Which pictures findings, atlas and imposters of a report show, and fewer of them where room is short."""
+"""Which pictures findings, atlas, nonsense and imposters of a report show, and fewer of them where room is short."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ _PICTURED = ("rows", "inversion")
 
 
 def fewer(record: Record, rung: Rung) -> Record:
-    """Findings, atlas and imposters of a record with as many pictures as a rung allows.
+    """Findings, atlas, nonsense and imposters of a record with as many pictures as a rung allows.
 
     Args:
         record: Of the report.
@@ -41,7 +41,7 @@ def fewer(record: Record, rung: Rung) -> Record:
 
 
 def pictured(record: Record, rung: Rung, place: Place) -> Record:
-    """Findings, atlas and imposters of a record with `place(path, side)` for the path of each picture.
+    """Findings, atlas, nonsense and imposters of a record with `place(path, side)` for the path of each picture.
 
     Args:
         record: Of the report.
@@ -59,6 +59,8 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         }
     if atlas := record.get("atlas"):
         made["atlas"] = {**atlas, "cases": [_charted(case, rung, place) for case in atlas["cases"]]}
+    if folly := record.get("nonsense"):
+        made["nonsense"] = {**folly, "parts": [_evolved(part, rung, place) for part in folly.get("parts") or []]}
     if likes := record.get("imposters"):
         made["imposters"] = _mimicked(likes, rung, place)
     return made
@@ -132,6 +134,16 @@ def _charted(case: Record, rung: Rung, place: Place) -> Record:
         return case
     # One sheet of n x n images: cells of a whole number of pixels, each as large as a quarter of a frame.
     return {**case, "thumbs": {**thumbs, "image": place(thumbs["image"], thumbs["n"] * (rung.film // 4))}}
+
+
+def _evolved(part: Record, rung: Rung, place: Place) -> Record:
+    # Sheets of many small pictures: cells of a whole number of pixels, each no larger than half a frame.
+    side = part["columns"] * min(part["side"], rung.film // 2)
+    own = [
+        {**entry, "image": None if entry.get("image") is None else place(entry["image"], rung.film)}
+        for entry in part["champions"]
+    ]
+    return {**part, "sheets": [place(name, side) for name in part["sheets"]], "champions": own}
 
 
 def _mimicked(likes: Record, rung: Rung, place: Place) -> Record:

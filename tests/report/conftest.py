@@ -462,6 +462,84 @@ def draw_imposters(folder: Path, record: dict[str, Any], side: int = 28) -> dict
     return {**record, "imposters": likes}
 
 
+def draw_nonsense(folder: Path, record: dict[str, Any], classes: int = 6, side: int = 12) -> dict[str, Any]:
+    """The record with champions of two encodings at three marks; individual k is a gray square of level 10 k."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+
+    def sheet(columns: int, rows: int, name: str) -> str:
+        image = Image.new("RGB", (columns * side, rows * side))
+        for k in range(columns * rows):
+            y, x = divmod(k, columns)
+            image.paste((10 * (k % 25), 0, 0), (side * x, side * y, side * (x + 1), side * (y + 1)))
+        image.save(folder / "images" / name)
+        return f"images/{name}"
+
+    parts = []
+    for encoding, unit in (("direct", "generation"), ("cppn", "generation")):
+        late = 3.0 if encoding == "cppn" else 0.0
+        marks = [
+            {
+                "turn": turn,
+                "evaluations": 20 * (turn + 1),
+                "cells": [8 * m + c % 8 for c in range(classes)],
+                "odds": [round(2.0 * m - 0.5 * (c % 10) + late, 2) for c in range(classes)],
+            }
+            for m, turn in enumerate((0, 10, 100))
+        ]
+        line = [{"cell": 16, "turn": 100, "held": 0}, {"cell": -1, "turn": 7, "held": 1}]
+        graph = [
+            {"name": "output 0", "kind": "sine", "of": [["x", -3.5], ["node 0", 2.0], ["one", 1.0]]},
+            {"name": "node 0", "kind": "gaussian", "of": [["distance", 7.25]]},
+        ]
+        champions = [
+            {
+                "odds": marks[-1]["odds"][c],
+                "confidence": 0.5,
+                "met": c == 0,
+                "outcome": "met" if c == 0 else "exhausted",
+                "file": f"studies/{encoding}/{c}.png",
+                "image": sheet(1, 1, f"champion-{encoding}.png") if c == 0 else None,
+                "length": 40,
+                "line": [*line, {"cell": c % 8, "turn": 0, "held": c}],
+                "graph": graph if encoding == "cppn" else None,
+            }
+            for c in range(classes)
+        ]
+        lines = {name: [-1.0, 2.0, 4.0 + late - k] for k, name in enumerate(("median", "mean", "worst"))}
+        parts.append(
+            {
+                "encoding": encoding,
+                "title": f"{encoding}: how it evolves",
+                "unit": unit,
+                "marks": marks,
+                "curve": {"turns": [0, 10, 100], "evaluations": [20, 220, 2020], **lines},
+                "champions": champions,
+                "sheets": [sheet(32, 1, f"sheet-{encoding}.png")],
+                "columns": 32,
+                "rows": 32,
+                "side": side,
+            }
+        )
+    folly = {
+        "sentence": "Nonsense is called by its name for 5 of 6 classes.",
+        "classes": [f"class {c}" for c in range(classes)],
+        "bar": 0.99,
+        "notes": ["Gradient was left out: this model gives no gradients."],
+        "parts": parts,
+        "paper": [{"encoding": "cppn", "data": "ImageNet", "evaluations": 2_000_400, "median": 0.8811}],
+        "tables": [
+            {
+                "title": "What would reject it",
+                "text": "Shares that a rule accepts.",
+                "head": ["Rule", "Accepted"],
+                "rows": [["energy", "92%"]],
+                "note": "Of 95 % of the natural images.",
+            }
+        ],
+    }
+    return {**record, "nonsense": folly}
+
+
 def hostile(record: dict[str, Any]) -> dict[str, Any]:
     """The record with an attack in place of each name and text."""
     record = copy.deepcopy(record)
@@ -502,6 +580,16 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
             group["name"] = HOSTILE
     for row in (row for panel in likes["inversion"] for row in panel["layers"]):
         row["layer"] = HOSTILE
+    folly = record["nonsense"]
+    folly |= {"sentence": HOSTILE, "notes": [HOSTILE], "classes": [HOSTILE] * len(folly["classes"])}
+    for part in folly["parts"]:
+        part |= {"encoding": HOSTILE, "title": HOSTILE, "unit": HOSTILE}
+        for entry in part["champions"]:
+            entry |= {"file": HOSTILE, "outcome": HOSTILE}
+            for node in entry["graph"] or []:
+                node |= {"name": HOSTILE, "kind": HOSTILE, "of": [[HOSTILE, 1.0]]}
+    folly["paper"][0] |= {"encoding": HOSTILE, "data": HOSTILE}
+    folly["tables"] = [{"title": HOSTILE, "text": HOSTILE, "head": [HOSTILE], "rows": [[HOSTILE]], "note": HOSTILE}]
     for case in record["cases"][:3]:
         case["answers"] = dict.fromkeys(case["answers"], HOSTILE)
     for case in record["cases"]:
@@ -513,7 +601,7 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
 
 def drawn(folder: Path) -> dict[str, Any]:
     """A run with everything that a report can show."""
-    return draw_imposters(folder, draw_findings(folder, draw_run(folder)))
+    return draw_nonsense(folder, draw_imposters(folder, draw_findings(folder, draw_run(folder))))
 
 
 @pytest.fixture

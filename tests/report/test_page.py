@@ -6,7 +6,18 @@ import pytest
 
 from amiss.report import build
 
-ROUTES = ("overview", "findings", "cases", "case/0", "atlas", "robustness", "fooled", "imposters", "methods")
+ROUTES = (
+    "overview",
+    "findings",
+    "cases",
+    "case/0",
+    "atlas",
+    "robustness",
+    "fooled",
+    "nonsense",
+    "imposters",
+    "methods",
+)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -351,7 +362,7 @@ def test_hostile_labels_execute_nothing(hostile_report, attack, visit):
         turn(page, route)
         assert "owned" not in page.evaluate("document.title").replace(attack, "")
         assert page.locator("img[src=x]").count() == 0
-        assert page.locator("script").count() == 8
+        assert page.locator("script").count() == 9
     turn(page, "overview")
     assert page.locator(".flag h3 .name").first.evaluate("node => node.textContent") == attack
     assert page.locator(".flag").count() == 2
@@ -367,7 +378,8 @@ def test_paper_shows_all_sections(report, visit):
     assert page.locator("#gallery .card").count() == 8
     assert page.locator(".rail").bounding_box()["height"] < 100
     shown = page.locator("main > section:visible").evaluate_all("nodes => nodes.map((node) => node.id)")
-    assert shown == ["overview", "findings", "cases", "atlas", "robustness", "fooled", "imposters", "methods"]
+    sections = ["overview", "findings", "cases", "atlas", "robustness", "fooled", "nonsense", "imposters", "methods"]
+    assert shown == sections
     assert not page.locator("#nav").is_visible()
     checks = page.get_by_role("region", name="All checks")
     for event, visible in (("beforeprint", True), ("afterprint", False)):
