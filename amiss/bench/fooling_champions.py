@@ -14,13 +14,13 @@ from amiss.analysis.champions import (
     confidence,
     confusion_distance,
     descent,
-    distinct,
     follow,
     imagenet_distance,
     lineage_distance,
     lines,
     mantel,
     picture_distance,
+    relate,
     repeated,
     spectral_slope,
     switches,
@@ -69,21 +69,18 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     sure, sure_other = (confidence(classifier, x, every) for x in (images, other))
     far = confusion_distance(classifier, digits(run, "test")) if run.quick else imagenet_distance()
 
-    def related(distance: Tensor, rows: Tensor = every, given: Tensor | None = None) -> Mantel:
-        one, label = (part[rows][:, rows] for part in (distance, far))
-        return mantel(one, label, 99 if run.quick else 999, run.seed, None if given is None else given[rows][:, rows])
+    draws = 99 if run.quick else 999
 
-    across, within = picture_distance(images, other), picture_distance(images)
-    both = (across + across.T) / 2
-    tests = {
-        "": related(both),
-        "_given": related(both, given=_apart(sure, sure_other)),
-        "_all": related(within),
-        "_distinct": related(within, distinct(images, sure)),
-    }
+    def related(rows: Tensor = every, given: Tensor | None = None) -> Mantel:
+        return mantel(both[rows][:, rows], far[rows][:, rows], draws, run.seed, given)
+
+    across = picture_distance(images, other)
+    both, alone = (across + across.T) / 2, relate(images, sure, far, permutations=draws, seed=run.seed)
+    tests = {"": related(), "_given": related(given=_apart(sure, sure_other))}
+    tests |= {"_all": alone.every, "_distinct": alone.distinct}
     if not run.quick:
-        tests |= {"_animals": related(both, every[:_ANIMALS]), "_things": related(both, every[_ANIMALS:])}
-    again = repeated(across, 99 if run.quick else 999, run.seed)
+        tests |= {"_animals": related(every[:_ANIMALS]), "_things": related(every[_ANIMALS:])}
+    again = repeated(across, draws, run.seed)
     surest = sure.argsort(descending=True)[:_SUREST].tolist()
     told = [ablate(classifier, space, first.p[i], i) for i in surest]
     costly, goals = [float(one.fall.max()) for one in told], switches(lineage.captures)

@@ -16,6 +16,7 @@ from amiss.analysis.champions import (
     lineage_distance,
     mantel,
     picture_distance,
+    relate,
     repeated,
 )
 from amiss.classifier import Classifier
@@ -145,6 +146,19 @@ def test_of_champions_that_are_one_picture_the_surest_is_kept():
     pictures = (drawn(1, 3, 1, 4, 4) * 255).byte()[[0, 1, 0, 2, 0, 1]]
     kept = distinct(pictures, torch.tensor([0.2, 0.9, 0.7, 0.1, 0.7, 0.5]))
     assert kept.tolist() == [1, 2, 3]
+
+
+def test_one_run_is_tested_with_and_without_its_repeated_pictures():
+    kinds = drawn(5, 6, 1, 8, 8).repeat_interleave(3, 0) + 0.2 * drawn(6, 18, 1, 8, 8)
+    pictures = (kinds / kinds.max() * 255).byte()
+    pictures[17] = pictures[0]  # one individual holds the cells of two far classes
+    found = relate(pictures, torch.arange(18.0).flip(0), same_kind(18, 3), permutations=99, most=4)
+    assert (found.every.n, found.distinct.n, found.pictures) == (18, 17, 17)
+    assert found.distinct.p == 1 / 100 and found.distinct.rho > found.every.rho
+    assert len(found.alike) == 4
+    assert all(a // 3 == b // 3 and label == 0 for a, b, _, label in found.alike)
+    apart = picture_distance(pictures)
+    assert [near for *_, near, _ in found.alike] == sorted(float(apart[a, b]) for a, b, *_ in found.alike)
 
 
 def test_lineages_are_apart_by_what_they_do_not_share():

@@ -17,11 +17,13 @@ from amiss.analysis.champions.lineage import (
 from amiss.analysis.champions.recognizing import Agreement, agreement, compressed, nearness, spectral_slope
 from amiss.analysis.champions.related import (
     Mantel,
+    Related,
     Repeated,
     distinct,
     lineage_distance,
     mantel,
     picture_distance,
+    relate,
     repeated,
 )
 
@@ -35,6 +37,7 @@ __all__ = [
     "Lineage",
     "Mantel",
     "Occlusion",
+    "Related",
     "Repeated",
     "Switches",
     "ablate",
@@ -55,6 +58,7 @@ __all__ = [
     "nearness",
     "occlude",
     "picture_distance",
+    "relate",
     "repeated",
     "spectral_slope",
     "switches",

@@ -9,7 +9,17 @@ from torch import Tensor
 from amiss.errors import DataError
 from amiss.repro import generator
 
-__all__ = ["Mantel", "Repeated", "distinct", "lineage_distance", "mantel", "picture_distance", "repeated"]
+__all__ = [
+    "Mantel",
+    "Related",
+    "Repeated",
+    "distinct",
+    "lineage_distance",
+    "mantel",
+    "picture_distance",
+    "relate",
+    "repeated",
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,24 @@ class Repeated:
     p: float
     n: int
     permutations: int
+
+
+@dataclass(frozen=True)
+class Related:
+    """Whether the champions of one run are alike where their classes are related; plain values all through.
+
+    Attributes:
+        every: The test with all champions: an individual that holds many cells counts as often.
+        distinct: The test with one champion a picture.
+        pictures: How many different pictures there are.
+        alike: Of different pictures the pairs that are most alike, the nearest first: class, class, distance of the
+            pictures, distance of the labels.
+    """
+
+    every: Mantel
+    distinct: Mantel
+    pictures: int
+    alike: tuple[tuple[int, int, float, float], ...]
 
 
 def picture_distance(images: Tensor, others: Tensor | None = None) -> Tensor:
@@ -148,6 +176,32 @@ def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0, g
         drawn = a.index_select(0, order).index_select(1, order)
         high += float((drawn * b).sum()) >= rho - 1e-12
     return Mantel(rho, (1 + high) / (1 + permutations) if rho == rho else 1.0, n, permutations)
+
+
+def relate(
+    images: Tensor, confidence: Tensor, far: Tensor, *, permutations: int = 999, seed: int = 0, most: int = 12
+) -> Related:
+    """Test the champions of one run; they may be alike by descent as well, which two runs alone can tell apart.
+
+    Args:
+        images: Champions [n, C, H, W], uint8, in the order of the classes.
+        confidence: Of each in its class [n].
+        far: Distances of the labels [n, n]: `imagenet_distance`, or `confusion_distance`.
+        permutations: Orders to draw.
+        seed: Of the draws.
+        most: Pairs to tell of.
+
+    Raises:
+        DataError: Fewer than three different pictures, or labels of other classes.
+    """
+    apart, rows = picture_distance(images), distinct(images, confidence)
+    every = mantel(apart, far, permutations, seed)
+    near, label = apart[rows][:, rows], far[rows][:, rows]
+    found = mantel(near, label, permutations, seed)
+    i, j = torch.triu_indices(len(rows), len(rows), 1)
+    first = near[i, j].argsort(stable=True)[:most]
+    pairs = zip(rows[i[first]], rows[j[first]], near[i, j][first], label[i, j][first], strict=True)
+    return Related(every, found, len(rows), tuple((int(a), int(b), float(c), float(d)) for a, b, c, d in pairs))
 
 
 def repeated(across: Tensor, permutations: int = 999, seed: int = 0) -> Repeated:
