@@ -118,6 +118,13 @@ BIBTEX = {
   number = {4},
   year = {1996}
 }""",
+    "yosinski2015": """@inproceedings{yosinski2015,
+  author = {Jason Yosinski and Jeff Clune and Anh Nguyen and Thomas Fuchs and Hod Lipson},
+  title = {Understanding Neural Networks Through Deep Visualization},
+  booktitle = {Deep Learning Workshop, International Conference on Machine Learning},
+  year = {2015},
+  eprint = {1506.06579}
+}""",
     "nguyen2015": """@inproceedings{nguyen2015,
   author = {Anh Nguyen and Jason Yosinski and Jeff Clune},
   title = {Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images},

@@ -192,13 +192,15 @@ class Probe:
             givers.append((type(self.space).__name__, self.space.gives))
         for name, gives in givers:
             if not reaches(gives, wants):
-                square = "Search by queries alone: am.recipes.square(8 / 255) asks for logits and no gradient."
+                blind = "Search by queries alone: am.recipes.square(8 / 255) asks for logits and no gradient."
+                if self.optimizer.competes:
+                    blind = "Evolve without gradients: MapElites() asks for losses alone."
                 raise ContractError(
                     f"{type(self.optimizer).__name__} wants {wants!r}, and the {name} gives {gives!r}.",
                     slug="contract-ladder",
                     seen=f"{name} gives {gives!r}",
                     needed=f"{wants!r} on the ladder met < loss < grad < jacobian",
-                    hint="Give logits, or choose an optimizer that asks for labels." if gives == "met" else square,
+                    hint="Give logits, or choose an optimizer that asks for labels." if gives == "met" else blind,
                 )
 
 

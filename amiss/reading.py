@@ -67,7 +67,8 @@ def read(
             return _look(objective, classifier, domain, query, owner)
         weight = None if query.weight is None else query.weight[rows]
         draw = query.draw[rows] if isinstance(query.draw, Tensor) else query.draw
-        part = replace(query, p=take(query.p, rows), weight=weight, draw=draw)
+        toward = None if query.toward is None else query.toward[rows]
+        part = replace(query, p=take(query.p, rows), weight=weight, draw=draw, toward=toward)
         return _look(objective, classifier, domain, part, ALL if owner is ALL else owner[rows])
 
     parts = list(pace.over(active, look))
@@ -131,15 +132,26 @@ def _look(
 
 
 def _compete(objective: Objective, classifier: Classifier, domain: Domain, query: Query) -> tuple[Answer, Tensor]:
-    """Rows that compete in every sample: read once a row, scored once a row and sample."""
-    n, r = len(domain.task), len(query)
-    with torch.no_grad():
+    """Rows that compete in every sample: read once a row, scored once a row and sample, differentiated for one."""
+    n, r, p = len(domain.task), len(query), query.p
+    climb = query.want == "grad"
+    with torch.set_grad_enabled(climb):
+        if climb:
+            assert isinstance(p, Tensor)  # noqa: S101 - the ladder has refused genomes that are no tensor
+            p = p.detach().requires_grad_()
         anyone = domain.everyone[:1].expand(r)
-        x = domain.decode(query.p, anyone)
+        x = domain.decode(p, anyone)
         y = objective.read(classifier, x, domain.rows(anyone), query.draw)
         y = leaves(y, lambda t: t.unsqueeze(1).expand(r, n, *t.shape[1:]))
         loss, met = objective.score(y, domain.task.grid(r))
-        return Answer(met, domain.size(query.p, x, anyone), loss), x
+        value = grad = None
+        if climb:
+            assert query.toward is not None  # noqa: S101 - who wants gradients says of which loss
+            value = loss.gather(1, query.toward[:, None])[:, 0]
+            grad = gradient(value, p)
+    with torch.no_grad():
+        size = domain.size(p, x, anyone)
+    return Answer(met, size, loss.detach(), None if value is None else value.detach(), grad), x.detach()
 
 
 def blank(query: Query) -> Answer:

@@ -193,7 +193,9 @@ class Search:
             left = len(query) if queries is None else (queries - int(state["queries"].max())) // max(cost, 1)
             if left < 1 or not bool(state["alive"].any()):
                 return None
-            return query if left >= len(query) else replace(query, p=query.p[:left])
+            if left >= len(query):
+                return query
+            return replace(query, p=query.p[:left], toward=None if query.toward is None else query.toward[:left])
         owner, alive = query.owner, state["alive"]
         if not bool((owner >= 0).any()):
             return None

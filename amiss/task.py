@@ -104,6 +104,7 @@ class Query:
             None asks for the judgement alone.
         of: What `value` is and `grad` is the gradient of: "value", what is descended; "slack", the objective's
             slack, which goes on where the loss is 0 already, and carries no penalty.
+        toward: For `ALL` rows of which gradients are wanted: the sample whose loss each row is to lower [R], int64.
     """
 
     p: P
@@ -112,6 +113,7 @@ class Query:
     weight: Tensor | None = None
     draw: int | Tensor | None = None
     of: Literal["value", "slack"] = "value"
+    toward: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.p)
@@ -126,7 +128,7 @@ class Answer:
         size: The constraint's measure of the change [R].
         loss: The objective's loss [R] (for `ALL` rows [R, n]); a margin loss is 0 where `met` begins.
         value: What is descended [R]: the loss, or with a weight (0 where met, else loss) + weight x penalty. Where
-            the slack was asked for, that.
+            the slack was asked for, that. Of `ALL` rows the loss of the sample that each goes toward.
         grad: The value's gradient [R, *p], or the margins' Jacobian [R, m, *p].
         margins: The objective's margins [R, m], each 0 at its own boundary.
         won: The row that became a sample's standing best [n], or -1.

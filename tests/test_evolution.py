@@ -229,7 +229,10 @@ def test_presets_are_what_they_say():
     assert some.space.quirks == ("raw-coordinates", "truncated")
     assert fool_direct(SHAPE, preset="paper-2015", quirks="none").space.quirks == ()
     assert fool_direct(SHAPE, preset="paper-2015").space.quirks == GENOME_QUIRKS
-    assert fool_direct(SHAPE, preset="paper-2015").space.halve is None and fool_direct(SHAPE).space.halve == 1000
+    old, new = fool_direct(SHAPE, preset="paper-2015"), fool_direct(SHAPE)
+    assert (old.space.halve, old.space.crossover, old.optimizer.children, old.budget.steps) == (None, 0.5, 200, 200)
+    assert (new.space.halve, new.space.crossover, new.optimizer.children, new.budget.steps) == (10_000, 0, 20, 2000)
+    assert fool_direct(SHAPE, children=200).space.halve == 1000
 
 
 @pytest.mark.parametrize("preset", ["modern", "paper-2015"])

@@ -48,7 +48,8 @@ def imagenet(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     torch.set_num_threads(1)
     classifier, shape = target(run)
     generations = (2_000 if run.quick else _MARKS[-1]) // _CHILDREN - 1
-    options: dict[str, Any] = {"generations": generations, "until": "budget", "seed": run.seed, "batch": _BATCH}
+    options: dict[str, Any] = {"generations": generations, "children": _CHILDREN, "until": "budget"}
+    options |= {"seed": run.seed, "batch": _BATCH}
     pictures, told = evolve(classifier, fool_cppn(shape, **options))
     _save(run, CHAMPIONS, pictures)
     blind, told_blind = evolve(classifier, fool_direct(shape, **options))

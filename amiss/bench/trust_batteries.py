@@ -60,6 +60,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "invert": (recipes.invert("linear"), None),
         "fool_direct": (recipes.fool_direct((1, 8, 8), children=20), classes),
         "fool_cppn": (recipes.fool_cppn((1, 8, 8), children=20), classes),
+        "fool_ascent": (recipes.fool_ascent((1, 8, 8), confidence=0.9, steps=60), classes),
         "fool_gradient": (recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), classes),
     }
 

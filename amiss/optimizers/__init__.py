@@ -1,5 +1,6 @@
 """State machines that move parameters: asked for a query, told its answer, and never near the network."""
 
+from amiss.optimizers.ascent import Ascent
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
 from amiss.optimizers.evolution import MapElites, ancestry
@@ -14,6 +15,7 @@ from amiss.optimizers.weighing import Weigh
 __all__ = [
     "LBFGSB",
     "Adam",
+    "Ascent",
     "Grid",
     "Linearized",
     "MapElites",

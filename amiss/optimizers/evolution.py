@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amiss.domain import Domain
 from amiss.errors import ContractError, UsageError
+from amiss.optimizers.climbers import asking, climbed, climbing, placed, waiting
 from amiss.optimizers.optimizer import Optimizer
 from amiss.repro import fold, uniform
 from amiss.spaces.space import Space
@@ -16,6 +17,7 @@ from amiss.task import ALL, Answer, Level, Query, State
 __all__ = ["MapElites", "ancestry"]
 
 _COLUMNS = 5  # of a capture: generation, cell, individual, its parent, its mate
+_QUIET = 2  # generations of climbers in a row that take no cell, until children have their turn
 
 
 class MapElites(Optimizer):
@@ -29,14 +31,20 @@ class MapElites(Optimizer):
     the individual's number, its parent's and its mate's (-1: none), in order; `count` of its rows are written.
     `holder` [cells] is the number of the individual in each cell (-1: none).
 
+    With `gradient` climbers leave the elites of the cells that parents are taken from, one a cell, by steps of Adam
+    down their own cells' losses; the image of every step competes in every cell. A climber whose cell is taken by
+    another starts anew from there. As long as climbers take cells they are the next generation; then children are.
+
     Args:
         children: Children a generation.
         first: Individuals of the first generation; as many as children where left out.
         parents: "all": from all cells that are taken, so that who holds many cells has many children. "unsolved":
             from the cells that are not met, while there are some.
+        gradient: Step size of the climbers, of whom there are no more than children; None: there are none, and no
+            gradient is asked for.
 
     Raises:
-        UsageError: No children, or another word for `parents`.
+        UsageError: No children, another word for `parents`, or a step size that is not above 0.
 
     References:
         Mouret and Clune (2015), illuminating search spaces by mapping elites; Nguyen, Yosinski and Clune (2015),
@@ -45,17 +53,26 @@ class MapElites(Optimizer):
 
     wants: Level = "loss"
     competes = True
+    gradient: float | None = None
 
     def __init__(
-        self, children: int = 200, first: int | None = None, parents: Literal["all", "unsolved"] = "unsolved"
+        self,
+        children: int = 200,
+        first: int | None = None,
+        parents: Literal["all", "unsolved"] = "unsolved",
+        *,
+        gradient: float | None = None,
     ) -> None:
         self.children, self.first, self.parents = children, children if first is None else first, parents
-        if children < 1 or self.first < 1 or parents not in ("all", "unsolved"):
+        if gradient is not None:
+            self.gradient, self.wants = gradient, "grad"
+        steep = gradient is None or gradient > 0
+        if children < 1 or self.first < 1 or parents not in ("all", "unsolved") or not steep:
             raise UsageError(
                 "A population cannot evolve like this.",
                 slug="evolution-options",
-                seen=f"children={children}, first={first}, parents={parents!r}",
-                needed="1 individual or more, and parents='all' or 'unsolved'",
+                seen=f"children={children}, first={first}, parents={parents!r}, gradient={gradient}",
+                needed="1 individual or more, parents='all' or 'unsolved', and a step size above 0 or none",
                 hint="MapElites(children=200, parents='unsolved')",
             )
 
@@ -72,7 +89,10 @@ class MapElites(Optimizer):
         n, key = len(domain.task), domain.task.key
         none = torch.full((n,), -1, dtype=torch.int64, device=key.device)
         lineage = {"captures": key.new_full((4 * n, _COLUMNS), -1), "count": 0, "holder": none}
-        return {"turn": 0, "born": 0, "pool": none < 0, **lineage}
+        begun = {"turn": 0, "born": 0, "pool": none < 0, **lineage}
+        if self.gradient is None:
+            return begun
+        return {**begun, "quiet": 0, "climbers": waiting(min(n, self.children), domain.best["p"])}
 
     def ask(self, state: State, domain: Domain) -> Query:
         """The next generation, each for all cells."""
@@ -81,22 +101,48 @@ class MapElites(Optimizer):
             return Query(best, torch.full_like(domain.everyone, -1), "loss")
         if turn == 0:
             return Query(self._drawn(domain), ALL, "loss")
+        if self._climbs(state):
+            return asking(state["climbers"])
         cells, mates = self._pairs(state, domain)
         return Query(domain.vary(domain.cross(_rows(best, cells), _rows(best, mates), turn), turn), ALL, "loss")
 
     def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
         """Note who took which cells, and from which the next parents are drawn."""
-        turn, born, holder = state["turn"], state["born"], state["holder"]
+        turn, born = state["turn"], state["born"]
         told = {**state, "turn": turn + 1, "born": born + len(query), "pool": self._pool(domain)}
-        if answer.won is None or not bool((taken := (answer.won >= 0).nonzero().flatten()).numel()):
+        if answer.won is None:
             return told
-        rows = answer.won[taken]
-        parent = mate = torch.full_like(rows, -1)
-        if turn > 0:
-            cells, mates = self._pairs(state, domain)
-            parent, mate = holder[cells[rows]], holder[mates[rows]]
-        fresh = torch.stack([torch.full_like(rows, turn), taken, born + rows, parent, mate], 1)
-        return {**told, "holder": holder.index_copy(0, taken, born + rows), **_noted(state, fresh)}
+        taken = (answer.won >= 0).nonzero().flatten()
+        if len(taken):
+            rows = answer.won[taken]
+            parent, mate = self._parents(state, domain, rows)
+            fresh = torch.stack([torch.full_like(rows, turn), taken, born + rows, parent, mate], 1)
+            told |= {"holder": state["holder"].index_copy(0, taken, born + rows), **_noted(state, fresh)}
+        return told if self.gradient is None else {**told, **self._moved(state, told, domain, answer)}
+
+    def _parents(self, state: State, domain: Domain, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers of the parent and of the mate of rows that were asked; a climber's parent is its origin."""
+        none = torch.full_like(rows, -1)
+        if state["turn"] == 0:
+            return none, none
+        if self._climbs(state):
+            return state["climbers"]["origin"][climbing(state["climbers"])[rows]], none
+        cells, mates = self._pairs(state, domain)
+        return state["holder"][cells[rows]], state["holder"][mates[rows]]
+
+    def _climbs(self, state: State) -> bool:
+        """Whether it is the climbers' turn."""
+        return self.gradient is not None and state["turn"] > 0 and state["quiet"] < _QUIET
+
+    def _moved(self, state: State, told: State, domain: Domain, answer: Answer) -> State:
+        """The climbers after a turn of anybody's, and for how many of their own turns nothing was taken."""
+        assert self.gradient is not None and answer.won is not None  # noqa: S101, PT018 - as `tell` has seen
+        climbers, born, quiet = state["climbers"], state["born"], 0
+        if self._climbs(state):
+            climbers = climbed(climbers, domain, answer, self.gradient, born)
+            quiet = 0 if bool((answer.won >= 0).any()) else state["quiet"] + 1
+        took = torch.where(answer.won >= 0, born + answer.won, -1)
+        return {"quiet": quiet, "climbers": placed(climbers, domain.best["p"], told["holder"], told["pool"], took)}
 
     def _drawn(self, domain: Domain) -> Any:
         """The first generation: starts of samples that are like the first one but for their keys."""

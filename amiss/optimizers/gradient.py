@@ -10,10 +10,10 @@ from amiss.errors import ContractError
 from amiss.optimizers.optimizer import Optimizer
 from amiss.task import Answer, Query, State
 
-__all__ = ["Adam", "Momentum", "Sign"]
+__all__ = ["Adam", "FirstOrder", "Momentum", "Sign", "adam"]
 
 
-class _FirstOrder(Optimizer):
+class FirstOrder(Optimizer):
     """One row a sample (or one a restart): look, step, project; after the last step one look without a gradient."""
 
     restarts: int = 1
@@ -77,7 +77,7 @@ class _FirstOrder(Optimizer):
         raise NotImplementedError
 
 
-class Momentum(_FirstOrder):
+class Momentum(FirstOrder):
     """Steps of one length along an average of normalized gradients.
 
     Args:
@@ -137,7 +137,7 @@ class Sign(Momentum):
         return f"Sign(step={self.step!r}, restarts={self.restarts!r}, spread={self.spread!r})"
 
 
-class Adam(_FirstOrder):
+class Adam(FirstOrder):
     """Adam, row by row: element-wise, so a batch of searches is as many independent ones.
 
     Args:
@@ -167,8 +167,33 @@ class Adam(_FirstOrder):
         return {"mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
 
     def _step(self, state: State, grad: Tensor) -> tuple[Tensor, State]:
-        (a, b), t = self.betas, state["step"] + 1
-        mean = state["mean"].lerp(grad, 1 - a)
-        square = state["square"] * b + (1 - b) * grad.square()
-        step = (self.lr / (1 - a**t)) * mean / ((square / (1 - b**t)).sqrt() + self.eps)
+        averages = state["mean"], state["square"]
+        step, mean, square = adam(grad, averages, state["step"] + 1, self.lr, self.betas, self.eps)
         return step, {"mean": mean, "square": square}
+
+
+def adam(
+    grad: Tensor,
+    averages: tuple[Tensor, Tensor],
+    t: int | Tensor,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of Adam, to be taken from the parameters, and the two averages after it.
+
+    Args:
+        grad: The gradient, any shape.
+        averages: Of the gradients before, and of their squares.
+        t: Number of the step, from 1; a tensor where rows are at different ones, of a shape that `grad` takes.
+        lr: Step size.
+        betas: Decay of the two averages.
+        eps: Added to the denominator.
+
+    References:
+        Kingma and Ba (2015), algorithm 1.
+    """
+    a, b = betas
+    mean = averages[0].lerp(grad, 1 - a)
+    square = averages[1] * b + (1 - b) * grad.square()
+    return (lr / (1 - a**t)) * mean / ((square / (1 - b**t)).sqrt() + eps), mean, square

@@ -6,7 +6,7 @@ leaves images unrounded.
 
 from amiss.recipes.evolved import fool_cppn, fool_direct
 from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert, label_fgrad
-from amiss.recipes.fooling import classes, fool_gradient
+from amiss.recipes.fooling import classes, fool_ascent, fool_gradient
 from amiss.recipes.labels import fgsm, label_opt, pgd, square
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
@@ -19,6 +19,7 @@ __all__ = [
     "feature_linear",
     "feature_opt",
     "fgsm",
+    "fool_ascent",
     "fool_cppn",
     "fool_direct",
     "fool_gradient",

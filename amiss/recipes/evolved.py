@@ -18,6 +18,9 @@ __all__ = ["fool_cppn", "fool_direct"]
 
 Preset = Literal["modern", "paper-2015"]
 
+_CLIMB = 0.05  # of the range of a pixel, a step of Adam
+_HALVED = 200_000  # children after which the rate is halved: a thousand generations of 2015
+
 
 @enter("classes", "nguyen2015", "mouret2015", "deb1995", "deb1996")
 def fool_direct(
@@ -25,9 +28,10 @@ def fool_direct(
     *,
     preset: Preset = "modern",
     confidence: float = 0.99,
-    generations: int = 200,
-    children: int = 200,
+    generations: int | None = None,
+    children: int | None = None,
     quirks: str = "preset",
+    gradient: bool = False,
     until: Literal["met", "budget"] = "met",
     seed: int = 0,
     batch: int = 100,
@@ -39,12 +43,15 @@ def fool_direct(
 
     Args:
         shape: Shape (C, H, W) of an image.
-        preset: "paper-2015" has the operators and the quirks of the code of 2015: parents from all cells, no halving
-            of the mutation rate. "modern" takes parents from the classes that are left.
+        preset: "paper-2015" has the operators and the quirks of the code of 2015: crossover, parents from all cells,
+            no halving of the mutation rate. "modern" has small generations, takes parents from the classes that are
+            left, and does not cross them, which was measured to cost more than it brings.
         confidence: Softmax probability to reach.
-        generations: After the first, which is noise.
-        children: Images a generation, shown to the network once each.
+        generations: After the first, which is noise. 200 in 2015, 2000 in "modern".
+        children: Images a generation, shown to the network once each. 200 in 2015, 20 in "modern".
         quirks: Names out of `amiss.spaces.genome.GENOME_QUIRKS`, commas between; "none"; or those of the preset.
+        gradient: Whether the elites of the classes that are left climb along gradients as well, by steps of 0.05. Far
+            fewer queries, of a classifier that has gradients; "truncated" and the preset of 2015 have none.
         until: "met" ends when all classes are reached; "budget" goes on.
         seed: Of the probe.
         batch: Images a pass.
@@ -58,10 +65,12 @@ def fool_direct(
     """
     old = _old(preset)
     names = _quirks(quirks, GENOME_QUIRKS if old else ())
-    space = Genome(shape, halve=None if old else 1000, quirks=names)
-    search = MapElites(children, parents="all" if old else "unsolved")
-    constraint = on_file(Unconstrained(), levels)
-    return Probe(space, Confidence(confidence), constraint, search, until, Budget(generations), seed, batch)
+    born = children or (200 if old else 20)
+    halve = None if old else max(1, _HALVED // born)
+    space = Genome(shape, crossover=0.5 if old else 0.0, halve=halve, quirks=names)
+    search = MapElites(born, parents="all" if old else "unsolved", gradient=_CLIMB if gradient else None)
+    constraint, budget = on_file(Unconstrained(), levels), Budget(generations or (200 if old else 2000))
+    return Probe(space, Confidence(confidence), constraint, search, until, budget, seed, batch)
 
 
 @enter("classes", "nguyen2015", "mouret2015", "stanley2007", "deb1996")

@@ -1,6 +1,7 @@
 """Presets that fool: what nonsense is a classifier certain about."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
@@ -8,13 +9,13 @@ from amiss.classifier import Classifier
 from amiss.constraints import Unconstrained
 from amiss.errors import ContractError, UsageError
 from amiss.objectives import Confidence
-from amiss.optimizers import Sign
+from amiss.optimizers import Ascent, Sign
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file
 from amiss.spaces import Pixels
 from amiss.task import Task
 
-__all__ = ["classes", "fool_gradient"]
+__all__ = ["classes", "fool_ascent", "fool_gradient"]
 
 
 @enter("classes", "nguyen2015")
@@ -46,6 +47,59 @@ def fool_gradient(
     """
     space, constraint = Pixels(shape), on_file(Unconstrained(), levels)
     return Probe(space, Confidence(confidence), constraint, Sign(step), "met", Budget(steps), seed, batch)
+
+
+@enter("classes", "nguyen2015", "yosinski2015")
+def fool_ascent(
+    shape: Sequence[int],
+    *,
+    confidence: float = 0.99,
+    steps: int = 300,
+    early: float = 0.03,
+    late: float = 0.1,
+    decay: float = 0.01,
+    blur: float = 0.0,
+    blur_every: int = 1,
+    small_norm: float = 0.0,
+    small_benefit: float = 0.0,
+    until: Literal["met", "budget"] = "met",
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """From a gray image with a little noise, up the softmax probability, as the code of 2015 does it.
+
+    Run it over `classes(classifier)`: one sample a class. `amiss.optimizers.Ascent` says what the options do; with
+    decay 0.1 the images are paler and less sure, with 0 nothing holds them back.
+
+    Args:
+        shape: Shape (C, H, W) of an image.
+        confidence: Softmax probability to reach.
+        steps: Steps a class.
+        early: Rise of the probability that a step aims at.
+        late: And at most this share of what is missing to 1.
+        decay: Share of the distance from gray that is taken back after each step.
+        blur: Standard deviation of a blur in pixels; 0: none.
+        blur_every: Steps between two blurs.
+        small_norm: Share of the pixels that go back to gray because they are near it.
+        small_benefit: Share of those that do because the probability hardly depends on them.
+        until: "met" stops a class at its first success; "budget" goes on, for the surest image.
+        seed: Of the probe, and of the noise.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    Raises:
+        UsageError: A number outside its range.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.3; Yosinski, Clune,
+        Nguyen, Fuchs and Lipson (2015), understanding neural networks through deep visualization, section 3.
+    """
+    climb = Ascent(
+        early, late, decay=decay, blur=blur, blur_every=blur_every, small_norm=small_norm, small_benefit=small_benefit
+    )
+    constraint = on_file(Unconstrained(), levels)
+    return Probe(Pixels(shape), Confidence(confidence), constraint, climb, until, Budget(steps), seed, batch)
 
 
 def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:

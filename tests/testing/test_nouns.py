@@ -28,6 +28,7 @@ from amiss.objectives import (
 from amiss.optimizers import (
     LBFGSB,
     Adam,
+    Ascent,
     Grid,
     Linearized,
     MapElites,
@@ -126,6 +127,8 @@ OPTIMIZERS = [
     Momentum(0.1, 0.5, "l2"),
     Adam(0.02),
     Adam(0.02, restarts=2, spread=0.1),
+    Ascent(),
+    Ascent(decay=0.0, blur=0.5, blur_every=2, small_norm=0.2, small_benefit=0.2),
     Square(0.05),
     Linearized(),
     Then(Sign(0.02), Adam(0.01), 5),
@@ -169,14 +172,17 @@ RECIPES = {
     "fool_direct": [
         (recipes.fool_direct((1, 8, 8), children=20), (None, CLASSES)),
         (recipes.fool_direct((1, 8, 8), children=20, preset="paper-2015", until="budget"), (None, CLASSES)),
+        (recipes.fool_direct((1, 8, 8), children=20, gradient=True, until="budget"), (None, CLASSES)),
     ],
     "fool_cppn": [
         (recipes.fool_cppn((1, 8, 8), children=20), (None, CLASSES)),
         (recipes.fool_cppn((1, 8, 8), children=20, preset="paper-2015", until="budget"), (None, CLASSES)),
     ],
+    "fool_ascent": [(recipes.fool_ascent((1, 8, 8), confidence=0.9, steps=60), (None, CLASSES))],
     "fool_gradient": [(recipes.fool_gradient((1, 8, 8), confidence=0.9, step=0.05), (None, CLASSES))],
 }
 COMPETING = [MapElites(20), MapElites(7, first=30, parents="all")]
+STEEP = Probe(Genome((1, 8, 8)), Confidence(0.9), Unconstrained(), MapElites(gradient=0.1), "budget")  # it slopes
 MANY = {  # of the field's methods, those that the recipes do not show
     "labels alone": catalog.hop_skip_jump,
     "views": lambda: catalog.eot(n=3),
@@ -229,6 +235,11 @@ def test_optimizers_that_look_at_codes(optimizer):
 def test_an_optimizer_that_competes(optimizer):
     row = catalog.map_elites()
     verdicts = check_optimizer(optimizer or row.probe.optimizer, row.probe, row.asked, row.task)
+    assert [v.id for v in verdicts if v.passed is None] == ["it-ends", "idle-rows-cost-nothing"]
+
+
+def test_an_optimizer_that_competes_and_climbs():
+    verdicts = check_optimizer(MapElites(6, gradient=0.05), STEEP, WORLD.classifier(), CLASSES)
     assert [v.id for v in verdicts if v.passed is None] == ["it-ends", "idle-rows-cost-nothing"]
 
 
