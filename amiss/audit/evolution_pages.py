@@ -22,8 +22,9 @@ from amiss.task import Task
 
 __all__ = ["evolution_figures", "evolution_known", "evolution_record", "evolution_rows"]
 
-_MOST = 6_000_000  # bytes of all pictures of the history, before they are packed
+_MOST = 8_000_000  # bytes of all pictures of the history, before they are packed
 _SIDES = (SIDE, 48, 32, 28, 24, 16)
+_FAIR = 24  # pixels: generations and ancestors are left out before pictures are made smaller than that
 _LINES = (24, 12, 8, 5, 3)  # ancestors of a champion that are pictured, from generous to frugal
 _COLUMNS = 32
 _PICTURED = 400  # champions, all encodings together, whose own files are shown beside the wall
@@ -317,8 +318,10 @@ def _fitted(found: Evolved) -> tuple[int, list[_Shown], list[str]]:
     longest = max(found.shape[1:])
     sides = [min(side, longest) for side in _SIDES if side <= longest or side == _SIDES[-1]]
     sides = sides if longest > SIDE else [longest, *(side for side in sides if side < longest)]
-    wishes = [(side, line, 1) for line in _LINES[:2] for side in sides[:3]]
-    wishes += [(side, line, every) for every in (1, 2, 4) for line in _LINES[2:] for side in sides]
+    fair = [side for side in sides if side >= _FAIR] or sides[:1]
+    wishes = [(side, line, 1) for line in _LINES[:2] for side in fair]
+    wishes += [(side, line, every) for every in (1, 2, 4) for line in _LINES[2:] for side in fair]
+    wishes += [(side, _LINES[-1], 4) for side in sides]
     for side, line, every in wishes:
         shown = [_shown(part, line, every) for part in found.parts]
         if sum(len(own.numbers) for own in shown) * found.shape[0] * side**2 <= _MOST:
