@@ -5,6 +5,7 @@ from amiss.defend.nonsense import Archive, climb, evolve
 from amiss.defend.rubbish import RubbishClass
 from amiss.defend.telling import rounds_svg, table_of
 from amiss.defend.widening import RUBBISH, widened
+from amiss.defend.workshop import Workshop
 
 __all__ = [
     "DEFENSES",
@@ -15,6 +16,7 @@ __all__ = [
     "Hardened",
     "Row",
     "RubbishClass",
+    "Workshop",
     "climb",
     "evolve",
     "rounds_svg",

@@ -61,6 +61,7 @@ def evolve(
     seed: int = 0,
     batch: int = 200,
     until: Literal["met", "budget"] = "met",
+    enough: float | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Archive:
     """Evolve one champion for each of the first n classes, until all are sure or the generations are over.
@@ -76,6 +77,7 @@ def evolve(
         seed: Of the evolution.
         batch: Images a pass.
         until: "met" ends when every class is done, "budget" goes on.
+        enough: Confidence of the median champion at which it ends as well.
         stop: Asked after each generation.
 
     Raises:
@@ -93,7 +95,9 @@ def evolve(
         curve.append((int(state["queries"].max()), float(sure.median()), float(sure.min())))
         if stop is not None and stop():
             raise _interrupted()
-    evaluations, median, least = torch.tensor(curve, dtype=torch.float64).T
+        if enough is not None and curve[-1][1] >= enough:
+            break
+    evaluations, median, least = (torch.tensor(part, dtype=torch.float64) for part in zip(*curve, strict=True))
     return _archive(classifier, search.conclude(state).images, batch, evaluations, median, least)
 
 

@@ -41,9 +41,10 @@ class RubbishClass:
         encoding: How the nonsense is written down: "cppn" or "direct".
         confidence: Softmax probability that counts as fooled.
         learned_generations: Of an evolution that is learned from, after the first.
-        generations: Of one that is held out, which measures what a network costs to fool.
+        generations: Of a long one, which measures what a network costs to fool and is held out.
         children: Images a generation.
-        held_out: Champions of other seeds that are held out a round.
+        held_out: Champions of other seeds that are held out a round: as many of evolutions like those that are
+            learned from, and as many of long ones.
         rate: Highest learning rate.
         shift: Images and rubbish are moved by up to so many pixels each way while they are learned from.
         layers: Names of the modules that learn; empty: the whole network.
@@ -122,10 +123,11 @@ class RubbishClass:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
             median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
             the share that it refuses of held-out champions that fooled the network before, and their number;
-            likewise `recall_other` for the other encoding, and `recall_gradient`. Of the held-out evolutions against
-            this network `champion`, the median confidence of champions; `fooled`, the share of them with the wanted
-            confidence; and evaluations until the median champion, and until all of them, had it, each the median of
-            the evolutions: None where half of them never came so far within `budget`.
+            likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
+            `recall_gradient`. Of the long evolutions against this network `champion`, the median confidence of
+            champions; `fooled`, the share of them with the wanted confidence; and evaluations until the median
+            champion, and until all of them, had it, each the median of the evolutions: None where half of them never
+            came so far within `budget`.
 
         Raises:
             ModelError: It cannot be trained, or has one class.
@@ -163,7 +165,7 @@ class RubbishClass:
         """Everything that is found against one network: archives to learn from, and archives held out."""
         learned, asked = -(-self.champions // n), -(-self.held_out // n)
         other: Encoding = "direct" if self.encoding == "cppn" else "cppn"
-        count = learned + asked + 1
+        count = learned + 2 * asked + 1
 
         def made(i: int, encoding: Encoding, generations: int) -> Archive:
             shop.progress(f"Round {k}: evolving nonsense", i, count)
@@ -183,13 +185,13 @@ class RubbishClass:
                 ),
             )
 
-        lessons = [made(i, self.encoding, self.learned_generations) for i in range(learned)]
-        trials = [made(i, self.encoding, self.generations) for i in range(learned, learned + asked)]
+        brief = [made(i, self.encoding, self.learned_generations) for i in range(learned + asked)]
+        long = [made(i, self.encoding, self.generations) for i in range(learned + asked, count - 1)]
         strange = made(count - 1, other, self.generations)
         climbed = shop.archive(
             f"{k:02d}-gradient", lambda: climb(now, n, shape, confidence=self.confidence, batch=self.batch)
         )
-        return _Attack(tuple(lessons), tuple(trials), strange, climbed)
+        return _Attack(tuple(brief[:learned]), tuple(brief[learned:]), tuple(long), strange, climbed)
 
     def _chosen(self, found: "_Attack", n: int, k: int) -> Tensor:
         """The champions that the next network learns from [champions, C, H, W], uint8."""
@@ -197,8 +199,8 @@ class RubbishClass:
         return images[torch.randperm(len(images), generator=generator(self.seed, k))[: self.champions]]
 
     def _costs(self, found: "_Attack") -> Row:
-        """What the attacks that are held out cost, and what they came to."""
-        own = found.held_out
+        """What long evolutions cost, and what they came to."""
+        own = found.long
         sure = torch.cat([archive.confidence for archive in own])
         return {
             "champion": float(sure.median()),
@@ -236,13 +238,15 @@ class _Attack:
 
     Attributes:
         learned: Archives that the next network learns from.
-        held_out: Archives of the same encoding and other seeds, which none learns from.
-        other: One of the other encoding.
+        held_out: Archives of other seeds, which none learns from.
+        long: Archives of more generations and other seeds, which none learns from either.
+        other: One of the other encoding, as long.
         gradient: A climb for each class.
     """
 
     learned: tuple[Archive, ...]
     held_out: tuple[Archive, ...]
+    long: tuple[Archive, ...]
     other: Archive
     gradient: Archive
 
@@ -302,8 +306,8 @@ def _recalls(now: Classifier, n: int, before: _Attack | None, batch: int) -> Row
 
 def _kinds(before: _Attack | None) -> dict[str, tuple[Archive, ...]]:
     if before is None:
-        return {"": (), "_other": (), "_gradient": ()}
-    return {"": before.held_out, "_other": (before.other,), "_gradient": (before.gradient,)}
+        return {"": (), "_long": (), "_other": (), "_gradient": ()}
+    return {"": before.held_out, "_long": before.long, "_other": (before.other,), "_gradient": (before.gradient,)}
 
 
 def _middle(spent: list[float | None]) -> float | None:

@@ -32,7 +32,7 @@ def sentence_of(rows: Sequence[Row], confidence: float) -> str:
         words += f"Of held-out nonsense that fooled the network before, {_share(last['recall'])} is refused"
         others = [
             f"{_share(last[f'recall_{name}'])} of {what}"
-            for name, what in (("other", "the other encoding"), ("gradient", "what a gradient made"))
+            for name, what in _KINDS.items()
             if last[f"recall_{name}_of"]
         ]
         words += "".join(f", and {text}" for text in others) + ". "
@@ -55,7 +55,7 @@ def figures_of(rows: Sequence[Row]) -> dict[str, float]:
     if first["evaluations_median"] is not None:
         told["cost_ratio"] = cost(last) / cost(first)
     told["accuracy_loss"] = (first["accuracy"] or 0.0) - (last["accuracy"] or 0.0)
-    wanted = ("accuracy", "confidence", "called_rubbish", "recall", "recall_other", "recall_gradient", "fooled")
+    wanted = ("accuracy", "confidence", "called_rubbish", "recall", *(f"recall_{k}" for k in _KINDS), "fooled")
     return told | {name: value for name in wanted if (value := last[name]) is not None}
 
 
@@ -74,6 +74,7 @@ def rounds_svg(rows: Sequence[Row]) -> str:
     return curve_svg(lines, unit="evaluations to fool the network, by round (where it held: the whole budget)")
 
 
+_KINDS = {"long": "what evolved longer", "other": "the other encoding", "gradient": "what a gradient made"}
 _LINES = {"median": "median", "last": "all"}
 
 

@@ -1,0 +1,150 @@
+"""Retraining with a class of rubbish: what it costs, what it refuses, and whether nonsense becomes dearer."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.bench.bench import Run
+from amiss.bench.lenets import digits, lenet
+from amiss.bench.mobilenets import mobilenet, photographs
+from amiss.bench.real_plants import cifar_sprites
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.defend import Archive, FineTuning, Hardened, RubbishClass, Workshop, evolve, widened
+from amiss.defend.telling import cost
+from amiss.demo import demo_classifier, demo_faces
+from amiss.repro import generator
+from amiss.training import TrainingRecipe, load_model, presets, train
+
+__all__ = ["retraining", "retraining_cifar", "retraining_imagenet"]
+
+_QUICK: dict[str, Any] = {"rounds": 2, "champions": 20, "held_out": 20, "learned_generations": 4, "generations": 8}
+_LEARNED = 10_000  # images of CIFAR-10 that are trained on; those behind them are its test images
+_LAYERS = ("blocks.4.1", "classifier")  # of MobileNetV1: the last block and the head
+_REPEATED = 10  # how often each photograph is shown beside a thousand champions
+
+
+def retraining(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """LeNet on MNIST, five rounds of 600 champions: accuracy, held-out nonsense, and evaluations a round.
+
+    Held-out fooling images are champions of evolutions like those that are learned from, with other seeds, against
+    the last network but one, whose answer is the class that they were evolved for. `rubbish_recall` is the share of
+    them that the last network calls rubbish; `_long` is of champions that evolved five times as long.
+    """
+    torch.set_num_threads(1)
+    classifier = lenet(run)
+    defense = RubbishClass(champions=600, shift=1, seed=run.seed)
+    done = _hardened(run, "retraining", defense, classifier, digits(run), digits(run, "test"))
+    return _figures(done, ""), _told(done)
+
+
+def retraining_cifar(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """A small residual network on the first 10,000 images of CIFAR-10, five rounds of 100 champions: the same."""
+    torch.set_num_threads(1)
+    images = demo_faces(300) if run.quick else cifar_sprites(run.data("cifar10-sprites"))
+    learned = len(images) - len(images) // 3 if run.quick else _LEARNED
+    known, asked = images.pick(slice(0, learned)), images.pick(slice(learned, len(images)))
+    classifier = demo_classifier() if run.quick else _residual(run, known)
+    defense = RubbishClass(champions=100, generations=50, held_out=20, shift=3, rate=2e-3, seed=run.seed)
+    done = _hardened(run, "retraining-cifar", defense, classifier, known, asked)
+    return _figures(done, "_cifar"), _told(done)
+
+
+def retraining_imagenet(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """MobileNetV1 0.25 with a class 1001: evaluations to the old network's median champion, before and after.
+
+    The last block and the head learn from half of the photographs and from the champions of one evolution; the other
+    half of the photographs and the champions of another seed are held out.
+    """
+    torch.set_num_threads(1)
+    classifier = demo_classifier() if run.quick else mobilenet(run, "v1-0.25")
+    images = demo_faces(60) if run.quick else photographs(run, 128)
+    layers = ("fc1", "fc2") if run.quick else _LAYERS
+    order = torch.randperm(len(images), generator=generator(run.seed))
+    known, asked = images.pick(order[: len(images) // 2]), images.pick(order[len(images) // 2 :])
+    n, shop = len(classifier.labels or ()), Workshop(run.place / "retraining-imagenet", str(run.seed), _silent)
+
+    def archive(name: str, who: Classifier, evaluations: int, seed: int, enough: float | None = None) -> Archive:
+        generations = (evaluations // 50 if run.quick else evaluations) // 200
+        shape = tuple(images.pixels.shape[1:])
+        made: dict[str, Any] = {"children": 200, "generations": generations, "until": "budget", "batch": 100}
+        return shop.archive(name, lambda: evolve(who, n, shape, **made, seed=seed, enough=enough))
+
+    before = archive("before", classifier, 30_000, run.seed)
+    aside = archive("aside", classifier, 15_000, 1000 + run.seed)
+    label = torch.cat([known.truth.repeat(_REPEATED), torch.full((len(before.images),), n)])
+    data = {"image": torch.cat([known.pixels.repeat(_REPEATED, 1, 1, 1), before.images]), "label": label}
+    start = widened(classifier, images.images([0]))
+    mean, std = start.preprocessing
+    recipe = TrainingRecipe(epochs=3, batch=50, rate=1e-3, channels_last=True, seed=run.seed)
+    loss = FineTuning(mean=mean, std=std, layers=layers)
+    now = shop.trained("model", start, data, loss, recipe, "retraining")
+    now.network.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
+    mark = float(before.median[-1])
+    after = archive("after", now, 90_000, 2000 + run.seed, enough=mark)
+    spent, reached = before.reached(mark), after.reached(mark)
+    assert spent is not None  # noqa: S101 - it is where that evolution ended
+    answers = {"before": _answers(classifier, asked), "after": _answers(now, asked)}
+    right = {name: float((said == asked.truth).double().mean()) for name, said in answers.items()}
+    refused = _answers(now, Images.of(aside.images[aside.fools])) == n
+    figures = {
+        "retrain_imagenet_evaluations_before": spent,
+        "retrain_imagenet_evaluations_after": float(after.evaluations[-1]) if reached is None else reached,
+        "retrain_imagenet_reached": float(reached is not None),
+        "retrain_imagenet_accuracy_loss": right["before"] - right["after"],
+        "retrain_imagenet_called_rubbish": float((answers["after"] == n).double().mean()),
+        "rubbish_recall_imagenet": float(refused.double().mean()),
+    }
+    curves = {name: one.median.tolist()[::10] for name, one in (("before", before), ("after", after))}
+    return figures, {"mark": mark, "right": right, "held_out": len(refused), "median_every_2000": curves}
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """A bench tells its parts alone."""
+
+
+def _hardened(
+    run: Run, name: str, defense: RubbishClass, classifier: Classifier, known: Images, asked: Images
+) -> Hardened:
+    """The defense in a folder of this seed's, where it goes on after a stop; if quick, a few small rounds."""
+    defense = replace(defense, **_QUICK) if run.quick else defense
+    return defense.harden(classifier, known, asked, run.place / name)
+
+
+def _figures(done: Hardened, kind: str) -> dict[str, float]:
+    first, last, found = done.rows[0], done.rows[-1], done.figures
+    figures = {
+        f"retrain_accuracy_loss{kind}": found["accuracy_loss"],
+        f"rubbish_recall{kind}": found["recall"],
+        f"retrain_called_rubbish{kind}": found["called_rubbish"],
+        f"retrain_fooled{kind}": found["fooled"],
+        f"retrain_evaluations_first{kind}": cost(first),
+        f"retrain_evaluations_once{kind}": cost(done.rows[1]),
+        f"retrain_evaluations_last{kind}": cost(last),
+    }
+    others = {"long": "long", "other": "direct", "gradient": "gradient"}
+    return figures | {
+        f"rubbish_recall_{name}{kind}": found[f"recall_{key}"]
+        for key, name in others.items()
+        if f"recall_{key}" in found
+    }
+
+
+def _told(done: Hardened) -> dict[str, Any]:
+    return {"sentence": done.sentence, "rows": list(done.rows)}
+
+
+def _residual(run: Run, known: Images) -> Classifier:
+    """The residual network, trained once and read from its file ever after."""
+    path = run.place / "cifar-resnet.safetensors"
+    if not path.is_file():
+        train(presets.cifar_classifier(run.seed), known).save(path)
+    model, facts = load_model(path)
+    return Classifier(model, mean=facts["mean"], std=facts["std"], labels=facts["classes"])
+
+
+def _answers(classifier: Classifier, images: Images) -> Tensor:
+    """Labels [n] of all images."""
+    return torch.cat([classifier.predict(images.images(rows)) for rows in torch.arange(len(images)).split(100)])

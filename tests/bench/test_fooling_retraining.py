@@ -1,0 +1,43 @@
+"""Parts of the bench of fooling images that retrain: their quick forms, and what their figures are made of."""
+
+import pytest
+import torch
+
+from amiss.bench import fooling_retraining
+from amiss.bench.bench import Run
+from amiss.tensorfile import read_tensors
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(10, True, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["", "_cifar"])
+def test_figures_are_those_of_the_rows(run, kind):
+    figures, told = getattr(fooling_retraining, f"retraining{kind}")(run)
+    first, once, last = told["rows"]
+    assert figures[f"retrain_accuracy_loss{kind}"] == first["accuracy"] - last["accuracy"]
+    assert figures[f"rubbish_recall{kind}"] == last["recall"]
+    assert figures[f"retrain_evaluations_first{kind}"] == (first["evaluations_median"] or first["budget"])
+    assert figures[f"retrain_evaluations_once{kind}"] == (once["evaluations_median"] or once["budget"])
+    assert [row["rubbish"] for row in told["rows"]] == [0, 20, 40]
+    assert last["recall_of"] > 0
+    again = getattr(fooling_retraining, f"retraining{kind}")(run)  # from its folder
+    assert again == (figures, told)
+
+
+def test_the_mark_is_the_old_median_and_held_out_images_are_not_learned_from(run):
+    figures, told = fooling_retraining.retraining_imagenet(run)
+    place = run.place / "retraining-imagenet" / "work"
+    before, aside, after = (read_tensors(place / f"{name}.safetensors")[0] for name in ("before", "aside", "after"))
+    assert told["mark"] == before["median"][-1]
+    there = (before["median"] >= told["mark"]).nonzero()[0]
+    assert figures["retrain_imagenet_evaluations_before"] == before["evaluations"][there]
+    assert figures["retrain_imagenet_reached"] == float(after["median"][-1] >= told["mark"])
+    assert figures["retrain_imagenet_evaluations_after"] <= after["evaluations"][-1]
+    assert told["held_out"] == aside["fools"].sum()
+    assert not torch.equal(aside["images"], before["images"])
+    assert fooling_retraining.retraining_imagenet(run) == (figures, told)
