@@ -223,7 +223,7 @@ def test_what_cannot_evolve_is_refused(refuses):
 def test_presets_are_what_they_say():
     old, new = fool_cppn(SHAPE, preset="paper-2015"), fool_cppn(SHAPE)
     assert old.space.quirks == CPPN_QUIRKS and old.space.rates.fine == 0
-    assert new.space.quirks == () and new.space.rates.fine == 0.5
+    assert new.space.quirks == () and new.space.rates.fine == 0.8
     assert (old.optimizer.parents, new.optimizer.parents) == ("all", "unsolved")
     some = fool_cppn(SHAPE, preset="paper-2015", quirks="truncated, raw-coordinates")
     assert some.space.quirks == ("raw-coordinates", "truncated")

@@ -69,3 +69,11 @@ def test_owned_rows_and_rows_that_compete_agree(attempts):
 def test_idle_rows_belong_to_nobody():
     owner = torch.tensor([-1, -1])
     assert first_rows(owner, 2, torch.tensor([True, True]), torch.zeros(2), torch.zeros(2)).tolist() == [-1, -1]
+
+
+def test_who_met_stands_first_though_its_loss_be_higher():
+    met = torch.tensor([[False, True], [True, False]])
+    loss = torch.tensor([[0.1, 0.2], [0.5, 0.2]])
+    assert champions(met, torch.zeros(2), loss).tolist() == [1, 0]
+    broken = torch.tensor([[torch.nan, 0.2], [0.5, 0.2]])
+    assert champions(torch.zeros_like(met), torch.zeros(2), broken).tolist() == [1, 0]

@@ -48,7 +48,7 @@ class CPPN(Space):
         shape: Shape (C, H, W) of an image, or the side of a color image.
         color: What three outputs are: "hls" hue, lightness and saturation; "rgb" the channels themselves. Images of
             one channel are gray either way.
-        rates: How children differ from their parents. Where left out, half of them differ finely from generation
+        rates: How children differ from their parents. Where left out, four of five differ finely from generation
             150 on.
         quirks: Out of `CPPN_QUIRKS`. "raw-coordinates": x and y are numbers of pixels, 0 and up, so that a genome
             draws another picture at another size. "byte-hue": the hue goes round 1.42 times. "truncated": values are
@@ -82,7 +82,7 @@ class CPPN(Space):
             )
         self.shape, self.color = image_shape(shape), color
         self.quirks = known_quirks(quirks, CPPN_QUIRKS)
-        self.rates = rates or Rates(fine=0.5)
+        self.rates = rates or Rates(fine=0.8)
 
     def start(self, task: Task, k: int = 1) -> Tensor:
         """Graphs without hidden nodes, drawn for each sample [n * k, 444]."""

@@ -29,7 +29,8 @@ NODES, EDGES = 64, 128
 _IN = len(INPUTS)
 _BITS = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
 _NONE = np.uint64(0)
-_DRAWS = 23  # numbers that a child draws, besides one a node and one a connection
+_DRAWS = 23  # room for the numbers that a child draws, besides one a node and one a connection
+_FINE = np.array([0.5, 0.65, 0.8, 0.9])  # of fine children: weights, a node's gain, zoom, tint; the rest grow
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -49,8 +50,10 @@ class Rates:
         add_node: Probability of a node upon a connection.
         drop_node: Probability of one hidden node less, with its connections.
         eta: Of the polynomial mutation of weights.
-        fine: Share of the children in which nothing happens but that one to three weights move by a normal number,
-            whose spread is drawn between 0.01 and 2.
+        fine: Share of the children in which one thing alone happens. Some weights or all move by normal numbers; or
+            what comes into a node is multiplied, or what comes from x, y and distance (the picture is zoomed); or
+            an output is shifted; or one connection or node is added. How far is drawn between 0.01 and 2 for
+            weights and shifts, and between 1 and e for factors.
         settled: Generation from which on `fine` counts. Before that, structure is what is looked for.
         copied: Whether both connections of a new node have the weight of the one that it stands upon; else the first
             has 1.
@@ -154,14 +157,18 @@ def mutate(graphs: Graphs, key: Tensor, outputs: int, rates: Rates, turn: int = 
     child = graphs.rows(slice(None))
     # Numbers of a key are told by their places: those of the connections come last, for a child alone may draw fewer.
     luck = uniform(key, (_DRAWS + NODES - _IN + child.width,)).numpy()
+    edges = luck[:, _DRAWS + NODES - _IN :]
     fine = luck[:, 0] < (rates.fine if turn >= rates.settled else 0)
     coarse = ~fine
-    _weights(child, luck[:, _DRAWS + NODES - _IN :], coarse, rates)
+    sort = np.where(fine, np.searchsorted(_FINE, luck[:, 12], side="right"), -1)
+    grown = (sort == len(_FINE)) & np.stack([luck[:, 13] < 0.5, luck[:, 13] >= 0.5])
+    _weights(child, edges, coarse, rates)
     _kinds(child, luck[:, _DRAWS : _DRAWS + NODES - _IN], coarse, rates)
-    _nudge(child, luck[:, 12:_DRAWS], fine)
-    _add_edge(child, (coarse & (luck[:, 1] < rates.add_edge)).nonzero()[0], luck[:, 2:5])
+    _nudge(child, luck[:, 13:17], edges, sort)
+    _tint(child, (sort == 3).nonzero()[0], luck[:, 13:17], outputs)
+    _add_edge(child, (coarse & (luck[:, 1] < rates.add_edge) | grown[0]).nonzero()[0], luck[:, 2:5])
     _drop_edge(child, (coarse & (luck[:, 5] < rates.drop_edge)).nonzero()[0], luck[:, 6])
-    _add_node(child, (coarse & (luck[:, 7] < rates.add_node)).nonzero()[0], luck[:, 8:10], rates.copied)
+    _add_node(child, (coarse & (luck[:, 7] < rates.add_node) | grown[1]).nonzero()[0], luck[:, 8:10], rates.copied)
     _drop_node(child, (coarse & (luck[:, 10] < rates.drop_node)).nonzero()[0], luck[:, 11], outputs)
     return child
 
@@ -211,18 +218,43 @@ def _kinds(child: Graphs, luck: Luck, rows: Mask, rates: Rates) -> None:
     child.kind[at] = luck[at] / rates.kind * len(KINDS)
 
 
-def _nudge(child: Graphs, luck: Luck, rows: Mask) -> None:
-    """Move one to three weights a little."""
-    own = rows.nonzero()[0]
-    luck = luck[own]
-    spread = 10 ** (-2 + 2.3 * luck[:, 0])
-    for i in range(3):
-        some = i < 1 + (3 * luck[:, 1]).astype(np.int64)  # one to three of them
-        taken, (which, radius, angle) = own[some], luck[some, 2 + 3 * i : 5 + 3 * i].T
-        edge, there = _choose(child.used[taken], which)
-        normal = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
-        at = taken[there], edge[there]
-        child.gene[at] = (child.gene[at] + (spread[some] * normal)[there] / 20).clip(0, 1)
+def _nudge(child: Graphs, luck: Luck, edges: Luck, sort: Ints) -> None:
+    """Move weights of fine children: a share of all of them, or those into a node, or those from places."""
+    own = ((sort >= 0) & (sort < 3)).nonzero()[0]
+    luck, edges, sort = luck[own], edges[own], sort[own, None]
+    source, target, gene = (part[own, : edges.shape[1]] for part in (child.source, child.target, child.gene))
+    used, spread = source >= 0, _spread(luck[:, :1])
+    node = _IN + _choose(child.kind[own] >= 0, luck[:, 1])[0][:, None]
+    scaled = ((sort == 1) & (target == node)) | ((sort == 2) & used & (source < INPUTS.index("one")))
+    gene = np.where(scaled, (gene - 0.5) * np.exp(spread / 2 * _normal(luck[:, 2:3])) + 0.5, gene)
+    # A number of a connection decides whether it moves, and its last digits how far.
+    share = used.sum(1, keepdims=True).clip(1) ** (luck[:, 3:] - 1)
+    least = np.where(used, edges, 1).min(1, keepdims=True, initial=1)
+    moved = (sort == 0) & used & (edges <= np.maximum(share, least))
+    far = spread / np.sqrt(moved.sum(1, keepdims=True).clip(1)) * _normal(1024 * edges % 1)
+    child.gene[own, : edges.shape[1]] = (gene + np.where(moved, far / 20, 0)).clip(0, 1)
+
+
+def _tint(child: Graphs, rows: Ints, luck: Luck, outputs: int) -> None:
+    """Shift outputs: move the weight of 1 into one, or connect them where they are not."""
+    luck, one, output = luck[rows], INPUTS.index("one"), _IN + (outputs * luck[rows, 1]).astype(np.int64)
+    there = (child.source[rows] == one) & (child.target[rows] == output[:, None])
+    free, known = child.source[rows] < 0, there.any(1)
+    ok = known | free.any(1)
+    at = rows[ok], np.where(known, there.argmax(1), free.argmax(1))[ok]
+    old = np.where(known[ok], child.gene[at], 0.5)
+    child.source[at], child.target[at] = one, output[ok]
+    child.gene[at] = (old + (_spread(luck[:, 0]) * _normal(luck[:, 2]))[ok] / 20).clip(0, 1)
+
+
+def _spread(luck: NDArray[Any]) -> NDArray[Any]:
+    """How far weights move: between 0.01 and 2, all magnitudes equally likely."""
+    return np.power(10, -2 + 2.3 * luck)
+
+
+def _normal(luck: NDArray[Any]) -> NDArray[Any]:
+    """Normal numbers of uniform ones."""
+    return torch.special.ndtri(torch.from_numpy(luck)).numpy()
 
 
 def _add_edge(child: Graphs, rows: Ints, luck: Luck) -> None:
