@@ -53,8 +53,8 @@ class Evolution:
 
     Attributes:
         encodings: Out of `ENCODINGS`, each once.
-        generations: Of those that evolve, after the first.
-        children: Images a generation.
+        generations: Of those that evolve, after the first; where left out as many as the recipe of each makes.
+        children: Images a generation; likewise.
         steps: Of the gradient.
         confidence: Softmax probability that fools.
         preset: Operators of those that evolve.
@@ -63,8 +63,8 @@ class Evolution:
     """
 
     encodings: tuple[str, ...] = ENCODINGS
-    generations: int = 200
-    children: int = 200
+    generations: int | None = None
+    children: int | None = None
     steps: int = 100
     confidence: float = 0.99
     preset: Literal["modern", "paper-2015"] = "modern"
@@ -80,7 +80,8 @@ class Evolution:
                 needed=f"one or more of {', '.join(ENCODINGS)}",
                 hint="Evolution(('direct', 'cppn')); on the command line --encodings direct,cppn.",
             )
-        if low := [name for name in ("generations", "children", "steps", "batch") if getattr(self, name) < 1]:
+        counts = {name: getattr(self, name) for name in ("generations", "children", "steps", "batch")}
+        if low := [name for name, value in counts.items() if value is not None and value < 1]:
             raise UsageError(
                 "A budget of nothing evolves nothing.",
                 slug="fooling-counts",
@@ -96,8 +97,9 @@ class Evolution:
         if encoding == "gradient":
             return replace(fool_gradient(shape, steps=self.steps, **common), until="budget")
         recipe = fool_direct if encoding == "direct" else fool_cppn
-        common |= {"preset": self.preset, "generations": self.generations, "children": self.children}
-        return recipe(shape, until="budget", **common)
+        given = {"generations": self.generations, "children": self.children}
+        common |= {name: value for name, value in given.items() if value is not None}
+        return recipe(shape, preset=self.preset, until="budget", **common)
 
 
 @dataclass(frozen=True)

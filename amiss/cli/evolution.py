@@ -45,9 +45,16 @@ _OPTIONS = {
 }
 _COUNTS = ("generations", "children", "steps")
 _DIGITS = 15  # of a count: far more than can be counted, and exact in every format
+
+
+def _is_count(value: Any) -> bool:
+    return is_kind(value, int) and len(str(abs(value))) <= _DIGITS
+
+
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "encodings": lambda value: is_kind(value, list) and all(is_kind(part, str) for part in value),
-    **dict.fromkeys(_COUNTS, lambda value: is_kind(value, int) and len(str(abs(value))) <= _DIGITS),
+    **dict.fromkeys(_COUNTS[:2], lambda value: value is None or _is_count(value)),
+    "steps": _is_count,
     "confidence": lambda value: is_kind(value, int | float),
     "preset": lambda value: value in ("modern", "paper-2015"),
 }
@@ -100,7 +107,7 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
                 raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", _OPTIONS[name])
             value = rest.pop(0)
         found[name] = _read(name, option, value)
-    counts = {"generations": 200, "children": 200, "steps": 100}
+    counts = {"generations": None, "children": None, "steps": 100}
     settings = {
         "encodings": ["direct", "cppn", "gradient"],
         **counts,
