@@ -20,7 +20,7 @@ from amiss.training import TrainingRecipe, load_model, presets, train
 
 __all__ = ["retraining", "retraining_cifar", "retraining_imagenet"]
 
-_QUICK: dict[str, Any] = {"rounds": 2, "champions": 20, "held_out": 20, "learned_generations": 4, "generations": 8}
+_QUICK: dict[str, Any] = {"rounds": 1, "champions": 10, "held_out": 10, "learned_generations": 3, "generations": 5}
 _LEARNED = 10_000  # images of CIFAR-10 that are trained on; those behind them are its test images
 _LAYERS = ("blocks.4.1", "classifier")  # of MobileNetV1: the last block and the head
 _REPEATED = 10  # how often each photograph is shown beside a thousand champions

@@ -103,7 +103,7 @@ def defend(
     check_fit(classifier, train)
     refuse_other_order(classifier, train)
     left_out(train)
-    about: dict[str, Any] = {"kind": "defense", "recipe": with_, "model": model_name(model), "data": data_name(data)}
+    about: dict[str, Any] = {"recipe": with_, "model": model_name(model), "data": data_name(data)}
     about |= {"seed": seed, "command": written(context)}
     with showing(quiet or as_json) as tell, stopping() as stop:
         tell("Asking whether the model can be believed", 0, 1)

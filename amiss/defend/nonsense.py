@@ -1,6 +1,6 @@
 """Nonsense that a defense learns from and is tested by: what evolves, or climbs, against a classifier in one go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,7 @@ _STEPS = 100  # of a climb
 
 @dataclass(frozen=True)
 class Archive:
-    """What one evolution found, or one climb: an image a class.
+    """What one evolution found, or one climb: an image a class that was asked for.
 
     Attributes:
         images: The champions [n, C, H, W], uint8.
@@ -98,44 +98,49 @@ def evolve(
         if enough is not None and curve[-1][1] >= enough:
             break
     evaluations, median, least = (torch.tensor(part, dtype=torch.float64) for part in zip(*curve, strict=True))
-    return _archive(classifier, search.conclude(state).images, batch, evaluations, median, least)
+    images = search.conclude(state).images
+    return _archive(classifier, images, torch.arange(n), batch, evaluations, median, least)
 
 
 def climb(
     classifier: Classifier,
-    n: int,
+    only: Sequence[int],
     shape: tuple[int, ...],
     *,
     confidence: float = 0.99,
     seed: int = 0,
     batch: int = 200,
 ) -> Archive:
-    """Images for each of the first n classes, from gray up the gradient.
+    """Images for some classes, from gray up the gradient.
 
     Args:
         classifier: Who is fooled.
-        n: Classes to fool.
+        only: The classes, by number.
         shape: Shape (C, H, W) of an image.
         confidence: Softmax probability at which a class is done.
         seed: Of the probe.
         batch: Images a pass.
     """
     probe: Probe = fool_gradient(shape, confidence=confidence, steps=_STEPS, seed=seed, batch=batch)
-    none = torch.zeros(0, dtype=torch.float64)
-    found = probe.run(classifier, classes(classifier, range(n)))
-    return _archive(classifier, found.images, batch, none, none, none)
+    found, none = probe.run(classifier, classes(classifier, only)), torch.zeros(0, dtype=torch.float64)
+    return _archive(classifier, found.images, torch.tensor(only), batch, none, none, none)
 
 
 @torch.no_grad()
 def _archive(
-    classifier: Classifier, images: Tensor, batch: int, evaluations: Tensor, median: Tensor, least: Tensor
+    classifier: Classifier,
+    images: Tensor,
+    label: Tensor,
+    batch: int,
+    evaluations: Tensor,
+    median: Tensor,
+    least: Tensor,
 ) -> Archive:
     """The champions as bytes, judged as those bytes."""
     pixels = to_bytes(images.cpu())
-    label = torch.arange(len(pixels))
     parts = [classifier.outputs(x.to(torch.float32) / 255)["answer"].cpu() for x in pixels.split(batch)]
     logits = torch.cat(parts)
-    sure = logits.double().softmax(1)[label, label]
+    sure = logits.double().softmax(1)[torch.arange(len(label)), label]
     return Archive(pixels, label, sure, logits.argmax(1) == label, evaluations, median, least)
 
 

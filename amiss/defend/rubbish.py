@@ -140,7 +140,7 @@ class RubbishClass:
         prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
         # All settings but the number of rounds, which may be added to later.
         marks = {**prints, "settings": repr(self).partition(", ")[2].rstrip(")")}
-        with held(Store(out), marks, dict(about or {}), classifier.device):
+        with held(Store(out), marks, {"kind": "defense", **(about or {})}, classifier.device):
             shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
             now: Classifier = classifier
             before: _Attack | None = None
@@ -155,7 +155,7 @@ class RubbishClass:
                 row |= _measured(now, n, test, self.batch) | _recalls(now, n, before, self.batch)
                 found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
                 rows.append(row | self._costs(found))
-                rubbish.append(self._chosen(found, n, k))
+                rubbish.append(self._chosen(found, k))
                 before = found
                 if on_row is not None:
                     on_row(rows)
@@ -188,12 +188,13 @@ class RubbishClass:
         brief = [made(i, self.encoding, self.learned_generations) for i in range(learned + asked)]
         long = [made(i, self.encoding, self.generations) for i in range(learned + asked, count - 1)]
         strange = made(count - 1, other, self.generations)
+        some = torch.linspace(0, n - 1, min(n, self.held_out)).round().long().tolist()
         climbed = shop.archive(
-            f"{k:02d}-gradient", lambda: climb(now, n, shape, confidence=self.confidence, batch=self.batch)
+            f"{k:02d}-gradient", lambda: climb(now, some, shape, confidence=self.confidence, batch=self.batch)
         )
         return _Attack(tuple(brief[:learned]), tuple(brief[learned:]), tuple(long), strange, climbed)
 
-    def _chosen(self, found: "_Attack", n: int, k: int) -> Tensor:
+    def _chosen(self, found: "_Attack", k: int) -> Tensor:
         """The champions that the next network learns from [champions, C, H, W], uint8."""
         images = torch.cat([archive.images for archive in found.learned])
         return images[torch.randperm(len(images), generator=generator(self.seed, k))[: self.champions]]
@@ -241,7 +242,7 @@ class _Attack:
         held_out: Archives of other seeds, which none learns from.
         long: Archives of more generations and other seeds, which none learns from either.
         other: One of the other encoding, as long.
-        gradient: A climb for each class.
+        gradient: Climbs, for as many classes as champions are held out.
     """
 
     learned: tuple[Archive, ...]

@@ -59,9 +59,7 @@ def run(classifier, tmp_path_factory):
     """A whole run, with what was told on the way."""
     out, told = tmp_path_factory.mktemp("whole") / "run", []
     before = classifier.fingerprint
-    done = SMALL.harden(
-        classifier, TRAIN, TEST, out, about={"kind": "defense"}, on_row=lambda rows: told.append(len(rows))
-    )
+    done = SMALL.harden(classifier, TRAIN, TEST, out, on_row=lambda rows: told.append(len(rows)))
     assert classifier.fingerprint == before
     return done, out, told
 
@@ -199,8 +197,9 @@ def test_an_archive_counts_evaluations_and_says_who_is_fooled(classifier):
     logits = classifier.outputs(made.images / 255)["answer"].detach()
     assert torch.equal(made.fools, logits.argmax(1) == made.label)
     torch.testing.assert_close(made.confidence, logits.double().softmax(1)[[0, 1], [0, 1]])
-    climbed = climb(classifier, 2, (1, 8, 8))
-    assert climbed.images.shape == (2, 1, 8, 8) and climbed.reached(0.5) is None
+    climbed = climb(classifier, [1], (1, 8, 8))
+    assert climbed.images.shape == (1, 1, 8, 8) and climbed.reached(0.5) is None
+    assert climbed.label.tolist() == [1] and climbed.fools.all()
 
 
 def row(k, median, champion=0.999, **more):
