@@ -7,6 +7,7 @@ from amiss.bench.fooling_cost import cost
 from amiss.bench.fooling_imagenet import imagenet
 from amiss.bench.fooling_mnist import mnist
 from amiss.bench.fooling_retraining import retraining, retraining_cifar, retraining_imagenet
+from amiss.bench.fooling_transfer import transfer
 
 __all__ = ["BENCH"]
 
@@ -17,6 +18,7 @@ BENCH = Bench(
         "ascent": ascent,
         "imagenet": imagenet,
         "cost": cost,
+        "transfer": transfer,
         "champions": champions,
         "retraining": retraining,
         "retraining_cifar": retraining_cifar,
@@ -37,6 +39,8 @@ BENCH = Bench(
         "evolution_overhead_28": Bar("<=", 0.25),
         "render_speedup": Bar(">=", 100),
         "add_ms": Bar("<=", 2),
+        "cppn_transfer": Bar(">=", 0.2),
+        "gradient_transfer": Bar("<=", 0.02),
         "related_p": Bar("<=", 0.01),
         "ablation_max": Bar(">=", 0.5),
         "retrain_accuracy_loss": Bar("<=", 0.01),
