@@ -1,6 +1,7 @@
 """Lineages: pictures of a line are those that were evolved, founders share the cells out, goals are counted."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -58,6 +59,19 @@ def test_it_is_the_same_gone_on_with_and_with_genomes_forgotten_on_the_way(evolv
     monkeypatch.setattr("amiss.analysis.champions.lineage._ROOM", 1)
     seldom = follow(steps)
     assert all(torch.equal(getattr(seldom, name), getattr(whole, name)) for name in vars(whole))
+
+
+def test_an_individual_that_a_climber_set_out_from_is_remembered():
+    captures = torch.tensor([[0, 0, 0, -1, -1], [0, 1, 1, -1, -1], [1, 1, 2, 0, -1], [2, 0, 3, 1, -1]])
+    lineage = None
+    for count, holder in ((2, [0, 1]), (3, [0, 2]), (4, [3, 2])):  # 1 holds nothing for a turn, and then has a child
+        p = torch.tensor([[float(number)] for number in holder])
+        climbers = {"origin": torch.tensor([1, -1])}
+        state = {"captures": captures, "count": count, "holder": torch.tensor(holder), "climbers": climbers}
+        step = SimpleNamespace(state={"optimizer": state, "best": {"p": p}})
+        lineage = follow([step], lineage)
+    assert lineage.individual.tolist() == lineage.p[:, 0].tolist() == [0, 1, 2, 3]
+    assert [line[:, 2].tolist() for line in lines(lineage.captures, lineage.holder)] == [[1, 3], [0, 2]]
 
 
 def test_a_walk_without_a_step_is_refused(refuses):

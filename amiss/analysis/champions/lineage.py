@@ -27,7 +27,8 @@ class Lineage:
     Attributes:
         captures: Generation, cell, individual, its parent and its mate, of each cell that was ever taken [n, 5].
         holder: The individual in each cell [cells]; -1 where none is.
-        individual: Numbers of the champions and their ancestors [k], ascending.
+        individual: Numbers of the champions and their ancestors [k], ascending; while climbers are under way, also of
+            those that they set out from.
         p: Their genomes [k, ...].
     """
 
@@ -120,7 +121,7 @@ def follow(walk: Iterable[Step], known: Lineage | None = None) -> Lineage:
             kept.setdefault(individual, best[cell].clone())
         count = state["count"]
         if len(kept) > room:
-            kept = _alive(kept, state["captures"][:count], state["holder"])
+            kept = _alive(kept, state)
             room = max(room, 2 * len(kept))
     if state is None:
         if known is None:
@@ -134,7 +135,7 @@ def follow(walk: Iterable[Step], known: Lineage | None = None) -> Lineage:
             )
         return known
     captures, holder = state["captures"][:count].cpu(), state["holder"].cpu()
-    kept = _alive(kept, captures, holder)
+    kept = _alive(kept, state)
     individual = sorted(kept)
     return Lineage(captures, holder, torch.tensor(individual), torch.stack([kept[i] for i in individual]).cpu())
 
@@ -234,11 +235,13 @@ def _climb(own: int, first: Mapping[int, int], parent: Sequence[int]) -> list[in
     return rows
 
 
-def _alive(kept: dict[int, Tensor], captures: Tensor, holder: Tensor) -> dict[int, Tensor]:
-    """Of the genomes those of champions and their ancestors."""
+def _alive(kept: dict[int, Tensor], state: State) -> dict[int, Tensor]:
+    """Of the genomes those of champions, and of those that climbers set out from, and of all their ancestors."""
+    captures = state["captures"][: state["count"]]
     first, parent = _first(captures), captures[:, 3].tolist()
+    ends = [state["holder"], *([state["climbers"]["origin"]] if "climbers" in state else [])]
     alive: set[int] = set()
-    for own in holder.tolist():
+    for own in torch.cat(ends).tolist():
         while own >= 0 and own not in alive:
             alive.add(own)
             own = parent[first[own]]
