@@ -24,6 +24,7 @@ BENCHES = {
     "findings": "amiss.bench.findings",
     "features": "amiss.bench.features",
     "fooling": "amiss.bench.fooling",
+    "fooling-long": "amiss.bench.fooling_long",
 }
 """Benches by name, and the module that holds each as BENCH."""
 

@@ -1,6 +1,6 @@
 """Nonsense for a network of 1000 classes: evolved pictures, evolved pixels, and pixels by gradient."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,13 +97,16 @@ def target(run: Run) -> tuple[Classifier, tuple[int, int, int]]:
     return mobilenet(run, "v1-0.25"), (3, size, size)
 
 
-def evolve(classifier: Classifier, probe: Probe, state: State | None = None) -> tuple[Champions, dict[str, Any]]:
+def evolve(
+    classifier: Classifier, probe: Probe, state: State | None = None, keep: Callable[[State], None] | None = None
+) -> tuple[Champions, dict[str, Any]]:
     """Evolve one champion a class, and note how far the median had come on the way.
 
     Args:
         classifier: Who is asked.
         probe: With an optimizer whose rows compete in all classes.
         state: Where to go on from.
+        keep: Is told the state after each generation.
 
     Returns:
         The champions, and the median confidence of all classes after so many evaluations.
@@ -115,6 +118,8 @@ def evolve(classifier: Classifier, probe: Probe, state: State | None = None) -> 
         state, spent = step.state, int(step.state["queries"].max())
         if spent in _MARKS:
             medians[str(spent)] = float((-state["best"]["loss"]).exp().median())
+        if keep is not None:
+            keep(state)
     best = state["best"]["p"]
     shown = [search.domain.decode(best[rows], rows) for rows in torch.arange(len(task)).split(_BATCH)]
     images = _bytes(torch.cat(shown))
