@@ -110,7 +110,7 @@ def evolution_record(
         model: How the model is called.
         data: How the data are called; empty where there are none.
         command: What makes this record again.
-        more: What else the section shows: "ablation", "related", "rejection", "transfer", "rounds".
+        more: What else the section shows: "tables", of `amiss.audit.evolution_tables`.
     """
     bar, parts = found.evolution.confidence, found.parts
     claimed, held = sum(part.claimed for part in parts), sum(int(part.result.met.sum()) for part in parts)

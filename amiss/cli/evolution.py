@@ -10,11 +10,12 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import FOOLING, RunConfig, is_kind
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import CARD, EVOLUTION, NONSENSE, beside
+from amiss.cli.folder import CARD, EVOLUTION, NONSENSE, REJECTION, beside
 from amiss.cli.gates import settled
 from amiss.cli.model import named
 from amiss.data import Images, open_data
 from amiss.data.cells import csv_text
+from amiss.data.guards import open_plain
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
@@ -44,6 +45,7 @@ _OPTIONS = {
     "preset": "modern or paper-2015",
 }
 _COUNTS = ("generations", "children", "steps")
+_MOST = 2**24  # bytes of rejection.json
 _DIGITS = 15  # of a count: far more than can be counted, and exact in every format
 
 
@@ -225,15 +227,31 @@ def write_evolution(
 
     disk, about = Disk(), Store(out).about or {}
     disk.write(out / NONSENSE, csv_text(*evolution_rows(found)).encode())
+    tell("Asking what the champions stand upon", 0, 1)
+    tables = _tables(found, work, out)
     tell("Writing the report", 0, 1)
     names = {"model": model_name(work.config.model), "data": _data(work.config)}
-    record = evolution_record(found, work.classifier, out, **names, command=str(about.get("command", "")))
+    names["command"] = str(about.get("command", ""))
+    record = evolution_record(found, work.classifier, out, **names, tables=tables)
     settled(gates, record, evolution_known(found.evolution))
     build(record, out)
     disk.write(out / CARD, card(record).encode())
     for name, what in {EVOLUTION: record, FLAGS: record["flags"]}.items():
         disk.write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
     return record
+
+
+def _tables(found: "Evolved", work: EvolutionWork, out: Path) -> list[dict[str, Any]]:
+    """What else the page tells; of an audit of rejection where its record lies in the folder."""
+    from amiss.audit.evolution_tables import ablation_table, rejection_table, related_table
+
+    try:
+        with open_plain(out / REJECTION, _MOST) as file:
+            said = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        said = None
+    made = ablation_table(found, work.classifier), related_table(found, work.classifier), rejection_table(said)
+    return [table for table in made if table is not None]
 
 
 def _made(settings: Mapping[str, Any], **more: Any) -> "Evolution":

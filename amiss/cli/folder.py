@@ -17,6 +17,7 @@ __all__ = [
     "IMPOSTERS",
     "NONSENSE",
     "RECORD",
+    "REJECTION",
     "ROUNDS",
     "SWEEP",
     "TRANSFER",
@@ -26,7 +27,7 @@ __all__ = [
 
 RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 SWEEP, IMPOSTERS, TRANSFER = "imposters.json", "imposters.csv", "transfer.json"
-EVOLUTION, NONSENSE = "fooling.json", "fooling.csv"
+EVOLUTION, NONSENSE, REJECTION = "fooling.json", "fooling.csv", "rejection.json"
 ROUNDS = "rounds.json"
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),

@@ -198,3 +198,18 @@ def test_settings_of_another_kind_are_no_experiment(tmp_path, was, now, seen):
     with pytest.raises(UsageError, match="run-plan") as caught:
         evolution_of(read_config(tmp_path))
     assert seen in str(caught.value)
+
+
+def test_an_audit_of_rejection_that_lies_in_the_folder_is_told(amiss):
+    assert amiss(*RUN, "--encodings", "direct", "--out", "run").code == 0
+    assert "rejection" not in json.dumps(account("run")["nonsense"]["tables"])
+    figure = {"value": 0.9, "low": 0.8, "high": 1.0}
+    row = {"detector": "energy", "kind": "direct", "n": 2, **dict.fromkeys(("accepted", "auroc", "fpr95"), figure)}
+    Path("run/rejection.json").write_text(json.dumps({"rows": [row]}), encoding="utf-8")
+    code = ("--model", "nets.py:wrapped", "--quiet")
+    assert amiss("show", "run", "--rebuild", *code).code == 0
+    (table,) = account("run")["nonsense"]["tables"]
+    assert table["rows"][0][:3] == ["energy", "direct", 2]
+    Path("run/rejection.json").write_text("[[[", encoding="utf-8")
+    assert amiss("show", "run", "--rebuild", *code).code == 0
+    assert account("run")["nonsense"]["tables"] == []
