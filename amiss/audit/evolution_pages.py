@@ -1,8 +1,8 @@
 """What a report shows of the experiment with fooling images: the archive as it grew, who descends from whom."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.audit.chronicle import SIDE, shrunk
 from amiss.audit.evolution import Encoded, Evolution, Evolved, log_odds
+from amiss.audit.evolution_pictures import COLUMNS, Shown, columns_of, fitted, holder, sheets
 from amiss.audit.figures import percent
 from amiss.audit.frames import number
 from amiss.classifier import Classifier
-from amiss.data import to_bytes, write_png
 from amiss.repro import versions
 from amiss.spaces import CPPN
-from amiss.task import Task
 
 __all__ = ["evolution_figures", "evolution_known", "evolution_record", "evolution_rows"]
 
-_MOST = 8_000_000  # bytes of all pictures of the history, before they are packed
-_SIDES = (SIDE, 48, 32, 28, 24, 16)
-_FAIR = 24  # pixels: generations and ancestors are left out before pictures are made smaller than that
-_LINES = (24, 12, 8, 5, 3)  # ancestors of a champion that are pictured, from generous to frugal
-_COLUMNS = 32
 _PICTURED = 400  # champions, all encodings together, whose own files are shown beside the wall
-_FOLDER = "frames"
 
 _TITLES = {
     "direct": "Direct: pixels that evolve",
@@ -49,21 +41,6 @@ PAPER = (
     {"encoding": "cppn", "data": "ImageNet", "evaluations": 2_000_400, "median": 0.8811},
 )
 """What Nguyen, Yosinski and Clune (2015) tell of their own networks, with 200 children a generation, or 400."""
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """Which individuals of an encoding are pictured: holders at some marks, and some ancestors of the last ones.
-
-    Attributes:
-        marks: Places of the marks.
-        lines: Of each class its champion's line, thinned.
-        numbers: All that are pictured.
-    """
-
-    marks: tuple[int, ...]
-    lines: tuple[tuple[int, ...], ...]
-    numbers: tuple[int, ...]
 
 
 def evolution_figures(part: Encoded, bar: float) -> dict[str, float]:
@@ -205,7 +182,7 @@ def _method(part: Encoded) -> dict[str, Any]:
 
 def _section(found: Evolved, out: Path) -> dict[str, Any]:
     """The page: what is the same for all encodings, and each encoding."""
-    side, shown, lost = _fitted(found)
+    side, shown, lost = fitted(found)
     pictured = len(found.parts) * len(found.names) <= _PICTURED
     notes = [f"{_TITLES[name].partition(':')[0]} was left out: {why}" for name, why in found.left_out.items()]
     parts = [_part(part, own, side, out, pictured) for part, own in zip(found.parts, shown, strict=True)]
@@ -218,7 +195,7 @@ def _section(found: Evolved, out: Path) -> dict[str, Any]:
     }
 
 
-def _part(part: Encoded, shown: _Shown, side: int, out: Path, pictured: bool) -> dict[str, Any]:
+def _part(part: Encoded, shown: Shown, side: int, out: Path, pictured: bool) -> dict[str, Any]:
     told = part.told
     place = {number: i for i, number in enumerate(shown.numbers)}
     turns = {turn: i for i, turn in enumerate(told.ticks)}
@@ -241,7 +218,7 @@ def _part(part: Encoded, shown: _Shown, side: int, out: Path, pictured: bool) ->
             "outcome": part.result.outcomes[c].status,
             "file": part.paths[c],
             "image": part.paths[c] if pictured else None,
-            "length": len(told.line(_holder(part, c))),
+            "length": len(told.line(holder(part, c))),
             "line": [
                 {
                     "cell": place.get(k, -1),
@@ -261,15 +238,11 @@ def _part(part: Encoded, shown: _Shown, side: int, out: Path, pictured: bool) ->
         "marks": marks,
         "curve": _curve(part),
         "champions": champions,
-        "sheets": _sheets(part, shown.numbers, side, out),
-        "columns": _columns(shown.numbers),
-        "rows": _COLUMNS,
+        "sheets": sheets(part, shown.numbers, side, out),
+        "columns": columns_of(shown.numbers),
+        "rows": COLUMNS,
         "side": side,
     }
-
-
-def _holder(part: Encoded, c: int) -> int:
-    return int(part.told.holders[-1, c]) if len(part.told.holders) else -1
 
 
 def _short(value: float) -> float | None:
@@ -279,11 +252,10 @@ def _short(value: float) -> float | None:
 
 def _curve(part: Encoded) -> dict[str, Any]:
     """Median, mean and worst confidence of the classes, as log-odds, over evaluations."""
-    nats = part.told.losses.double()
-    missing = -torch.expm1(-nats)  # 1 - p, which has digits where p has none left
-    mean = (torch.log1p(-missing.mean(1)) - missing.mean(1).log()).clamp(-100, 100)
-    rows = {"median": log_odds(nats.quantile(0.5, dim=1)), "worst": log_odds(nats.amax(1)), "mean": mean}
-    lines = {name: [_short(value) for value in values.tolist()] for name, values in rows.items()}
+    missing = -torch.expm1(-part.told.losses.double())  # 1 - p, which has digits where p has none left
+    rows = {"median": missing.quantile(0.5, dim=1), "worst": missing.amax(1), "mean": missing.mean(1)}
+    odds = {name: (torch.log1p(-rest) - rest.log()).clamp(-100, 100) for name, rest in rows.items()}
+    lines = {name: [_short(value) for value in values.tolist()] for name, values in odds.items()}
     return {"turns": list(part.told.ticks), "evaluations": list(part.told.evaluations), **lines}
 
 
@@ -311,79 +283,3 @@ def _wording(nodes: Mapping[str, str], edges: Sequence[tuple[str, str, float]]) 
         }
         for name in queue
     ]
-
-
-def _fitted(found: Evolved) -> tuple[int, list[_Shown], list[str]]:
-    """As large pictures, long lines and many marks as one file can hold, and in words what was left out."""
-    longest = max(found.shape[1:])
-    sides = [min(side, longest) for side in _SIDES if side <= longest or side == _SIDES[-1]]
-    sides = sides if longest > SIDE else [longest, *(side for side in sides if side < longest)]
-    fair = [side for side in sides if side >= _FAIR] or sides[:1]
-    wishes = [(side, line, 1) for line in _LINES[:2] for side in fair]
-    wishes += [(side, line, every) for every in (1, 2, 4) for line in _LINES[2:] for side in fair]
-    wishes += [(side, _LINES[-1], 4) for side in sides]
-    for side, line, every in wishes:
-        shown = [_shown(part, line, every) for part in found.parts]
-        if sum(len(own.numbers) for own in shown) * found.shape[0] * side**2 <= _MOST:
-            break
-    text = []
-    if line < _LINES[0] and any(len(part.told.line(_holder(part, 0))) > line for part in found.parts):
-        text.append(f"At most {line} ancestors of each champion are pictured.")
-    if every > 1:
-        text.append("Not every generation that was noted is pictured.")
-    if side < min(longest, SIDE):
-        text.append(f"Pictures of the wall are {side} pixels wide; the files in the run folder are whole.")
-    return side, shown, text
-
-
-def _shown(part: Encoded, most: int, every: int) -> _Shown:
-    told, n = part.told, len(part.result)
-    last = len(told.marks) - 1
-    marks = tuple(m for m in range(len(told.marks)) if m % every == 0 or m == last)
-    lines = tuple(tuple(_thin(told.line(_holder(part, c)), most)) for c in range(n))
-    wanted: Iterable[int] = {*told.holders[list(marks)].flatten().tolist(), *(k for line in lines for k in line)}
-    return _Shown(marks, lines, tuple(sorted(k for k in wanted if k in told.pool)))
-
-
-def _thin(line: list[int], most: int) -> list[int]:
-    """At most so many of a line, its ends among them."""
-    if len(line) <= most:
-        return line
-    return [line[round(i * (len(line) - 1) / (most - 1))] for i in range(most)]
-
-
-def _sheets(part: Encoded, numbers: Sequence[int], side: int, out: Path) -> list[str]:
-    """Files of pictures side by side, `_COLUMNS` x `_COLUMNS` a file, in the order of the numbers."""
-    (out / _FOLDER).mkdir(parents=True, exist_ok=True)
-    names = []
-    for at in range(0, len(numbers), _COLUMNS**2):
-        some = [part.told.pool[k] for k in numbers[at : at + _COLUMNS**2]]
-        pictures = _pictures(part, torch.stack(some), side)
-        columns = _columns(numbers)
-        rows = math.ceil(len(pictures) / columns)
-        sheet = torch.zeros(pictures.shape[1], rows * side, columns * side, dtype=torch.uint8)
-        for i, picture in enumerate(pictures):
-            y, x = divmod(i, columns)
-            sheet[:, y * side : (y + 1) * side, x * side : (x + 1) * side] = picture
-        names.append(f"{_FOLDER}/{part.encoding}-{at // _COLUMNS**2}.png")
-        write_png(out / names[-1], sheet)
-    return names
-
-
-def _columns(numbers: Sequence[int]) -> int:
-    return max(1, min(_COLUMNS, len(numbers)))
-
-
-def _pictures(part: Encoded, kept: Tensor, side: int) -> Tensor:
-    """What was kept of individuals as pictures, uint8 [k, C, side, side]; what is no square lies in the middle."""
-    if kept.dtype != torch.uint8:
-        space = part.probe.space
-        with torch.no_grad():
-            made = [space.decode(Task(torch.zeros(len(some), dtype=torch.int64)), some) for some in kept.split(64)]
-        kept = torch.cat([shrunk(to_bytes(x), side) for x in made])
-    small = shrunk(kept, side)
-    height, width = small.shape[2:]
-    square = torch.zeros(*small.shape[:2], side, side, dtype=torch.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[:, :, top : top + height, left : left + width] = small
-    return square

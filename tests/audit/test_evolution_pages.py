@@ -114,6 +114,8 @@ def test_the_curve_is_in_log_odds_where_probabilities_have_no_digits_left(run):
         assert shown["curve"]["evaluations"] == list(part.told.evaluations)
         mean = torch.tensor(shown["curve"]["mean"], dtype=torch.float64).sigmoid()
         assert torch.allclose(mean, p.mean(1), atol=0.002)
+        median = torch.tensor(shown["curve"]["median"], dtype=torch.float64).sigmoid()
+        assert torch.allclose(median, p.quantile(0.5, dim=1), atol=0.002)
         assert shown["curve"]["worst"] == sorted(shown["curve"]["worst"])
 
 
