@@ -1,5 +1,6 @@
 """What evolved champions show: related classes are alike, runs repeat each other, and few genes carry the most."""
 
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -37,24 +38,26 @@ from amiss.trust import wilson
 
 __all__ = ["champions"]
 
-_CHILDREN, _EVALUATIONS, _OTHER = 200, 20_000, 1000  # of the second evolution, and what is added to its seed
+_CHILDREN, _EVALUATIONS = 200, 20_000  # of each further evolution
+_SEEDS = (1000, 2000)  # what is added to theirs
 _SUREST = 100
 _ANIMALS = 398  # classes of ImageNet, the first ones
 
 
 def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
-    """The champions of the part imagenet, beside those of a second and shorter evolution with another seed.
+    """The champions of the part imagenet, beside those of two shorter evolutions with other seeds.
 
-    `related_p` says whether the nearer two classes are, the nearer the champion of the one in the one run is to the
-    champion of the other in the other run. It is told of two runs because in one run a likeness says little: an
-    individual may hold many cells (`related_p_all` counts it as often), and where each holds one
-    (`related_p_distinct`) they still descend from each other, and a child is like its parent whatever takes it for
-    what. Two runs have no ancestor in common: what is alike in them is what the network asks for.
+    `related_p` says whether the nearer two classes are, the nearer the champion of the one in one run is to the
+    champion of the other in another run, on the mean over the three pairs of runs. It is told across runs because in
+    one run a likeness says little: an individual may hold many cells (`related_p_all` counts it as often), and where
+    each holds one (`related_p_distinct`) they still descend from each other, and a child is like its parent whatever
+    takes it for what. Two runs have no ancestor in common: what is alike in them is what the network asks for. Three
+    runs are the fewest of which the chance in the picture of a class can be averaged out in part.
 
     `related_p_given` has the difference in confidence taken out of both, for classes of a kind are about equally
     hard. `related_p_animals` and `related_p_things` ask within the two halves of the table alone: whether likeness
-    goes further than that between animals and things. `repeated_p` says whether two runs come to like champions of
-    the same class.
+    goes further than that between animals and things. `repeated_p` says whether runs come to like champions of the
+    same class.
 
     `ablation_max` is the most that a single gene of the surest champions costs, and `ablation_share` the share of
     them with a gene that costs more than 0.5.
@@ -62,28 +65,26 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     torch.set_num_threads(1)
     first = load_champions(run)
     classifier, shape = target(run)
-    lineage, space = _second(run, classifier, shape)
-    images, p = first.images, lineage.p[torch.searchsorted(lineage.individual, lineage.holder)]
-    every = torch.arange(len(p))
-    other = torch.cat([to_bytes(space.draw(part)) for part in p.split(100)])
-    sure, sure_other = (confidence(classifier, x, every) for x in (images, other))
+    images, every = first.images, torch.arange(len(first.p))
+    space, lineages = _others(run, classifier, shape)
+    runs = [images, *(_drawn(space, lineage) for lineage in lineages)]
+    sure = [confidence(classifier, x, every) for x in runs]
     far = confusion_distance(classifier, digits(run, "test")) if run.quick else imagenet_distance()
-
     draws = 99 if run.quick else 999
 
     def related(rows: Tensor = every, given: Tensor | None = None) -> Mantel:
         return mantel(both[rows][:, rows], far[rows][:, rows], draws, run.seed, given)
 
-    across = picture_distance(images, other)
-    both, alone = (across + across.T) / 2, relate(images, sure, far, permutations=draws, seed=run.seed)
-    tests = {"": related(), "_given": related(given=_apart(sure, sure_other))}
+    across = torch.stack([picture_distance(one, other) for one, other in combinations(runs, 2)]).mean(0)
+    both, alone = (across + across.T) / 2, relate(images, sure[0], far, permutations=draws, seed=run.seed)
+    tests = {"": related(), "_given": related(given=_apart(sure))}
     tests |= {"_all": alone.every, "_distinct": alone.distinct}
     if not run.quick:
         tests |= {"_animals": related(every[:_ANIMALS]), "_things": related(every[_ANIMALS:])}
     again = repeated(across, draws, run.seed)
-    surest = sure.argsort(descending=True)[:_SUREST].tolist()
+    surest = sure[0].argsort(descending=True)[:_SUREST].tolist()
     told = [ablate(classifier, space, first.p[i], i) for i in surest]
-    costly, goals = [float(one.fall.max()) for one in told], switches(lineage.captures)
+    costly, goals = [float(one.fall.max()) for one in told], switches(lineages[0].captures)
     return {
         **{f"related_p{name}": test.p for name, test in tests.items()},
         "repeated_p": again.p,
@@ -91,32 +92,38 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         "ablation_share": sum(cost > 0.5 for cost in costly) / len(costly),
         "goals_switched": goals.share,
     }, {
-        "related": {name.removeprefix("_") or "two runs": vars(test) for name, test in tests.items()},
+        "related": {name.removeprefix("_") or "across": vars(test) for name, test in tests.items()},
         "repeated": vars(again),
-        "evaluations": {"first": first.evaluations, "second": _evaluations(run)},
-        "median": {"first": float(sure.median()), "second": float(sure_other.median())},
+        "evaluations": {"first": first.evaluations, "others": _evaluations(run)},
+        "median": [float(part.median()) for part in sure],
         "ablation": _genes(told),
-        "lineage": _lineage(lineage, picture_distance(other), far, run),
+        "lineage": _lineage(lineages[0], picture_distance(runs[1]), far, run),
         "look": _looks({"champions": images, **({} if run.quick else {"photographs": _natural(run)})}),
     }
 
 
-def _second(run: Run, classifier: Classifier, shape: tuple[int, int, int]) -> tuple[Lineage, CPPN]:
-    """An evolution with another seed, its lineage kept."""
-    generations = _evaluations(run) // _CHILDREN - 1
-    probe = fool_cppn(shape, generations=generations, until="budget", seed=run.seed + _OTHER, batch=100)
-    assert isinstance(probe.space, CPPN)  # noqa: S101 - it is the recipe's
-    return follow(probe.walk(classifier, classes(classifier))), probe.space
+def _others(run: Run, classifier: Classifier, shape: tuple[int, int, int]) -> tuple[CPPN, list[Lineage]]:
+    """Evolutions with other seeds, their lineages kept, and their space."""
+    options: dict[str, Any] = {"generations": _evaluations(run) // _CHILDREN - 1, "until": "budget", "batch": 100}
+    probes = [fool_cppn(shape, seed=run.seed + added, **options) for added in _SEEDS]
+    space = probes[0].space
+    assert isinstance(space, CPPN)  # noqa: S101 - it is the recipe's
+    return space, [follow(probe.walk(classifier, classes(classifier))) for probe in probes]
+
+
+def _drawn(space: CPPN, lineage: Lineage) -> Tensor:
+    """The champions of an evolution as files hold them."""
+    p = lineage.p[torch.searchsorted(lineage.individual, lineage.holder)]
+    return torch.cat([to_bytes(space.draw(part)) for part in p.split(100)])
 
 
 def _evaluations(run: Run) -> int:
     return 2_000 if run.quick else _EVALUATIONS
 
 
-def _apart(one: Tensor, other: Tensor) -> Tensor:
-    """How far classes are apart in how hard they are: in the log-odds of both champions together [n, n]."""
-    odds = sum(part.clamp(1e-9, 1 - 1e-9).logit() for part in (one, other))
-    assert isinstance(odds, Tensor)  # noqa: S101 - of two
+def _apart(sure: list[Tensor]) -> Tensor:
+    """How far classes are apart in how hard they are: in the log-odds of their champions together [n, n]."""
+    odds = torch.stack([part.clamp(1e-9, 1 - 1e-9).logit() for part in sure]).sum(0)
     return (odds[:, None] - odds).abs()
 
 
@@ -138,7 +145,7 @@ def _genes(told: list[Ablation]) -> dict[str, Any]:
 
 
 def _lineage(lineage: Lineage, apart: Tensor, far: Tensor, run: Run) -> dict[str, Any]:
-    """Who descends from whom in the second evolution, and whether related classes do."""
+    """Who descends from whom in one of the further evolutions, and whether related classes do."""
     spread, goals = descent(lineage), switches(lineage.captures)
     lineages = lineage_distance([line[:, 2] for line in lines(lineage.captures, lineage.holder)])
     n = 99 if run.quick else 199
