@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from amiss.objectives import MimicLinear as MimicLinear
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
+    from amiss.optimizers import DDN as DDN
     from amiss.optimizers import LBFGSB as LBFGSB
     from amiss.optimizers import Adam as Adam
     from amiss.optimizers import Grid as Grid
@@ -100,6 +101,7 @@ _HOMES = {
     ),
     "optimizers": (
         "Adam",
+        "DDN",
         "Grid",
         "LBFGSB",
         "Linearized",

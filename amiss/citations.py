@@ -18,6 +18,14 @@ BIBTEX = {
   year = {2014},
   eprint = {1312.6199}
 }""",
+    "rony2019": """@inproceedings{rony2019,
+  author = {J{\\'e}r{\\^o}me Rony and Luiz G. Hafemann and Luiz S. Oliveira and Ismail {Ben Ayed} and
+    Robert Sabourin and Eric Granger},
+  title = {Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial Attacks and Defenses},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year = {2019},
+  eprint = {1811.09600}
+}""",
     "mahendran2015": """@inproceedings{mahendran2015,
   author = {Aravindh Mahendran and Andrea Vedaldi},
   title = {Understanding Deep Image Representations by Inverting Them},

@@ -115,6 +115,8 @@ def _look(
         value = loss
         if query.of == "slack":
             value = objective.slack(y, task)
+        elif query.of == "odds":
+            value = objective.odds(y, task)
         elif query.weight is not None:
             penalty = query.weight.to(loss.dtype) * domain.penalty(p, x, owner)
             value = torch.where(met, 0.0, loss) + penalty

@@ -103,7 +103,8 @@ class Query:
         draw: The turn that randomness is folded from, [R] or one for all; pinned within a line search.
             None asks for the judgement alone.
         of: What `value` is and `grad` is the gradient of: "value", what is descended; "slack", the objective's
-            slack, which goes on where the loss is 0 already, and carries no penalty.
+            slack, which goes on where the loss is 0 already, and carries no penalty; "odds", the objective's
+            log-odds of success, likewise.
         toward: For `ALL` rows of which gradients are wanted: the sample whose loss each row is to lower [R], int64.
     """
 
@@ -112,7 +113,7 @@ class Query:
     want: Level = "grad"
     weight: Tensor | None = None
     draw: int | Tensor | None = None
-    of: Literal["value", "slack"] = "value"
+    of: Literal["value", "slack", "odds"] = "value"
     toward: Tensor | None = None
 
     def __len__(self) -> int:
@@ -128,7 +129,7 @@ class Answer:
         size: The constraint's measure of the change [R].
         loss: The objective's loss [R] (for `ALL` rows [R, n]); a margin loss is 0 where `met` begins.
         value: What is descended [R]: the loss, or with a weight (0 where met, else loss) + weight x penalty. Where
-            the slack was asked for, that. Of `ALL` rows the loss of the sample that each goes toward.
+            the slack or the odds were asked for, those. Of `ALL` rows the loss of the sample that each goes toward.
         grad: The value's gradient [R, *p], or the margins' Jacobian [R, m, *p].
         margins: The objective's margins [R, m], each 0 at its own boundary.
         won: The row that became a sample's standing best [n], or -1.

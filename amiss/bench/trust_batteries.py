@@ -52,6 +52,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "pgd": (recipes.pgd(0.05, 10), None),
         "lse": (recipes.lse(defaults.WORLD.codec), None),
         "square": (recipes.square(0.05), None),
+        "ddn": (recipes.ddn(), None),
         "label_opt": (recipes.label_opt(), None),
         "feature_opt": (recipes.feature_opt("linear", 0.1), None),
         "feature_linear": (recipes.feature_linear("linear", 0.1), None),

@@ -57,6 +57,11 @@ class Become(_Labels):
         assert task.target is not None  # noqa: S101 - prepare has seen to it
         return self.gap(y, task.target) - self.margin
 
+    def odds(self, y: View, task: Task) -> Tensor:
+        """The logarithm of p / (1 - p) of the target's softmax probability p [R]."""
+        assert task.target is not None  # noqa: S101 - prepare has seen to it
+        return _log_odds(y["answer"], task.target)
+
     def margins(self, y: View, task: Task) -> Tensor:
         """How far each other class is behind the target, less the margin [R, m]; inf for the target itself."""
         assert task.target is not None  # noqa: S101
@@ -96,6 +101,11 @@ class Avoid(_Labels):
         """How far the label's logit is behind, less the margin [R]."""
         assert task.label is not None  # noqa: S101 - prepare has seen to it
         return -self.gap(y, task.label) - self.margin
+
+    def odds(self, y: View, task: Task) -> Tensor:
+        """The logarithm of (1 - p) / p of the label's softmax probability p [R]."""
+        assert task.label is not None  # noqa: S101 - prepare has seen to it
+        return -_log_odds(y["answer"], task.label)
 
     def margins(self, y: View, task: Task) -> Tensor:
         """How far each other class is ahead of the label, less the margin [R, m]; -inf for the label itself."""
@@ -152,6 +162,12 @@ class Confidence(_Labels):
         """Log-probability of the target above the logarithm of the threshold [R], in nats."""
         assert task.target is not None  # noqa: S101 - prepare has seen to it
         return -math.log(self.threshold) - _of(y["nats"], task.target)
+
+
+def _log_odds(logits: Tensor, label: Tensor) -> Tensor:
+    """The logarithm of p / (1 - p) of a label's softmax probability p, with digits where p is near 0 or 1."""
+    own = label.unsqueeze(-1)
+    return _of(logits, label) - logits.scatter(-1, own, -torch.inf).logsumexp(-1)
 
 
 def _several(logits: Tensor) -> Tensor:

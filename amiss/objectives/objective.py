@@ -95,6 +95,13 @@ class Objective:
             hint="Search with an optimizer that stops at the first success or descends the loss, such as Adam.",
         )
 
+    def odds(self, y: View, task: Task) -> Tensor:
+        """Log-odds of success [R], a smooth relative of the slack for searches that climb it: all classes pull.
+
+        Where an objective has none of its own it is the slack.
+        """
+        return self.slack(y, task)
+
     def __add__(self, other: "Objective") -> "Sum":
         return Sum(self, other)
 
@@ -171,6 +178,10 @@ class Sum(Objective):
             least = torch.minimum(least, part.slack(y[str(i)], task))
         return least
 
+    def odds(self, y: View, task: Task) -> Tensor:
+        """The least of the parts' log-odds."""
+        return torch.stack([part.odds(y[str(i)], task) for i, part in enumerate(self.parts)]).amin(0)
+
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.parts))
 
@@ -211,6 +222,10 @@ class Scaled(Objective):
     def slack(self, y: View, task: Task) -> Tensor:
         """The part's slack: a factor moves no boundary."""
         return self.part.slack(y, task)
+
+    def odds(self, y: View, task: Task) -> Tensor:
+        """The part's log-odds."""
+        return self.part.odds(y, task)
 
     def __repr__(self) -> str:
         return f"{self.factor} * ({self.part!r})" if isinstance(self.part, Sum) else f"{self.factor} * {self.part!r}"

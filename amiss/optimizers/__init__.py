@@ -3,6 +3,7 @@
 from amiss.optimizers.ascent import Ascent
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
+from amiss.optimizers.ddn import DDN
 from amiss.optimizers.evolution import MapElites, ancestry
 from amiss.optimizers.gradient import Adam, Momentum, Sign
 from amiss.optimizers.lbfgsb import LBFGSB
@@ -13,6 +14,7 @@ from amiss.optimizers.queries import Square
 from amiss.optimizers.weighing import Weigh
 
 __all__ = [
+    "DDN",
     "LBFGSB",
     "Adam",
     "Ascent",

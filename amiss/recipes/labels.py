@@ -4,12 +4,12 @@ from typing import Literal
 
 from amiss.constraints import L2, Linf
 from amiss.errors import ContractError, UsageError
-from amiss.optimizers import LBFGSB, Momentum, Optimizer, Sign, Square, Then, Weigh
+from amiss.optimizers import DDN, LBFGSB, Momentum, Optimizer, Sign, Square, Then, Weigh
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file, wanted
 from amiss.spaces import Pixels
 
-__all__ = ["fgsm", "label_opt", "pgd", "square"]
+__all__ = ["ddn", "fgsm", "label_opt", "pgd", "square"]
 
 _LEVELS = 10  # sign steps, each of a gray level, that go before a search for changes that may be finer
 
@@ -123,6 +123,36 @@ def square(
     """
     constraint, budget = on_file(Linf(eps), levels), Budget(queries, queries)
     return Probe(Pixels(), wanted(target, margin), constraint, Square(eps, share), "met", budget, seed, batch)
+
+
+@enter("images", "rony2019")
+def ddn(
+    *,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    steps: int = 50,
+    gamma: float = 0.1,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """The smallest change that flips a label, in the Euclidean norm: direction and length taken apart.
+
+    Args:
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        steps: Passes a sample; the last six need no gradient.
+        gamma: By how much the length changes in a turn, in (0, 1).
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Rony, Hafemann, Oliveira et al. (2019), decoupling direction and norm for efficient gradient-based L2
+        adversarial attacks and defenses, algorithm 1.
+    """
+    search, constraint = DDN(gamma), on_file(L2(), levels)
+    return Probe(Pixels(), wanted(target, margin), constraint, search, "budget", Budget(steps), seed, batch)
 
 
 @enter("images", "szegedy2014")

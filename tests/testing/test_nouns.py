@@ -26,6 +26,7 @@ from amiss.objectives import (
     Sum,
 )
 from amiss.optimizers import (
+    DDN,
     LBFGSB,
     Adam,
     Ascent,
@@ -130,6 +131,8 @@ OPTIMIZERS = [
     Ascent(),
     Ascent(decay=0.0, blur=0.5, blur_every=2, small_norm=0.2, small_benefit=0.2),
     Square(0.05),
+    DDN(),
+    DDN(0.5, 0),
     Linearized(),
     Then(Sign(0.02), Adam(0.01), 5),
     Then(Momentum(0.02), Square(0.05), 5, "steps"),
@@ -160,6 +163,7 @@ RECIPES = {
         (recipes.lse(RING.codec, margin=0.1, steps=6, restarts=2, grid=5), (RING.classifier(), RING.task)),
     ],
     "square": [(recipes.square(0.05), ())],
+    "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, levels=None), ())],
     "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(rounds=3, steps=4), ())],
     "feature_opt": [
         (recipes.feature_opt("linear", 0.1), ()),

@@ -257,6 +257,9 @@ class _Poisoned(Objective):
     def slack(self, y: View, task: Task) -> Tensor:
         return self.inner.slack(y, task)
 
+    def odds(self, y: View, task: Task) -> Tensor:
+        return self.inner.odds(y, task)
+
 
 def _tree(record: Query | Answer) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in fields(record)}
