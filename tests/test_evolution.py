@@ -211,9 +211,11 @@ def test_what_cannot_evolve_is_refused(refuses):
         Confidence().view({"answer": torch.zeros(3, 1)})
     with refuses(DataError, "data-labels"):  # more cells than the model has classes
         evolving().run(WORLD.classifier(), Task(torch.arange(13), target=torch.arange(13)))
-    with refuses(UsageError, "budget-zero"):
-        fool_cppn(SHAPE, generations=0)
     for recipe in (fool_cppn, fool_direct):
+        with refuses(UsageError, "budget-zero"):
+            recipe(SHAPE, generations=0)
+        with refuses(UsageError, "evolution-options"):
+            recipe(SHAPE, children=0)
         with refuses(UsageError, "recipe-preset"):
             recipe(SHAPE, preset="paper-2016")
         with refuses(UsageError, "genome-quirk"):

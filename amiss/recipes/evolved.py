@@ -65,12 +65,13 @@ def fool_direct(
     """
     old = _old(preset)
     names = _quirks(quirks, GENOME_QUIRKS if old else ())
-    born = children or (200 if old else 20)
-    halve = None if old else max(1, _HALVED // born)
+    born, turns = (200, 200) if old else (20, 2000)
+    born, turns = born if children is None else children, turns if generations is None else generations
+    halve = None if old else max(1, _HALVED // max(1, born))
     space = Genome(shape, crossover=0.5 if old else 0.0, halve=halve, quirks=names)
     search = MapElites(born, parents="all" if old else "unsolved", gradient=_CLIMB if gradient else None)
-    constraint, budget = on_file(Unconstrained(), levels), Budget(generations or (200 if old else 2000))
-    return Probe(space, Confidence(confidence), constraint, search, until, budget, seed, batch)
+    constraint = on_file(Unconstrained(), levels)
+    return Probe(space, Confidence(confidence), constraint, search, until, Budget(turns), seed, batch)
 
 
 @enter("classes", "nguyen2015", "mouret2015", "stanley2007", "deb1996")
