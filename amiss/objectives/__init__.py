@@ -1,5 +1,6 @@
 """What is wanted of an image, row by row."""
 
+from amiss.objectives.accepted import Accepted, OwnRule, Rule
 from amiss.objectives.answers import Says
 from amiss.objectives.expectation import EOT
 from amiss.objectives.features import Activate, Mimic, MimicLinear
@@ -9,6 +10,7 @@ from amiss.objectives.objective import Objective, Scaled, Sum
 
 __all__ = [
     "EOT",
+    "Accepted",
     "Activate",
     "Avoid",
     "Become",
@@ -17,6 +19,8 @@ __all__ = [
     "Mimic",
     "MimicLinear",
     "Objective",
+    "OwnRule",
+    "Rule",
     "Says",
     "Scaled",
     "Sum",

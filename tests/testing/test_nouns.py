@@ -10,9 +10,11 @@ import amiss.objectives
 import amiss.optimizers
 import amiss.spaces
 from amiss import recipes
+from amiss.analysis.rejection import ODIN, Energy
 from amiss.constraints import L1, L2, Both, Box, Constraint, LatentNorm, Linf, Mask, Quantized, Unconstrained
 from amiss.objectives import (
     EOT,
+    Accepted,
     Activate,
     Avoid,
     Become,
@@ -88,6 +90,8 @@ OBJECTIVES = [
     (Become(), ()),
     (Become(1, margin=0.5), ()),
     (Confidence(0.6), ()),
+    (Accepted(Energy(), 0.8), ()),
+    (Accepted(ODIN(10.0), 0.6, 0.1), ()),
     (Mimic("linear"), ()),
     (Mimic("linear") + 0.5 * Mimic("flatten", near=0.9), ()),
     (MimicLinear("linear"), ()),
