@@ -100,8 +100,13 @@ class Graphs:
         rows = p.detach().cpu().numpy()
         source, target, gene, kind = np.split(rows, [EDGES, 2 * EDGES, 3 * EDGES], axis=1)
         kind = np.where((kind >= 0) & (kind < len(KINDS)), kind, -1).astype(np.int64)
+        taken = np.flatnonzero((source >= 0).any(0))
+        wide = int(taken[-1]) + 1 if len(taken) else 0  # no place beyond is taken in any graph
+        source, target = source[:, :wide], target[:, :wide]
         inside = (source >= 0) & (source < NODES) & (target >= _IN) & (target < NODES)
-        ends = [np.where(inside, part, -1).astype(np.int64) for part in (source, target)]
+        ends = np.full((2, len(rows), EDGES), -1)
+        for part, read in zip(ends, (source, target), strict=True):
+            part[:, :wide] = np.where(inside, read, -1)
         there = np.concatenate([np.ones((len(rows), _IN), bool), kind >= 0], axis=1)
         at = inside.nonzero()
         lost = ~(there[at[0], ends[0][at]] & there[at[0], ends[1][at]])
