@@ -6,6 +6,7 @@ from amiss.bench.fooling_champions import champions
 from amiss.bench.fooling_cost import cost
 from amiss.bench.fooling_imagenet import imagenet
 from amiss.bench.fooling_mnist import mnist
+from amiss.bench.fooling_rejection import rejection
 from amiss.bench.fooling_retraining import retraining, retraining_cifar, retraining_imagenet
 from amiss.bench.fooling_transfer import transfer
 
@@ -20,6 +21,7 @@ BENCH = Bench(
         "cost": cost,
         "transfer": transfer,
         "champions": champions,
+        "rejection": rejection,
         "retraining": retraining,
         "retraining_cifar": retraining_cifar,
         "retraining_imagenet": retraining_imagenet,
@@ -43,6 +45,7 @@ BENCH = Bench(
         "gradient_transfer": Bar("<=", 0.02),
         "related_p": Bar("<=", 0.01),
         "ablation_max": Bar(">=", 0.5),
+        "detectors_bypassed": Bar("==", 9),
         "retrain_accuracy_loss": Bar("<=", 0.01),
         "rubbish_recall": Bar(">=", 0.9),
         "retrain_accuracy_loss_cifar": Bar("<=", 0.01),
