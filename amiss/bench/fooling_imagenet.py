@@ -11,8 +11,10 @@ from amiss.bench.bench import Run, Skip
 from amiss.bench.lenets import lenet
 from amiss.bench.mobilenets import MOBILENETS, mobilenet
 from amiss.classifier import Classifier
+from amiss.objectives import Confidence
 from amiss.probe import Budget, Probe
 from amiss.recipes import classes, fool_cppn, fool_direct, fool_gradient
+from amiss.search import Search
 from amiss.task import State, Task
 from amiss.tensorfile import read_tensors, write_tensors
 
@@ -23,7 +25,8 @@ CHAMPIONS, GRADIENT = "champions.safetensors", "gradient.safetensors"
 
 _CHILDREN, _BATCH = 200, 100
 _MARKS = (1_000, 5_000, 10_000, 25_000, 50_000, 100_000)
-_STEPS = {"100k": 33, "120k": 39}  # of a gradient, three evaluations each; after the last one more look
+_BUDGETS = {"100k": 100, "120k": 120}  # evaluations a class on the average, of which a gradient costs three
+_STEPS, _DONE = 100, 0.9999  # of a class at most, and where it ends: what it leaves of the budget goes to the others
 
 
 @dataclass(frozen=True)
@@ -142,24 +145,36 @@ def judged(classifier: Classifier, images: Tensor, task: Task) -> Tensor:
 
 
 def _climb(classifier: Classifier, probe: Probe) -> dict[str, Champions]:
-    """The best images on the way along the gradient, after as many steps as each budget allows."""
-    longest = max(_STEPS.values())
-    probe = replace(probe, until="budget", budget=Budget(longest))
-    task, found = classes(classifier), {name: list[Tensor]() for name in _STEPS}
+    """The best images that each budget pays for along the gradient; who is done leaves the rest to the others."""
+    probe = replace(probe, objective=Confidence(_DONE), budget=Budget(_STEPS))
+    task, found = classes(classifier), {name: list[Tensor]() for name in _BUDGETS}
+    costs = dict.fromkeys(_BUDGETS, 0)
     for rows in torch.arange(len(task)).split(_BATCH):
         search = probe.search(classifier, task.rows(rows))
-        for step in search.walk():
-            for name, steps in _STEPS.items():
-                # The last look of the longest costs one evaluation more, which the budget has room for.
-                if step.turn == (steps if steps == longest else steps - 1):
-                    best = step.state["best"]["p"]
-                    found[name].append(_bytes(search.domain.decode(best, search.domain.everyone)))
+        state, spent, left = search.start(), 0, dict(_BUDGETS)
+        for step in search.walk(state):
+            assert step.query.owner is not None  # noqa: S101 - gradients are of rows that are owned
+            cost = 3 * int((step.query.owner >= 0).sum())
+            for name in [name for name, each in left.items() if spent + cost > each * len(rows)]:
+                found[name].append(_standing(search, state))
+                costs[name] += spent
+                del left[name]
+            if not left:
+                break
+            state, spent = step.state, spent + cost
+        for name in left:
+            found[name].append(_standing(search, state))
+            costs[name] += spent
     told = {}
     for name, parts in found.items():
-        images, steps = torch.cat(parts), _STEPS[name]
-        spent = len(task) * (3 * steps + (steps == longest))
-        told[name] = Champions(images, judged(classifier, images, task), spent, torch.zeros(len(task), 0))
+        images = torch.cat(parts)
+        told[name] = Champions(images, judged(classifier, images, task), costs[name], torch.zeros(len(task), 0))
     return told
+
+
+def _standing(search: Search, state: State) -> Tensor:
+    """The best images so far, as files hold them."""
+    return _bytes(search.domain.decode(state["best"]["p"], search.domain.everyone))
 
 
 def _save(run: Run, name: str, found: Champions) -> None:
