@@ -25,7 +25,9 @@ def rejection(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     rows = torch.randperm(len(learned), generator=generator(run.seed, 24))[:_FITTED]
     held = torch.randperm(len(other), generator=generator(run.seed, 25))[:_HELD]
     found = fit_detectors(classifier, "relu3", learned.images(rows), learned.truth[rows])
-    small: dict[str, Any] = {"generations": 10, "children": 40} if run.quick else {"generations": 200, "children": 200}
+    small: dict[str, Any] = (
+        {"generations": 10, "children": 40} if run.quick else {"generations": 200, "children": 200}
+    )
     shape = tuple(learned.pixels.shape[1:])
     nonsense = make_nonsense(
         classifier, shape, each=1 if run.quick else 5, steps=30 if run.quick else 300, seed=run.seed, **small
