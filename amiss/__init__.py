@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from amiss.loading import load_weights as load_weights
     from amiss.loading import open_classifier as open_classifier
     from amiss.objectives import EOT as EOT
+    from amiss.objectives import Accepted as Accepted
     from amiss.objectives import Activate as Activate
     from amiss.objectives import Avoid as Avoid
     from amiss.objectives import Become as Become
@@ -89,6 +90,7 @@ _HOMES = {
     "loading": ("load_weights", "open_classifier"),
     "objectives": (
         "EOT",
+        "Accepted",
         "Activate",
         "Avoid",
         "Become",
