@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from amiss.audit.evolution import Evolution, Evolved
 
 __all__ = [
+    "OPTIONS",
     "EvolutionWork",
     "evolution_of",
     "evolution_settings",
@@ -36,7 +37,7 @@ __all__ = [
     "write_evolution",
 ]
 
-_OPTIONS = {
+OPTIONS = {
     "encodings": "one or more of direct, cppn and gradient, with commas between",
     "generations": "a whole number of 1 or more",
     "children": "a whole number of 1 or more",
@@ -44,6 +45,7 @@ _OPTIONS = {
     "confidence": "a number between 0 and 1",
     "preset": "modern or paper-2015",
 }
+"""What `amiss run fooling` takes beside the options of every run, and in which words."""
 _COUNTS = ("generations", "children", "steps")
 _MOST = 2**24  # bytes of rejection.json
 _DIGITS = 15  # of a count: far more than can be counted, and exact in every format
@@ -102,11 +104,11 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
     while rest:
         option, equals, value = rest.pop(0).partition("=")
         name = {"--encoding": "encodings"}.get(option, option.removeprefix("--"))
-        if not option.startswith("--") or name not in _OPTIONS:
-            raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in _OPTIONS)}")
+        if not option.startswith("--") or name not in OPTIONS:
+            raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in OPTIONS)}")
         if not equals:
             if not rest:
-                raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", _OPTIONS[name])
+                raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", OPTIONS[name])
             value = rest.pop(0)
         found[name] = _read(name, option, value)
     counts = {"generations": None, "children": None, "steps": 100}
@@ -128,7 +130,7 @@ def refuse_idle_evolution(options: Mapping[str, Any]) -> None:
         UsageError: One is.
     """
     if idle := [name for name, value in options.items() if value]:
-        raise _refused(f"does not heed {idle[0]}", ", ".join(idle), f"its own options: --{', --'.join(_OPTIONS)}")
+        raise _refused(f"does not heed {idle[0]}", ", ".join(idle), f"its own options: --{', --'.join(OPTIONS)}")
 
 
 def evolution_of(config: RunConfig) -> "Evolution":
@@ -145,7 +147,7 @@ def evolution_of(config: RunConfig) -> "Evolution":
             "The experiment has no such setting, or lacks one.",
             slug="run-plan",
             seen=f"{name} = {said[name]!r}"[:200] if name in said else f"no {name}",
-            needed=_OPTIONS.get(name, "the settings that amiss wrote into config.toml"),
+            needed=OPTIONS.get(name, "the settings that amiss wrote into config.toml"),
             why="the file was edited",
             hint="Give the whole command once more; what is finished in the folder is kept.",
         )
@@ -281,7 +283,7 @@ def _shape(config: RunConfig, classifier: Classifier) -> tuple[int, int, int]:
 
 def _read(name: str, option: str, text: str) -> Any:
     """The value of one option."""
-    wrong = _refused(f"cannot take {option} like this", f"{option} {text}", _OPTIONS[name])
+    wrong = _refused(f"cannot take {option} like this", f"{option} {text}", OPTIONS[name])
     if name == "encodings":
         return [part.strip() for part in text.split(",")]
     if name == "preset":
