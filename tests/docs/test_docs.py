@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import amiss
 from amiss import recipes
-from amiss.cli.app import app
 from amiss.cli import evolution, imposters
+from amiss.cli.app import app
 from amiss.cli.settings import settings_of
 from tests.docs.pages import PAGES, ROOT, blocks, headings, links, text_files
 
@@ -71,7 +71,9 @@ def test_every_verb_and_every_option_in_the_text_exists():
     for command in COMMAND.commands.values():
         options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     makers = [settings_of(recipe) for recipe in recipes.RECIPES.values()]
-    options |= {f"--{name.replace('_', '-')}" for names in (*makers, evolution.OPTIONS, imposters.OPTIONS) for name in names}
+    options |= {
+        f"--{name.replace('_', '-')}" for names in (*makers, evolution.OPTIONS, imposters.OPTIONS) for name in names
+    }
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         verbs = set(re.findall(r"`amiss ([a-z]+)", text))
