@@ -9,9 +9,10 @@ from torch.nn import functional
 from amiss.classifier import Classifier
 from amiss.errors import ModelError
 from amiss.repro import fold, uniform
+from amiss.task import reaches
 from amiss.trust import wilson
 
-__all__ = ["Tally", "Transfer", "random_signs", "transfer"]
+__all__ = ["Kept", "Tally", "Transfer", "keeps", "random_signs", "transfer"]
 
 _TOP = 5
 
@@ -53,6 +54,27 @@ class Transfer:
     made: Tally
     noise: Tally
     right: int
+    side: int | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one model makes of n images, each made to be called by a label of another.
+
+    Attributes:
+        n: Images.
+        first: Those it calls by that label.
+        top: Those with that label among its five highest; None where it has no more than five, or tells labels alone.
+        sure: Those it calls by any label with the confidence that was asked for; None where it tells labels alone.
+        chance: Share that it would call by their labels if these were dealt out anew among the images.
+        side: The side that images were brought to; None where it was shown them as they are.
+    """
+
+    n: int
+    first: int
+    top: int | None
+    sure: int | None
+    chance: float
     side: int | None
 
 
@@ -107,10 +129,55 @@ def transfer(
         adversaries of one network are misclassified by others); the control by noise is ours.
     """
     noisy = random_signs(source, made, key, seed)
-    side = None if classifier.size in (None, source.shape[-1]) else classifier.size
-    before, after, beside = (_ranked(classifier, x, side, batch) for x in (source, made, noisy))
+    side = _side(classifier, source)
+    before, after, beside = (_top(_logits(classifier, x, side, batch)) for x in (source, made, noisy))
+    _refuse_fewer(classifier, torch.cat([label, guide]))
+    right = int((before[:, 0] == label).sum())
+    return Transfer(_tally(after, before, guide), _tally(beside, before, guide), right, side)
+
+
+def keeps(
+    classifier: Classifier, images: Tensor, label: Tensor, *, confidence: float = 0.99, batch: int = 64
+) -> Kept:
+    """Show images that were made from nothing to a model that they were not made for, or to the one they were.
+
+    Images of another side than the model's own are brought to that as by `transfer`.
+
+    Args:
+        classifier: Who is asked.
+        images: As their files hold them [n, C, H, W], uint8; one or more.
+        label: What the model that they were made for calls each [n].
+        confidence: Softmax probability that is sure, in (0, 1).
+        batch: Images a pass.
+
+    Raises:
+        ModelError: The model knows fewer classes than the labels have.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled (whether images that fool one
+        network fool another); dealing the labels out anew is ours.
+    """
+    side = _side(classifier, images)
+    logits = _logits(classifier, images, side, batch)
+    _refuse_fewer(classifier, label)
+    top = _top(logits)
+    among = sure = None
+    if reaches(classifier.gives, "loss"):
+        sure = int((logits.double().softmax(1).amax(1) >= confidence).sum())
+        among = int((top == label[:, None]).any(1).sum()) if logits.shape[1] > _TOP else None
+    said, meant = (torch.bincount(part, minlength=logits.shape[1]).double() for part in (top[:, 0], label))
+    chance = float((said * meant).sum()) / len(label) ** 2
+    return Kept(len(label), int((top[:, 0] == label).sum()), among, sure, chance, side)
+
+
+def _side(classifier: Classifier, pixels: Tensor) -> int | None:
+    """The side that images are brought to; None where they are shown as they are."""
+    return None if classifier.size in (None, pixels.shape[-1]) else classifier.size
+
+
+def _refuse_fewer(classifier: Classifier, label: Tensor) -> None:
     classes = len(classifier.labels or ())
-    if len(label) and classes <= (most := int(torch.cat([label, guide]).max())):
+    if len(label) and classes <= (most := int(label.max())):
         raise ModelError(
             "The images cannot be shown to a model of other classes.",
             slug="transfer-classes",
@@ -118,13 +185,11 @@ def transfer(
             needed="the same classes in the same order",
             hint="Leave that model out of --transfer, or give one that was trained on the same classes.",
         )
-    right = int((before[:, 0] == label).sum())
-    return Transfer(_tally(after, before, guide), _tally(beside, before, guide), right, side)
 
 
 @torch.no_grad()
-def _ranked(classifier: Classifier, pixels: Tensor, side: int | None, batch: int) -> Tensor:
-    """The highest labels of each image, uint8 [n, C, H, W], the first first: [n, 5 or all]."""
+def _logits(classifier: Classifier, pixels: Tensor, side: int | None, batch: int) -> Tensor:
+    """What a model answers to images uint8 [n, C, H, W], brought to its side: [n, classes]."""
     found = []
     for part in pixels.split(batch):
         x = part.to(torch.float32) / 255
@@ -132,9 +197,13 @@ def _ranked(classifier: Classifier, pixels: Tensor, side: int | None, batch: int
             x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(
                 0, 1
             )
-        logits = classifier.outputs(x)["answer"].cpu()
-        found.append(logits.topk(min(_TOP, logits.shape[1]), dim=1).indices)
+        found.append(classifier.outputs(x)["answer"].cpu())
     return torch.cat(found)
+
+
+def _top(logits: Tensor) -> Tensor:
+    """The highest labels of each image, the first first: [n, 5 or all]."""
+    return logits.topk(min(_TOP, logits.shape[1]), dim=1).indices
 
 
 def _tally(seen: Tensor, before: Tensor, guide: Tensor) -> Tally:

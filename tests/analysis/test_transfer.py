@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from amiss.analysis.transfer import Tally, random_signs, transfer
+from amiss.analysis.transfer import Kept, Tally, keeps, random_signs, transfer
 from amiss.classifier import Classifier
 from amiss.errors import ModelError
 from amiss.trust import wilson
@@ -100,3 +100,29 @@ def test_a_model_of_fewer_classes_is_refused():
     with pytest.raises(ModelError, match="transfer-classes") as error:
         shown(Classifier(Peaks(classes=4)), striped([4, 5, 6, 7]))
     assert "4 classes, and labels up to 7" in str(error.value)
+
+
+def test_labels_that_are_kept_are_counted_beside_what_chance_keeps():
+    made, label = striped([0, 1, 2, 3], low=0), torch.arange(4)
+    # A mean of 200 / 255 leads seven of 0 by a factor e^0.78: the surest softmax is 0.238.
+    assert keeps(Classifier(Peaks()), made, label, confidence=0.23) == Kept(4, 4, 4, 4, 0.25, None)
+    turned = keeps(Classifier(Peaks(turn=1)), made, label, confidence=0.25)
+    assert (turned.first, turned.sure) == (0, 0)
+    assert turned.chance == 3 / 16  # three of its four answers are one of the labels, each dealt out once in four
+    same = keeps(Classifier(Peaks()), striped([2, 2, 2, 2]), torch.tensor([2, 2, 2, 2]))
+    assert (same.first, same.chance) == (4, 1)  # one label for all: it tells nothing
+
+
+def test_of_few_classes_no_five_are_told_and_of_labels_alone_no_confidence():
+    few = keeps(Classifier(Peaks(classes=5)), striped([0, 1]), torch.arange(2))
+    assert few.first == 2 and few.top is None and few.sure == 0
+    labels = Classifier(lambda x: Peaks()(x).argmax(1), labels=list("abcdefgh"), gives="met")
+    alone = keeps(labels, striped([0, 1]), torch.arange(2))
+    assert (alone.first, alone.top, alone.sure) == (2, None, None)
+
+
+def test_images_are_brought_to_the_side_of_who_is_asked_and_other_classes_are_refused():
+    found = keeps(Classifier(Peaks(wide=16, classes=16), size=16), striped([3]), torch.tensor([6]))
+    assert found.side == 16 and found.top == 1  # column 3 of 8 lies at 6 and 7 of 16
+    with pytest.raises(ModelError, match="transfer-classes"):
+        keeps(Classifier(Peaks(classes=3)), striped([3]), torch.tensor([3]))
