@@ -11,7 +11,7 @@ from amiss.classifier import Classifier
 from amiss.data import to_bytes
 from amiss.repro import digest
 
-__all__ = ["images_digest", "matrix", "read_matrix"]
+__all__ = ["images_digest", "is_count", "is_share", "matrix", "read_matrix"]
 
 _PARTS, _SHARES = ("made", "noise"), ("changed", "guide", "top")
 _BOUNDS, _TEXTS = ("share", "low", "high"), ("layer", "delta", "model", "fingerprint")
@@ -73,6 +73,16 @@ def read_matrix(said: Any, swept: Swept) -> dict[str, Any] | None:
     return {"images": said["images"], "rows": rows} if rows and all(rows) else None
 
 
+def is_count(value: Any, most: int) -> bool:
+    """Whether a value of a file is a whole number from 0 to `most`; truth is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def is_share(value: Any) -> bool:
+    """Whether a value of a file is a number in [0, 1]; NaN is in no interval, and truth is no number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def _shares(tally: Tally, few: bool) -> dict[str, dict[str, float] | None]:
     made = {name: dict(zip(_BOUNDS, share, strict=True)) for name, share in tally.shares.items()}
     return {**made, "top": None if few else made["top"]}
@@ -82,8 +92,8 @@ def _row(row: Any, n: int) -> dict[str, Any] | None:
     """What is known of a row, and nothing else; None where it is none of n pairs."""
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _TEXTS):
         return None
-    counts = _is_count(row.get("n"), n) and row["n"] == n and _is_count(row.get("right"), n)
-    side = row.get("side") is None or _is_count(row["side"], _WIDEST)
+    counts = is_count(row.get("n"), n) and row["n"] == n and is_count(row.get("right"), n)
+    side = row.get("side") is None or is_count(row["side"], _WIDEST)
     if not counts or not side or not all(_is_part(row.get(name)) for name in _PARTS):
         return None
     kept = {name: row.get(name) for name in (*_TEXTS, "n", "right", "side")}
@@ -95,19 +105,10 @@ def _bounds(share: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if share is None else {name: share[name] for name in _BOUNDS}
 
 
-def _is_count(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
-
-
-def _is_share(value: Any) -> bool:
-    # NaN is in no interval.
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
 def _is_part(part: Any) -> bool:
     return isinstance(part, dict) and all(
         (share is None and name == "top")
-        or (isinstance(share, dict) and all(_is_share(share.get(bound)) for bound in _BOUNDS))
+        or (isinstance(share, dict) and all(is_share(share.get(bound)) for bound in _BOUNDS))
         for name in _SHARES
         for share in [part.get(name)]
     )

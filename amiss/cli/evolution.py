@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import FOOLING, RunConfig, is_kind
+from amiss.cli.evolution_transfer import champions_shown
 from amiss.cli.flags import FLAGS
 from amiss.cli.folder import CARD, EVOLUTION, NONSENSE, REJECTION, beside
 from amiss.cli.gates import settled
@@ -218,6 +219,7 @@ def write_evolution(
     out: Path,
     tell: Callable[[str, int, int], None],
     gates: Sequence[Gate] = (),
+    others: Mapping[str, Classifier] | None = None,
 ) -> dict[str, Any]:
     """Write all that follows from the studies: fooling.csv, fooling.json, flags.json, the page.
 
@@ -230,7 +232,8 @@ def write_evolution(
     disk, about = Disk(), Store(out).about or {}
     disk.write(out / NONSENSE, csv_text(*evolution_rows(found)).encode())
     tell("Asking what the champions stand upon", 0, 1)
-    tables = _tables(found, work, out)
+    asked = {model_name(work.config.model): work.classifier, **(others or {})}
+    tables = [*_tables(found, work, out), *champions_shown(found, asked, out, tell)]
     tell("Writing the report", 0, 1)
     names = {"model": model_name(work.config.model), "data": _data(work.config)}
     names["command"] = str(about.get("command", ""))

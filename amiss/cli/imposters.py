@@ -14,16 +14,16 @@ from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig, is_kind
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import CARD, IMPOSTERS, SWEEP, TRANSFER, beside
+from amiss.cli.folder import CARD, IMPOSTERS, SWEEP, beside
 from amiss.cli.gates import settled
 from amiss.cli.model import named
+from amiss.cli.others import keep_matrix, kept_matrix
 from amiss.data import Images, open_data
 from amiss.data.cells import csv_text
-from amiss.data.guards import open_plain
 from amiss.disk import Disk
-from amiss.errors import DataError, ModelError, UsageError
+from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
-from amiss.loading import check_fit, open_classifier
+from amiss.loading import check_fit
 from amiss.study import Store
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ __all__ = [
     "OPTIONS",
     "SweepWork",
     "known_of",
-    "open_others",
     "open_sweep",
     "refuse_idle",
     "run_to_folder",
     "sweep_of",
     "sweep_settings",
+    "try_other",
     "write_sweep",
 ]
 
@@ -51,7 +51,6 @@ OPTIONS = {
 }
 """What `amiss run feature-opt` takes beside the options of every run, and in which words."""
 
-_MOST = 2**24  # bytes of transfer.json
 _DIGITS = 15  # of a count: far more than can be counted, and exact in every format
 _DELTA = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/255)?", re.ASCII)
 
@@ -253,49 +252,10 @@ def write_sweep(
     return record
 
 
-def open_others(config: RunConfig, images: Images, device: str | None) -> dict[str, Classifier]:
-    """The models of `--transfer`, by name; each was shown one image.
-
-    Args:
-        config: The run, whose own model is no other.
-        images: What it is about.
-        device: Where they compute.
-
-    Raises:
-        UsageError: One is named twice, or none is.
-        ModelError: One cannot be opened, does not take such images, or knows other classes.
-    """
-    models = config.network.get("transfer")
-    if models is None:
-        return {}
-    named = [part.strip() for part in models.split(",")]
-    if config.model in named:
-        raise _refused(
-            "shows its images to MODEL itself anyway",
-            f"--transfer {models}",
-            "other MODELs, each once, with commas",
-            f"Leave {config.model} out of --transfer",
-        )
-    if not all(named) or len({*named}) < len(named):
-        raise _refused(
-            "cannot take --transfer like this", f"--transfer {models}", "other MODELs, each once, with commas"
-        )
-    opened = {model: open_classifier(model, device=device) for model in named}
-    for model, classifier in opened.items():
-        _try(model, classifier, images)
-    short = [model_name(model) for model in (config.model, *named)]
-    return opened if len(set(short)) < len(short) else {model_name(k): v for k, v in opened.items()}
-
-
-def _try(model: str, classifier: Classifier, images: Images) -> None:
-    """Show one image to a model of --transfer: what is wrong with it is said before hours of search."""
+def try_other(images: Images) -> Callable[[Classifier], object]:
+    """Shows one of the images to a model of `--transfer`, as the experiment will show its imposters."""
     one, label = images.pick([0]), images.truth.max().reshape(1)
-    try:
-        transfer(classifier, one.pixels, one.pixels, label, label, one.keys())
-    except ModelError as error:
-        said = {name: getattr(error, name) for name in ("slug", "seen", "needed", "why")}
-        hint = f"Leave {model} out of --transfer, or give one that takes the same images and tells the same classes."
-        raise ModelError(f"{model!r} of --transfer: {error.what}", hint=hint, **said) from error
+    return lambda classifier: transfer(classifier, one.pixels, one.pixels, label, label, one.keys())
 
 
 def _shown(
@@ -308,16 +268,11 @@ def _shown(
     """The transfer matrix, measured or as the folder keeps it; empty where there is none."""
     from amiss.audit.transfers import matrix, read_matrix
 
-    path = out / TRANSFER
     if others:
         found = matrix(swept, {model_name(work.config.model): work.classifier, **others}, tell)
-        Disk().write(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        keep_matrix(out, found)
         return {"transfer": found["rows"]}
-    try:
-        with open_plain(path, _MOST) as file:
-            kept = read_matrix(json.load(file), swept)
-    except (OSError, ValueError, RecursionError):
-        return {}
+    kept = read_matrix(kept_matrix(out), swept)
     return {} if kept is None else {"transfer": kept["rows"]}
 
 

@@ -22,19 +22,21 @@ from amiss.cli.evolution import (
     refuse_idle_evolution,
     write_evolution,
 )
+from amiss.cli.evolution_transfer import try_other_evolution
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.imposters import (
     known_of,
-    open_others,
     open_sweep,
     refuse_idle,
     run_to_folder,
     sweep_settings,
+    try_other,
     write_sweep,
 )
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
+from amiss.cli.others import open_others
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
 from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
@@ -77,7 +79,7 @@ def run(
         str | None, typer.Option(help="limits beside the recipe's: steps=40,queries=500 a sample,seconds=60 a shard")
     ] = None,
     transfer: Annotated[
-        str | None, typer.Option(help="feature-opt: other MODELs that its images are shown to, with commas between")
+        str | None, typer.Option(help="feature-opt, fooling: other MODELs that see its images, with commas between")
     ] = None,
     require: Require = None,
     junit: Junit = None,
@@ -130,12 +132,12 @@ def run(
             refuse = refuse_idle if recipe == EXPERIMENT else refuse_idle_evolution
             refuse({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
-    if transfer is not None and config.recipe != EXPERIMENT:
+    if transfer is not None and config.recipe not in EXPERIMENTS:
         raise UsageError(
-            "Only the experiment with imposters shows its images to other models.",
+            "Only the experiments with imposters and with fooling images show their images to other models.",
             slug="recipe-option",
             seen=f"--transfer {transfer}, with {config.recipe}",
-            needed="amiss run feature-opt MODEL DATA --layers ... --transfer MODEL2,MODEL3",
+            needed="amiss run feature-opt MODEL DATA --layers ... --transfer MODEL2,MODEL3, or amiss run fooling",
             hint="Leave --transfer out.",
         )
     experiments = {EXPERIMENT: known_of, FOOLING: known_of_evolution}
@@ -184,7 +186,7 @@ def _experiment(
 ) -> tuple[Path, dict[str, Any]]:
     """Run the experiment with feature adversaries to its end: its folder, and the record of its report."""
     work = open_sweep(config, device=device)
-    others = open_others(config, work.images, device)
+    others = open_others(config, work.classifier, try_other(work.images), device)
     left_out(work.images)
     try:
         with stopping() as stop:
@@ -205,12 +207,13 @@ def _evolution(
 ) -> tuple[Path, dict[str, Any]]:
     """Run the experiment with fooling images to its end: its folder, and the record of its report."""
     work = open_evolution(config, device=device)
+    others = open_others(config, work.classifier, try_other_evolution(work.classifier, work.shape), device)
     if work.images is not None:
         left_out(work.images)
     try:
         with stopping() as stop:
             found, folder = evolution_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
-            return folder, write_evolution(found, work, folder, tell, gates)
+            return folder, write_evolution(found, work, folder, tell, gates, others=others)
     except Interrupted as error:
         raise _stopped(error, config, folder) from error
 
