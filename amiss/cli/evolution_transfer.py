@@ -21,11 +21,11 @@ def try_other_evolution(classifier: Classifier, shape: tuple[int, ...]) -> Calla
     """Shows a gray image to a model of `--transfer`, as the experiment will show its champions.
 
     Args:
-        classifier: Who is fooled.
+        classifier: Who is fooled; asked first, for a bare network knows its classes from its first answer on.
         shape: Of the images (C, H, W).
     """
-    gray, last = torch.full((1, *shape), 128, dtype=torch.uint8), torch.tensor([len(classifier.labels or ()) - 1])
-    return lambda other: keeps(other, gray, last)
+    gray = torch.full((1, *shape), 128, dtype=torch.uint8)
+    return lambda other: keeps(other, gray, torch.tensor([max(0, len(classifier.labels or ()) - 1)]))
 
 
 def champions_shown(

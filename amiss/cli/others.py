@@ -26,7 +26,7 @@ def open_others(
 
     Args:
         config: The run, whose own model is no other.
-        own: That model.
+        own: That model, which is shown the image first.
         attempt: Shows one image to a model: what is wrong with it is said before hours of search.
         device: Where they compute.
 
@@ -48,10 +48,11 @@ def open_others(
         hint = "docs/imposters.md and docs/fooling.md say what each option means."
         raise _refused(f"The experiment {recipe} cannot take --transfer like this.", models, hint)
     opened = {model: open_classifier(model, device=device) for model in named}
+    attempt(own)
     for model, classifier in opened.items():
         try:
-            _refuse_order(own, classifier)
             attempt(classifier)
+            _refuse_order(own, classifier)
         except ModelError as error:
             said = {name: getattr(error, name) for name in ("slug", "seen", "needed", "why")}
             hint = f"Leave {model} out of --transfer, or give one that takes such images and tells the same classes."

@@ -162,7 +162,7 @@ def test_another_run_is_refused_or_begun_beside(amiss):
         (["--preset", "old"], "recipe-option", ["paper-2015"]),
         (["--eps", "8/255"], "recipe-option", ["'--eps'"]),
         (["--frames", "4"], "recipe-option", ["--frames"]),
-        (["--transfer", "nets.py:build"], "recipe-option", ["imposters"]),
+        (["--transfer", "nets.py:build,"], "recipe-option", ["--transfer"]),
     ],
 )
 def test_options_that_mean_nothing_are_refused(amiss, options, slug, words):
