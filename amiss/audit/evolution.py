@@ -60,6 +60,8 @@ class Evolution:
         preset: Operators of those that evolve.
         batch: Images a pass.
         seed: Of everything drawn.
+        rejection: Whether what rejects the champions is asked in the end, where there are labeled images.
+        adaptive: Images to show each rule of rejection in a search against it; 0 searches against none.
     """
 
     encodings: tuple[str, ...] = ENCODINGS
@@ -70,6 +72,8 @@ class Evolution:
     preset: Literal["modern", "paper-2015"] = "modern"
     batch: int = 100
     seed: int = 0
+    rejection: bool = True
+    adaptive: int = 0
 
     def __post_init__(self) -> None:
         if not self.encodings or len({*self.encodings}) < len(self.encodings) or {*self.encodings} - {*ENCODINGS}:
@@ -81,12 +85,13 @@ class Evolution:
                 hint="Evolution(('direct', 'cppn')); on the command line --encodings direct,cppn.",
             )
         counts = {name: getattr(self, name) for name in ("generations", "children", "steps", "batch")}
-        if low := [name for name, value in counts.items() if value is not None and value < 1]:
+        low = [name for name, value in counts.items() if value is not None and value < 1]
+        if low := [*low, *(["adaptive"] if self.adaptive < 0 else [])]:
             raise UsageError(
                 "A budget of nothing evolves nothing.",
                 slug="fooling-counts",
                 seen=f"{low[0]}={getattr(self, low[0])}",
-                needed="1 or more",
+                needed="0 or more" if low[0] == "adaptive" else "1 or more",
                 hint="Evolution(generations=200, children=200); on the command line --generations 200.",
             )
         Confidence(self.confidence)

@@ -1,6 +1,5 @@
-"""What else is told of fooling images, each a table of the report: genes, related classes, rules of rejection."""
+"""What else is told of fooling images, each a table of the report: genes, and related classes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +12,7 @@ from amiss.data import to_bytes
 from amiss.errors import DataError
 from amiss.spaces import CPPN
 
-__all__ = ["Table", "ablation_table", "rejection_table", "related_table"]
+__all__ = ["Table", "ablation_table", "related_table"]
 
 Table = dict[str, Any]
 """Title, text, head, rows and note: what the page draws."""
@@ -21,7 +20,6 @@ Table = dict[str, Any]
 _CHAMPIONS = 10  # whose genes are taken away: a few dozen images each
 _COSTS = 0.5
 _CLASSES = 10  # below that an order of the classes tells next to nothing
-_FIGURES = ("accepted", "auroc", "fpr95")
 
 
 def ablation_table(found: Evolved, classifier: Classifier) -> Table | None:
@@ -90,47 +88,3 @@ def related_table(found: Evolved, classifier: Classifier) -> Table | None:
         "note": "Champions of one run descend from each other, which makes them alike as well; a test across two "
         "runs tells the two apart.",
     }
-
-
-def rejection_table(said: Any) -> Table | None:
-    """What rules of rejection let pass, from the record of an audit of rejection; None where it is none.
-
-    Args:
-        said: JSON values, which somebody else may have written: "rows" with detector, kind, n, and accepted, auroc
-            and fpr95, each of value, low and high.
-    """
-    listed = said.get("rows") if isinstance(said, dict) else None
-    if not isinstance(listed, list) or not listed or not all(map(_is_row, listed)):
-        return None
-    bypassed = said.get("bypassed")
-    names = [name for name in bypassed if isinstance(name, str)] if isinstance(bypassed, list) else []
-    note = f"Got past for every class by a search against the rule itself: {', '.join(names)}." if names else ""
-    return {
-        "title": "What would reject it",
-        "text": "Rules that tell natural images from others, each with the threshold that lets 95 % of natural "
-        "images pass: what they let pass of each kind, and how well their scores tell the two apart.",
-        "head": ["Rule", "Images", "Number", "Let pass", "AUROC", "FPR95"],
-        "rows": [
-            [row["detector"], row["kind"], row["n"], *(_figure(row[name]) for name in _FIGURES)] for row in listed
-        ],
-        "note": note,
-    }
-
-
-def _figure(one: Mapping[str, float]) -> str:
-    return f"{one['value']:.3f} ({one['low']:.2f}\u2013{one['high']:.2f})"
-
-
-def _is_row(row: Any) -> bool:
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("detector", "kind")):
-        return False
-    n = row.get("n")
-    return isinstance(n, int) and not isinstance(n, bool) and all(_is_figure(row.get(name)) for name in _FIGURES)
-
-
-def _is_figure(one: Any) -> bool:
-    if not isinstance(one, dict):
-        return False
-    parts = [one.get(name) for name in ("value", "low", "high")]
-    # NaN is in no interval.
-    return all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1 for x in parts)

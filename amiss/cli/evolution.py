@@ -45,6 +45,8 @@ OPTIONS = {
     "steps": "a whole number of 1 or more",
     "confidence": "a number between 0 and 1",
     "preset": "modern or paper-2015",
+    "adaptive": "a whole number of 0 or more",
+    "no-rejection": "no value: it stands alone",
 }
 """What `amiss run fooling` takes beside the options of every run, and in which words."""
 _COUNTS = ("generations", "children", "steps")
@@ -62,6 +64,8 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "steps": _is_count,
     "confidence": lambda value: is_kind(value, int | float),
     "preset": lambda value: value in ("modern", "paper-2015"),
+    "adaptive": _is_count,
+    "rejection": lambda value: isinstance(value, bool),
 }
 """Whether a setting of config.toml is of its kind; what it may be, `Evolution` knows."""
 
@@ -95,7 +99,8 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
     """Read `--encodings direct,cppn --generations 200 --children 200`.
 
     Returns:
-        The settings as `config.toml` keeps them: encodings, generations, children, steps, confidence, preset.
+        The settings as `config.toml` keeps them: encodings, generations, children, steps, confidence, preset,
+        adaptive, rejection.
 
     Raises:
         UsageError: An option that the experiment does not have, or one that cannot be read.
@@ -104,6 +109,9 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
     rest = list(words)
     while rest:
         option, equals, value = rest.pop(0).partition("=")
+        if option == "--no-rejection" and not equals:
+            found["rejection"] = False
+            continue
         name = {"--encoding": "encodings"}.get(option, option.removeprefix("--"))
         if not option.startswith("--") or name not in OPTIONS:
             raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in OPTIONS)}")
@@ -118,6 +126,8 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
         **counts,
         "confidence": 0.99,
         "preset": "modern",
+        "adaptive": 0,
+        "rejection": True,
         **found,
     }
     _made(settings)
@@ -157,9 +167,7 @@ def evolution_of(config: RunConfig) -> "Evolution":
 
 def known_of_evolution(config: RunConfig) -> dict[str, str]:
     """Every figure that the experiment of a configuration can have, each with the reason why it may lack it."""
-    from amiss.audit.evolution_pages import evolution_known
-
-    return evolution_known(evolution_of(config))
+    return _known(evolution_of(config))
 
 
 def open_evolution(config: RunConfig, *, device: str | None = None) -> EvolutionWork:
@@ -219,26 +227,34 @@ def write_evolution(
     out: Path,
     tell: Callable[[str, int, int], None],
     gates: Sequence[Gate] = (),
+    stop: Callable[[], bool] | None = None,
     others: Mapping[str, Classifier] | None = None,
 ) -> dict[str, Any]:
-    """Write all that follows from the studies: fooling.csv, fooling.json, flags.json, the page.
+    """Write all that follows from the studies: fooling.csv, rejection.json, fooling.json, flags.json, the page.
+
+    Raises:
+        Interrupted: `stop` said so, during the audit of rejection.
 
     Returns:
         The record of the report, gates judged.
     """
-    from amiss.audit.evolution_pages import evolution_known, evolution_record, evolution_rows
+    from amiss.audit.evolution_pages import evolution_record, evolution_rows
+    from amiss.audit.rejection_tables import rejection_figures
     from amiss.report import build, card
 
     disk, about = Disk(), Store(out).about or {}
     disk.write(out / NONSENSE, csv_text(*evolution_rows(found)).encode())
     tell("Asking what the champions stand upon", 0, 1)
+    rejected, why = _rejected(found, work, out, tell, stop)
     asked = {model_name(work.config.model): work.classifier, **(others or {})}
-    tables = [*_tables(found, work, out), *champions_shown(found, asked, out, tell)]
+    tables = [*_tables(found, work, rejected), *champions_shown(found, asked, out, tell, stop)]
     tell("Writing the report", 0, 1)
     names = {"model": model_name(work.config.model), "data": _data(work.config)}
     names["command"] = str(about.get("command", ""))
     record = evolution_record(found, work.classifier, out, **names, tables=tables)
-    settled(gates, record, evolution_known(found.evolution))
+    record["figures"] |= rejection_figures(rejected)
+    record["nonsense"]["notes"] += [f"What rejects it was not asked: {why}."] if why else []
+    settled(gates, record, _known(found.evolution))
     build(record, out)
     disk.write(out / CARD, card(record).encode())
     for name, what in {EVOLUTION: record, FLAGS: record["flags"]}.items():
@@ -246,17 +262,43 @@ def write_evolution(
     return record
 
 
-def _tables(found: "Evolved", work: EvolutionWork, out: Path) -> list[dict[str, Any]]:
-    """What else the page tells; of an audit of rejection where its record lies in the folder."""
-    from amiss.audit.evolution_tables import ablation_table, rejection_table, related_table
+def _known(evolution: "Evolution") -> dict[str, str]:
+    from amiss.audit.evolution_pages import evolution_known
+    from amiss.audit.rejection_tables import rejection_known
+
+    return evolution_known(evolution) | rejection_known(evolution)
+
+
+def _rejected(
+    found: "Evolved",
+    work: EvolutionWork,
+    out: Path,
+    tell: Callable[[str, int, int], None],
+    stop: Callable[[], bool] | None,
+) -> tuple[Any, str]:
+    """The record of the audit of rejection, and why it was not made; what the folder holds is told in its place."""
+    from amiss.audit.evolution_rejection import champions_rejected
 
     try:
         with open_plain(out / REJECTION, _MOST) as file:
-            said = json.load(file)
+            there = json.load(file)
     except (OSError, ValueError, RecursionError):
-        said = None
-    made = ablation_table(found, work.classifier), related_table(found, work.classifier), rejection_table(said)
-    return [table for table in made if table is not None]
+        there = None
+
+    def keep(said: Mapping[str, Any]) -> None:
+        Disk().write(out / REJECTION, (json.dumps(said, indent=1, allow_nan=False) + "\n").encode())
+
+    said, why = champions_rejected(found, work.classifier, before=there, keep=keep, progress=tell, stop=stop)
+    return (there, why) if said is None else (said, "")
+
+
+def _tables(found: "Evolved", work: EvolutionWork, rejected: Any) -> list[dict[str, Any]]:
+    """What else the page tells."""
+    from amiss.audit.evolution_tables import ablation_table, related_table
+    from amiss.audit.rejection_tables import bypass_table, rejection_table
+
+    made = [ablation_table(found, work.classifier), related_table(found, work.classifier)]
+    return [table for table in (*made, rejection_table(rejected), bypass_table(rejected)) if table is not None]
 
 
 def _made(settings: Mapping[str, Any], **more: Any) -> "Evolution":
@@ -300,7 +342,7 @@ def _read(name: str, option: str, text: str) -> Any:
         except ValueError:
             pass
         raise wrong
-    if not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+    if name == "no-rejection" or not text.isdecimal() or len(text) > _DIGITS or int(text) < (name != "adaptive"):
         raise wrong
     return int(text)
 

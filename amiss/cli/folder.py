@@ -33,7 +33,7 @@ _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
     *("report.html", "studies", "tensors", "images", "findings", "atlas", "state", "report", "decoder"),
     *("decoder.safetensors", "judge-0", "judge-1", "judge-0.safetensors", "judge-1.safetensors", MODELS),
-    *(EVOLUTION, NONSENSE, "frames"),
+    *(EVOLUTION, NONSENSE, REJECTION, "frames"),
     *(SWEEP, IMPOSTERS, TRANSFER),
 )
 """All that a run writes, and all that is ever removed; the lock stays."""

@@ -213,7 +213,7 @@ def _evolution(
     try:
         with stopping() as stop:
             found, folder = evolution_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
-            return folder, write_evolution(found, work, folder, tell, gates, others=others)
+            return folder, write_evolution(found, work, folder, tell, gates, stop, others=others)
     except Interrupted as error:
         raise _stopped(error, config, folder) from error
 

@@ -13,10 +13,12 @@ from PIL import Image
 from amiss.audit.evolution import Evolution
 from amiss.cli.config import RunConfig, read_config
 from amiss.cli.evolution import evolution_of, evolution_settings
+from amiss.cli.folder import cleared
 from amiss.errors import UsageError
 from amiss.study import Store
 from amiss.study.sameness import run_digest
 from tests.audit.conftest import strict
+from tests.cli.conftest import draw
 from tests.cli.test_run import graph
 
 SIZE = ("--generations", "4", "--children", "6", "--steps", "4", "--batch", "4", "--quiet")
@@ -160,6 +162,9 @@ def test_another_run_is_refused_or_begun_beside(amiss):
         (["--confidence", "high"], "recipe-option", ["--confidence high"]),
         (["--confidence", "1"], "recipe-option", ["between 0 and 1"]),
         (["--preset", "old"], "recipe-option", ["paper-2015"]),
+        (["--adaptive", "-1"], "recipe-option", ["0 or more"]),
+        (["--no-rejection=1"], "recipe-option", ["--no-rejection 1", "stands alone"]),
+        (["--rejection"], "recipe-option", ["'--rejection'"]),
         (["--eps", "8/255"], "recipe-option", ["'--eps'"]),
         (["--frames", "4"], "recipe-option", ["--frames"]),
         (["--transfer", "nets.py:build,"], "recipe-option", ["--transfer"]),
@@ -187,6 +192,8 @@ def test_models_that_answer_nothing_are_refused_before_anything_is_written(amiss
         ('encodings = ["direct", "cppn", "gradient"]', 'encodings = "cppn"', "encodings = 'cppn'"),
         ("confidence = 0.99", 'confidence = "x"', "confidence = 'x'"),
         ("children = 6", "children = 6\nmore = 1", "more = 1"),
+        ("rejection = true", "rejection = 1", "rejection = 1"),
+        ("adaptive = 0", "adaptive = 0.5", "adaptive = 0.5"),
     ],
 )
 def test_settings_of_another_kind_are_no_experiment(tmp_path, was, now, seen):
@@ -213,3 +220,62 @@ def test_an_audit_of_rejection_that_lies_in_the_folder_is_told(amiss):
     Path("run/rejection.json").write_text("[[[", encoding="utf-8")
     assert amiss("show", "run", "--rebuild", *code).code == 0
     assert account("run")["nonsense"]["tables"] == []
+
+
+@pytest.fixture
+def many(amiss):
+    """A folder of 120 images, most of them rightly classified, and the command that asks what rejects champions."""
+    draw(Path("many"), each=60)
+    return ("run", "fooling", "nets.py:wrapped", "many", *SIZE, "--encodings", "direct,gradient", "--steps", "30")
+
+
+def test_the_run_ends_with_what_rejects_its_champions(amiss, many):
+    gate = ["--require", "rejected.msp.noise>=0.9", "--require", "rejected.msp.gradient>=0.5"]
+    said = amiss(*many, *gate, "--out", "run", "--json")
+    assert said.code == 3, said.err  # noise lies between the classes; champions are as bright and dark as can be
+    told = strict(said.out)
+    assert [gate["met"] for gate in told["gates"]] == [True, False]
+    (table,) = account("run")["nonsense"]["tables"]
+    assert table["text"].startswith("No rule rejects a single one of 2 champions that the model is sure of. Noise")
+    place = Path("run/rejection.json")
+    record, code = strict(place.read_text()), ("--model", "nets.py:wrapped", "--quiet")
+    assert {row["kind"] for row in record["rows"]} == {"natural", "uniform noise", "gradient"}
+    before, made = place.read_bytes(), account("run")
+    for damage in (place.unlink, lambda: place.write_text("[[["), lambda: place.write_text('{"rows": [3]}')):
+        damage()
+        assert amiss("show", "run", "--rebuild", *code).code == 0
+        assert place.read_bytes() == before
+        assert {**account("run"), "created": ""} == {**made, "created": ""}
+    cleared(Path("run"))  # rejection.json is a file of the run
+    assert not place.exists()
+
+
+def test_a_stop_among_the_rules_is_gone_on_from(amiss, many, monkeypatch):
+    adaptive = (*many, "--adaptive", "12")
+    assert amiss(*adaptive, "--out", "whole").code == 0
+    kept = Path("torn/rejection.json")
+
+    @contextmanager
+    def soon():
+        yield lambda: kept.exists() and len(json.loads(kept.read_text())["bypasses"]) == 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr("amiss.cli.run.stopping", soon)
+        said = amiss(*adaptive, "--out", "torn")
+    assert said.code == 130 and "amiss run torn nets.py:wrapped goes on from here" in said.err
+    assert not strict(kept.read_text())["finished"]
+    assert amiss("run", "torn", "nets.py:wrapped", "--quiet").code == 0
+    assert kept.read_bytes() == Path("whole/rejection.json").read_bytes()
+    titles = [table["title"] for table in account("torn")["nonsense"]["tables"]]
+    assert titles == ["What would reject it", "What it takes to get past each rule"]
+
+
+def test_rejection_can_be_left_out_and_is_where_images_are_few(amiss, many):
+    assert amiss("run", "fooling", "--no-rejection", *many[2:], "--out", "off").code == 0
+    assert not Path("off/rejection.json").exists() and account("off")["nonsense"]["notes"] == []
+    off = (*many, "--no-rejection", "--require", "rejected.msp.noise>=0.5")
+    amiss(*off).refused("gate-unknown", code=2)
+    assert amiss(*RUN, "--encodings", "direct", "--out", "few").code == 0
+    assert "50 of each are needed" in account("few")["nonsense"]["notes"][0]
+    said = amiss(*RUN, "--require", "rejected.msp.noise>=0.5", "--out", "judged", "--json")
+    assert said.code == 3 and "no such images" in strict(said.out)["gates"][0]["why"]

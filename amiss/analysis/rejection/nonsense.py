@@ -1,6 +1,6 @@
 """Nonsense of five kinds, made for one classifier and against no rule: what detectors are to reject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,6 +28,7 @@ def make_nonsense(
     classifier: Classifier,
     shape: tuple[int, ...],
     *,
+    kinds: Sequence[str] = KINDS,
     each: int = 5,
     confidence: float = 0.9999,
     generations: int = 200,
@@ -46,6 +47,7 @@ def make_nonsense(
     Args:
         classifier: Who is asked.
         shape: Shape (C, H, W) of an image.
+        kinds: Those wanted, out of `KINDS`.
         each: Images a class of each kind; of noise there are 500.
         confidence: Softmax probability to reach, the paper's mark. Ascent with decay seldom gets there.
         generations: Of an evolution, after the first.
@@ -91,6 +93,8 @@ def make_nonsense(
         makers["gradient"] = lambda: climbed(Sign(0.01, spread=_SPREAD))
         makers["gradient + L2"] = lambda: climbed(Ascent(decay=_DECAY, spread=_SPREAD))
     for kind, make in makers.items():
+        if kind not in kinds:
+            continue
         if progress is not None:
             progress(kind)
         made[kind] = make()
