@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ DELTAS = (5, 10, 15, 20, 25)
 """Radii in gray levels of 255."""
 
 _PAIRS, _STEPS, _HIDDEN = 100, 70, 512
+_ARMS = ("feature", "label")
 _MARKED = ("glasses", "mustache", "beard")  # there or not: eight classes of faces
 _BINS = 20
 
@@ -78,7 +80,7 @@ def geometry_part(run: Run) -> Measured:
     """
     torch.set_num_threads(1)
     told = {world.name: _measured(world, run) for world in open_worlds(run)}
-    figures: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, one in told.items():
         feature, label = one["feature_opt"][str(one["delta"])], one["label_opt"]
         figures[name] = {
@@ -92,13 +94,20 @@ def geometry_part(run: Run) -> Measured:
             "overlap_label": label["guide"]["overlap"],
         }
     each = figures.values()
+    known = {
+        f"{figure}_{name}": value
+        for name, one in figures.items()
+        for figure, value in one.items()
+        if value is not None
+    }
+    rho = {arm: [one[f"rank_rho_{arm}"] for one in each if one[f"rank_rho_{arm}"] is not None] for arm in _ARMS}
     return {
         "inlier_auc_feature": max(one["inlier_auc_feature"] for one in each),
         "inlier_auc_label": min(one["inlier_auc_label"] for one in each),
-        "rank_rho_feature": min(one["rank_rho_feature"] for one in each),
-        "rank_rho_label": max(one["rank_rho_label"] for one in each),
+        **({"rank_rho_feature": min(rho["feature"])} if rho["feature"] else {}),
+        **({"rank_rho_label": max(rho["label"])} if rho["label"] else {}),
         "overlap_lower": float(all(one["overlap_feature"] < one["overlap_label"] for one in each)),
-        **{f"{figure}_{name}": value for name, one in figures.items() for figure, value in one.items()},
+        **known,
     }, told
 
 
@@ -201,7 +210,7 @@ class _Beside:
             "nearest": {**_numbers(near), "inlier_auc_guides": round(fair, 4)},
         }
 
-    def strangers(self) -> dict[str, float]:
+    def strangers(self) -> dict[str, Any]:
         """A control: another image of the guide's class in the adversary's place."""
         rows = drawn_strangers(self.reference, self.rows, self.seed)
         others = self.reference.features[rows]
@@ -229,8 +238,9 @@ def drawn_strangers(reference: Reference, guides: Tensor, seed: int) -> Tensor:
     return torch.cat(rows)
 
 
-def _numbers(found: Geometry) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in found.summary().items()}
+def _numbers(found: Geometry) -> dict[str, Any]:
+    """A geometry in numbers; None where one is undefined, as a correlation of equal ranks is."""
+    return {name: None if isnan(value) else round(value, 4) for name, value in found.summary().items()}
 
 
 def _histograms(found: Geometry) -> Mapping[str, Any]:
