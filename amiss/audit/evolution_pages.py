@@ -155,7 +155,10 @@ def _sentence(found: Evolved) -> str:
     if not words:
         return "Nothing was searched."
     said = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return f"Nonsense is called by its name with a confidence of {bar:.4g} or more for {said}."
+    return (
+        f"Images that were made for a class, from nothing, are taken for it with a confidence of {bar:.4g} or more: "
+        f"{said}. Nobody judged whether a person would see the class in them."
+    )
 
 
 def _tiles(found: Evolved, claimed: int, held: int) -> list[dict[str, str]]:
