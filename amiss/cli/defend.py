@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from amiss.audit.defense_pages import defense_record
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, left_out, model_name, shown, written
 from amiss.cli.device import usable
@@ -21,6 +22,7 @@ from amiss.defend import DEFENSES, Defense, Hardened, Row, rounds_svg, table_of
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.loading import check_fit
+from amiss.report import build
 from amiss.repro import generator
 from amiss.study import refuse_foreign
 from amiss.tensorfile import write_tensors
@@ -119,15 +121,18 @@ def defend(
             on_row=lambda rows: _write(out, {"rows": rows}, rows),
         )
     file = hardened_file(done, model, out)
+    told: dict[str, Any] = {"confidence": confidence, "flags": flags, "about": about, "settings": repr(defense)}
+    build(defense_record(done, classifier, train, test, out, **told), out)
     record = {"sentence": done.sentence, "figures": done.figures, "rows": done.rows, "model": file.name}
     _write(out, record, done.rows)
     Disk().write(out / FLAGS, (json.dumps(flags, indent=1, allow_nan=False) + "\n").encode())
     if as_json:
-        typer.echo(json.dumps({**record, "flags": flags, "folder": str(out)}))
+        typer.echo(json.dumps({**record, "flags": flags, "folder": str(out), "report": str(out / "report.html")}))
         return
     typer.echo("\n".join(told_flags(flags)))
     typer.echo(shown(done.sentence))
     typer.echo(f"Rounds: {out / TABLE}")
+    typer.echo(f"Report: {out / 'report.html'}")
     typer.echo(f"Hardened: {file}" + ("" if file.name == MODEL else _how(model, file, done.classifier)))
 
 

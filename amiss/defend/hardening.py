@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from amiss.classifier import Classifier
 from amiss.data import Images
+from amiss.defend.nonsense import Archive
 from amiss.training import Batch, ClassifierLoss
 
 __all__ = ["Defense", "FineTuning", "Hardened", "Row"]
@@ -26,12 +27,14 @@ class Hardened:
         rows: A row for each round; the first is of the classifier that was given.
         sentence: What came of it, in plain words.
         figures: The same as numbers.
+        champions: For each row some of what evolved at length against its network, of the same classes each time.
     """
 
     classifier: Classifier
     rows: tuple[Row, ...]
     sentence: str
     figures: dict[str, float]
+    champions: tuple[Archive, ...]
 
 
 class Defense(Protocol):

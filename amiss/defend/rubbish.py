@@ -1,7 +1,8 @@
 """Retraining with a class of rubbish: what fools a network becomes what the next one learns to refuse."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,22 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.data import Images
+from amiss.defend.checking import check_layers, check_lessons, check_shift
 from amiss.defend.hardening import FineTuning, Hardened, Row
 from amiss.defend.nonsense import Archive, Encoding, climb, evolve
 from amiss.defend.telling import figures_of, sentence_of
 from amiss.defend.widening import widened
 from amiss.defend.workshop import Workshop
-from amiss.errors import DataError, ModelError, UsageError
+from amiss.errors import UsageError
 from amiss.repro import generator
 from amiss.study import Store, held
 from amiss.study.identity import experiment
 from amiss.training import TrainingRecipe
 
 __all__ = ["RubbishClass"]
+
+_SHOWN = 10  # champions that a report shows of each network
+_TRAINING = -1  # the stream of a round's training, beside those of its evolutions, which count from 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class RubbishClass:
         held_out: Champions of other seeds that are held out a round: as many of evolutions like those that are
             learned from, and as many of long ones.
         rate: Highest learning rate.
-        shift: Images and rubbish are moved by up to so many pixels each way while they are learned from.
+        shift: Images and rubbish are moved by up to so many pixels each way while they are learned from; half of their
+            shorter side at most.
         layers: Names of the modules that learn; empty: the whole network.
         batch: Images a pass and a step.
         seed: Of evolution and training.
@@ -79,8 +85,8 @@ class RubbishClass:
         names = ("rounds", "champions", "learned_generations", "generations", "children", "held_out", "batch")
         wrong = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) < 1]
         ranges = {
-            "epochs": self.epochs > 0,
-            "rate": self.rate > 0,
+            "epochs": 0 < self.epochs < math.inf,
+            "rate": 0 < self.rate < math.inf,
             "shift": self.shift >= 0,
             "share": 0 < self.share < 1,
         }
@@ -91,7 +97,7 @@ class RubbishClass:
                 "A network cannot be retrained like this.",
                 slug="defend-options",
                 seen=", ".join(wrong),
-                needed="counts of 1 or more, epochs and rate above 0, share and confidence between 0 and 1",
+                needed="counts of 1 or more, finite epochs and rate above 0, share and confidence between 0 and 1",
                 hint="RubbishClass(rounds=5, champions=100)",
             )
 
@@ -122,8 +128,8 @@ class RubbishClass:
         Returns:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
             median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
-            the share that it refuses of held-out champions that fooled the network before, and their number;
-            likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
+            the share that it refuses of held-out champions that fooled the network before with the wanted confidence,
+            their number `recall_of`, and `recall_called`, how many had the label with whatever confidence; likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
             `recall_gradient`. Of the long evolutions against this network `champion`, the median confidence of
             champions; `fooled`, the share of them with the wanted confidence; and evaluations until the median
             champion, and until all of them, had it, each the median of the evolutions: None where half of them never
@@ -131,12 +137,16 @@ class RubbishClass:
 
         Raises:
             ModelError: It cannot be trained, or has one class.
+            UsageError: Layers that it does not have, or a shift of more than half an image.
             DataError: There are no labels, labels that are none of its classes, or another run in the folder.
             Interrupted: It was asked to stop.
         """
         start = widened(classifier, train.images([0]))
         n = len(start.labels or ()) - 1
-        _refuse(n, train, test)
+        check_lessons(n, train, test)
+        check_layers(start.network, self.layers)
+        check_shift(self.shift, train)
+        recipe = self._recipe()
         prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
         # All settings but the number of rounds, which may be added to later.
         marks = {**prints, "settings": repr(self).partition(", ")[2].rstrip(")")}
@@ -146,20 +156,23 @@ class RubbishClass:
             before: _Attack | None = None
             rows: list[Row] = []
             rubbish: list[Tensor] = []
+            shown: list[Archive] = []
             for k in range(self.rounds + 1):
                 if k:
                     data, loss = self._lessons(train, torch.cat(rubbish), n), self._loss(start)
                     what = f"Round {k}: retraining"
-                    now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, self._recipe(k), what)
+                    paced = replace(recipe, seed=int(generator(self.seed, k, _TRAINING).initial_seed()))
+                    now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, paced, what)
                 row: Row = {"round": float(k), "rubbish": float(sum(len(part) for part in rubbish))}
-                row |= _measured(now, n, test, self.batch) | _recalls(now, n, before, self.batch)
+                row |= _measured(now, n, test, self.batch) | self._recalls(now, n, before)
                 found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
                 rows.append(row | self._costs(found))
                 rubbish.append(self._chosen(found, k))
+                shown.append(_some(found.long[0], n))
                 before = found
                 if on_row is not None:
                     on_row(rows)
-        return Hardened(now, tuple(rows), sentence_of(rows, self.confidence), figures_of(rows))
+        return Hardened(now, tuple(rows), sentence_of(rows, self.confidence), figures_of(rows), tuple(shown))
 
     def _attack(self, shop: Workshop, now: Classifier, n: int, shape: tuple[int, ...], k: int) -> "_Attack":
         """Everything that is found against one network: archives to learn from, and archives held out."""
@@ -190,7 +203,8 @@ class RubbishClass:
         strange = made(count - 1, other, self.generations)
         some = torch.linspace(0, n - 1, min(n, self.held_out)).round().long().tolist()
         climbed = shop.archive(
-            f"{k:02d}-gradient", lambda: climb(now, some, shape, confidence=self.confidence, batch=self.batch)
+            f"{k:02d}-gradient",
+            lambda: climb(now, some, shape, confidence=self.confidence, batch=self.batch, stop=shop.stop),
         )
         return _Attack(tuple(brief[:learned]), tuple(brief[learned:]), tuple(long), strange, climbed)
 
@@ -211,6 +225,20 @@ class RubbishClass:
             "budget": float(self.children * (self.generations + 1)),
         }
 
+    def _recalls(self, now: Classifier, n: int, before: "_Attack | None") -> Row:
+        """Shares of what fooled the network before, and was learned from by none, that this one calls rubbish."""
+        row: Row = {}
+        for name, archives in _kinds(before).items():
+            images = [archive.images[archive.fooling(self.confidence)] for archive in archives]
+            count = sum(len(part) for part in images)
+            row[f"recall{name}"] = None
+            if count:
+                said = _answers(now, torch.cat(images), self.batch).argmax(1)
+                row[f"recall{name}"] = float((said == n).double().mean())
+            row[f"recall{name}_of"] = float(count)
+            row[f"recall{name}_called"] = float(sum(int(archive.fools.sum()) for archive in archives))
+        return row
+
     def _lessons(self, train: Images, rubbish: Tensor, n: int) -> dict[str, Tensor]:
         """Images and rubbish with their labels; the rubbish is repeated until it is its share of all."""
         wanted = max(len(rubbish), round(self.share / (1 - self.share) * len(train)))
@@ -222,14 +250,9 @@ class RubbishClass:
         mean, std = start.preprocessing
         return FineTuning(mean=mean, std=std, layers=self.layers)
 
-    def _recipe(self, k: int) -> TrainingRecipe:
+    def _recipe(self) -> TrainingRecipe:
         return TrainingRecipe(
-            epochs=self.epochs,
-            batch=self.batch,
-            rate=self.rate,
-            shift=self.shift,
-            channels_last=True,
-            seed=100 * self.seed + k,
+            epochs=self.epochs, batch=self.batch, rate=self.rate, shift=self.shift, channels_last=True
         )
 
 
@@ -252,26 +275,11 @@ class _Attack:
     gradient: Archive
 
 
-def _refuse(n: int, train: Images, test: Images) -> None:
-    """Refuse what no class of rubbish can be learned from."""
-    if n < 2:
-        raise ModelError(
-            "A classifier of one class has nothing to be wrong about.",
-            slug="model-one-class",
-            seen=f"{n} logit",
-            needed="two classes or more",
-            hint="Train it again with two classes or more.",
-        )
-    for images in (train, test):
-        if int(images.truth.max()) >= n:
-            raise DataError(
-                "Labels lie outside the classifier's classes.",
-                slug="data-labels",
-                seen=f"labels up to {int(images.truth.max())}",
-                needed=f"0 to {n - 1}: it answers with {n} logits",
-                why="labels that start at 1, or a classifier for another data set",
-                hint="Number the classes from 0 in the order of the classifier's outputs.",
-            )
+def _some(found: Archive, n: int) -> Archive:
+    """Champions of some of n classes, spread over all of them."""
+    some = torch.linspace(0, n - 1, min(n, _SHOWN)).round().long()
+    rows = {name: getattr(found, name)[some] for name in ("images", "label", "confidence", "fools")}
+    return replace(found, **rows)
 
 
 @torch.no_grad()
@@ -289,20 +297,6 @@ def _measured(now: Classifier, n: int, test: Images, batch: int) -> Row:
         "confidence": float(sure.median()),
         "called_rubbish": float((said == n).double().mean()),
     }
-
-
-def _recalls(now: Classifier, n: int, before: _Attack | None, batch: int) -> Row:
-    """Shares of what fooled the network before, and was learned from by none, that this one calls rubbish."""
-    row: Row = {}
-    for name, archives in _kinds(before).items():
-        images = [archive.images[archive.fools] for archive in archives]
-        count = sum(len(part) for part in images)
-        row[f"recall{name}"] = None
-        if count:
-            said = _answers(now, torch.cat(images), batch).argmax(1)
-            row[f"recall{name}"] = float((said == n).double().mean())
-        row[f"recall{name}_of"] = float(count)
-    return row
 
 
 def _kinds(before: _Attack | None) -> dict[str, tuple[Archive, ...]]:

@@ -27,6 +27,7 @@ _ASSETS = (
     "atlas.js",
     "imposters.js",
     "nonsense.js",
+    "defense.js",
     "page.js",
 )
 _TRACK = ("frames", "frame_steps", "frame_margins", "frame_labels")

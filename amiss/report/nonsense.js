@@ -230,11 +230,11 @@ function showEncoding(index) {
 
 // The page --------------------------------------------------------------------------------------------------
 
-/** What other studies found out about these images, each a table under its own heading. */
-const furtherTables = () => listed(DATA.nonsense.tables).map((one) => [el("h2", {}, named(one.title)),
+/** A table under a heading of its own, with what it says before and after. */
+const tabled = (one) => [el("h2", {}, named(one.title)),
   one.text ? el("p", { class: "soft" }, named(one.text)) : null,
   wideTable(listed(one.head), listed(one.rows), one.title),
-  one.note ? el("p", { class: "soft small lead" }, named(one.note)) : null]);
+  one.note ? el("p", { class: "soft small lead" }, named(one.note)) : null];
 
 function nonsense() {
   const found = DATA.nonsense;
@@ -255,6 +255,6 @@ function nonsense() {
       el("div", { class: "row", id: "nonsense-pages" }),
       el("div", { id: "nonsense-champion" }),
     ] : null,
-    furtherTables(),
+    listed(found.tables).map(tabled),
   ];
 }

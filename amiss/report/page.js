@@ -11,9 +11,10 @@ const SECTIONS = [
   ["cases", "Cases", () => (DATA.cases.length ? null : "no case was recorded")],
   ["atlas", "Atlas", () => (sheets().length ? null : "no map of codes was drawn in this run")],
   ["robustness", "Robustness", () => (DATA.robustness ? null : "no curve was measured in this run")],
-  ["fooled", "Fooled", () => (DATA.fooled.length ? null : "no fooling image was searched for, or none was kept")],
+  ["fooled", "Fooled", () => (DATA.fooled.length ? null : DATA.nonsense ? "the images are under Nonsense" : "no fooling image was searched for, or none was kept")],
   ["nonsense", "Nonsense", () => (DATA.nonsense ? null : "nothing was evolved in this run")],
   ["imposters", "Imposters", () => (DATA.imposters ? null : "no imposter was searched for in this run")],
+  ["defense", "Defense", () => (DATA.defense ? null : "nothing was retrained in this run")],
   ["methods", "Methods", () => null],
 ];
 const SAID = {
@@ -228,6 +229,7 @@ function fooled() {
       el("p", { class: "says" }, named(entry.class, "b"), el("br"), percent(entry.confidence),
         passes(entry) ? null : el("span", { class: "soft" }, bar === null ? ", goal not met" : entry.confidence >= bar ? ", not held" : ", below the bar"),
         typeof entry.steps === "number" ? el("span", { class: "soft" }, el("br"), `${count(entry.steps)} steps`) : null)))),
+    DATA.fooled_table ? tabled(DATA.fooled_table) : null,
   ];
 }
 
@@ -314,7 +316,7 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, defense, methods };
   recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));

@@ -1,4 +1,4 @@
-"""Which pictures findings, atlas, nonsense and imposters of a report show, and fewer of them where room is short."""
+"""Which pictures findings, atlas, nonsense, imposters and defense of a report show, and fewer where room is short."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def fewer(record: Record, rung: Rung) -> Record:
 
 
 def pictured(record: Record, rung: Rung, place: Place) -> Record:
-    """Findings, atlas, nonsense and imposters of a record with `place(path, side)` for the path of each picture.
+    """Findings, atlas, nonsense, imposters and defense of a record with `place(path, side)` for each picture's path.
 
     Args:
         record: Of the report.
@@ -63,6 +63,8 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         made["nonsense"] = {**folly, "parts": [_evolved(part, rung, place) for part in folly.get("parts") or []]}
     if likes := record.get("imposters"):
         made["imposters"] = _mimicked(likes, rung, place)
+    if defense := record.get("defense"):
+        made["defense"] = {**defense, "networks": [_fooling(one, rung, place) for one in defense["networks"]]}
     return made
 
 
@@ -144,6 +146,10 @@ def _evolved(part: Record, rung: Rung, place: Place) -> Record:
         for entry in part["champions"]
     ]
     return {**part, "sheets": [place(name, side) for name in part["sheets"]], "champions": own}
+
+
+def _fooling(one: Record, rung: Rung, place: Place) -> Record:
+    return {**one, "champions": [{**entry, "image": place(entry["image"], rung.film)} for entry in one["champions"]]}
 
 
 def _mimicked(likes: Record, rung: Rung, place: Place) -> Record:

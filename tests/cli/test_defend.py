@@ -1,6 +1,7 @@
 """`amiss defend`: what it leaves behind, that it goes on, and what it refuses."""
 
 import csv
+import html
 import json
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_a_checkpoint_is_hardened_told_and_shown(amiss, squares):
     assert record["sentence"] in said.out and record["model"] == "model.safetensors"
     assert Path("run/rounds.svg").read_text().startswith("<svg")
     assert str(Path.cwd()) not in Path("run/run.json").read_text()
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "Report: run/report.html" in said.out and f"<h1>{html.escape(record['sentence'])}</h1>" in page
+    assert "Report: run/report.html" in amiss("show", "run").out
+    assert sorted(path.name for path in Path("run/champions").iterdir()) == [
+        f"{k:02d}-000{c}.png" for k in (0, 1) for c in (0, 1)
+    ]
     checked = amiss("check", "run/model.safetensors", squares)
     assert checked.code == 0 and f"{float(rows[1]['accuracy']):.1%}" in checked.out
 
