@@ -253,7 +253,8 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
         DataError: No run lies there.
     """
     if not folder.is_dir():  # the likelier mistake: a recipe without MODEL and DATA
-        find_recipe(_recipe(str(folder)))
+        if _recipe(str(folder)) not in EXPERIMENTS:
+            find_recipe(_recipe(str(folder)))
         given = [] if model is None else [model]
         raise UsageError(
             f"The recipe {folder} needs MODEL and DATA, and {'only one' if given else 'none'} of them was named.",

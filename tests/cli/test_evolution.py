@@ -124,6 +124,10 @@ def test_no_images_are_needed(amiss, stopped):
     amiss("run", "fooling", "nets.py:wrapped", "--size", "8").refused("fooling-shape", code=2)
 
 
+def test_a_model_is_asked_for_where_none_was_named(amiss):
+    amiss("run", "fooling").refused("usage-data", code=2)
+
+
 def test_an_onnx_file_is_fooled_by_queries_alone(amiss):
     graph()
     said = amiss("run", "fooling", "m.onnx", "photos", *SIZE, "--out", "run")
