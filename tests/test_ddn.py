@@ -38,7 +38,16 @@ def test_what_gamma_leaves_is_bisected():
     optimum = world.l2_optimum(MARGIN)
     errors = [(lengths(world, world.task, steps=30 + k, gamma=0.2, halvings=k) / optimum - 1).max() for k in (0, 6)]
     assert errors[0] > 0.01  # a ray's length is known to a fifth
-    assert errors[1] <= 0.2 / 2**6 + 1e-3
+    assert errors[1] <= 0.2 / 2**5 + 1e-3
+
+
+def test_a_short_search_that_ends_far_inside_is_brought_to_the_boundary():
+    world = LinearWorld(n=12)
+    optimum = world.l2_optimum(MARGIN)
+    rough = lengths(world, world.task, steps=16, gamma=0.02, halvings=0) / optimum
+    short = lengths(world, world.task, steps=16 + 8, gamma=0.02, halvings=8) / optimum
+    assert rough.max() > 1.05  # a length that shrinks by a fiftieth a turn is late
+    assert short.max() <= 1.02
 
 
 def test_the_first_length_is_that_of_a_linear_boundary():

@@ -22,8 +22,8 @@ class DDN(Optimizer):
     Each turn the change goes a step along a normalized gradient, and is brought to the length r. Where the point that
     was read is met, r becomes (1 - gamma) r, elsewhere (1 + gamma) r; before the first success it grows by half. The
     first r is where linear log-odds would be even. Steps wane as a cosine from r to r / 100 over the budget's steps.
-    So r ends within gamma of the boundary along its ray; the last `halvings` turns, which need no gradient, bisect
-    what is left.
+    So after steps enough r is within gamma of the boundary along its ray. The last `halvings` turns, which need no
+    gradient, look whether it is, go further in where it is not, and bisect what is left.
 
     At first the gradient is that of the log-odds of success, in which all classes pull: that chooses where to go.
     From half of the turns on it is that of the slack, which is 0 on the boundary itself.
@@ -66,7 +66,8 @@ class DDN(Optimizer):
             )
         p = p if len(p) == len(domain.task) else domain.best["p"]
         one = p.new_ones(len(p))
-        return {"p": p, "turn": 0, "radius": one, "base": p, "low": (1 - self.gamma) * one, "high": one}
+        ray = {"base": p, "low": (1 - self.gamma) * one, "high": one, "sure": one < 0}
+        return {"p": p, "turn": 0, "radius": one, **ray}
 
     def ask(self, state: State, domain: Domain) -> Query:
         """The points on their spheres; then, of what was met, points between the boundary and the best."""
@@ -112,15 +113,19 @@ class DDN(Optimizer):
         return {"p": p, "radius": radius}
 
     def _halve(self, state: State, domain: Domain, answer: Answer, fresh: bool) -> State:
-        """Half the way between the longest failure and the shortest success on the best one's ray."""
-        start, base, low, high = _start(domain), state["base"], state["low"], state["high"]
+        """A failure on the best one's ray, and from then on half the way between it and the shortest success."""
+        start, met, base = _start(domain), answer.met, state["base"]
+        low, high, sure = state["low"], state["high"], state["sure"]
         if fresh:  # the last point of the sphere was read: from now on the best is made smaller
             base = domain.best["p"]
         else:
-            middle = (low + high) / 2
-            low, high = torch.where(answer.met, low, middle), torch.where(answer.met, middle, high)
-        p = start + _like((low + high) / 2, base) * (base - start)
-        return {"p": domain.project(p, domain.everyone), "base": base, "low": low, "high": high}
+            middle = torch.where(sure, (low + high) / 2, low)  # as it was asked
+            further = (low - 2 * (high - low)).clamp_min(0)  # a success where a failure was thought to be
+            low = torch.where(met, torch.where(sure, low, further), middle)
+            high, sure = torch.where(met, middle, high), sure | ~met
+        share = torch.where(sure, (low + high) / 2, low)
+        p = start + _like(share, base) * (base - start)
+        return {"p": domain.project(p, domain.everyone), "base": base, "low": low, "high": high, "sure": sure}
 
 
 def _start(domain: Domain) -> Tensor:
