@@ -92,7 +92,9 @@ def digest(*parts: bytes | str | Tensor) -> str:
     for part in parts:
         if isinstance(part, Tensor):
             solid = part.detach().cpu().contiguous()
-            body = solid.reshape(-1).view(torch.uint8).numpy().tobytes() if solid.numel() else b""
+            # One element counts as contiguous whatever its strides are, and as bytes are not: hence strides of our own.
+            flat = solid.as_strided((solid.numel(),), (1,))
+            body = flat.view(torch.uint8).numpy().tobytes() if solid.numel() else b""
             part = f"{solid.dtype}{tuple(solid.shape)}".encode() + body
         content = part.encode() if isinstance(part, str) else part
         sha.update(len(content).to_bytes(8, "little") + content)

@@ -96,6 +96,15 @@ def test_digest_tells_content_apart():
     assert digest(x.clone().requires_grad_()) == digest(x)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool], ids=str)
+def test_one_element_has_a_digest_whatever_its_strides(dtype):
+    x = torch.arange(12).reshape(3, 4).to(dtype)
+    for view in (x[1:2, 2:3], x[::3, 2:3], x[:1, 3:].mT, x[2, 3:], x.as_strided((1,), (7,), 6)):
+        assert digest(view) == digest(view.clone(memory_format=torch.contiguous_format))
+    assert digest(x[1:2, 2:3]) == digest(torch.tensor([[6]]).to(dtype))
+    assert digest(x[1, 2:3]) != digest(x[1:2, 2:3])
+
+
 def test_sample_keys_are_int64_and_never_negative():
     for name in ("0" * 64, "f" * 64, digest("a")):
         key = torch.tensor(sample_key(name))
