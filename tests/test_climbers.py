@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn import functional
 
 from amiss.classifier import Classifier
 from amiss.constraints import Unconstrained
 from amiss.errors import ContractError, UsageError
 from amiss.objectives import Confidence
 from amiss.optimizers import MapElites, ancestry
+from amiss.optimizers.climbers import placed, waiting
 from amiss.probe import Budget, Probe
 from amiss.recipes import classes, fool_direct
 from amiss.spaces import CPPN, Genome
@@ -132,6 +134,63 @@ def test_there_are_no_more_climbers_than_children():
     assert found[-1].state["best"]["met"].all()
     cells = {int(c) for step in found if step.query.toward is not None for c in step.query.toward}
     assert len(cells) >= 8
+
+
+def hopeless(first):
+    """Who sees the first few classes in nothing, however steep the way there is; a thirteenth is nobody's cell."""
+    low = torch.where(torch.arange(13) < first, -900.0, 0.0)
+    return Classifier(lambda x: functional.pad(WORLD.logits(x.double()), (0, 1)) + low, labels=[*"abcdefghijklm"])
+
+
+def test_classes_that_cannot_be_met_do_not_keep_the_climbers_from_the_others():
+    found = walked(evolving(MapElites(3, gradient=0.05), 150, "met"), hopeless(3))
+    state = found[-1].state
+    assert state["best"]["met"].tolist() == [False] * 3 + [True] * 9
+    climbs = torch.cat([step.query.toward for step in found if step.query.want == "grad"]).bincount(minlength=12)
+    assert torch.equal(climbs, state["optimizer"]["climbers"]["climbs"])
+
+
+def test_cells_that_none_can_meet_are_climbed_alike():
+    found = walked(evolving(MapElites(3, gradient=0.05), 150), hopeless(12))
+    climbs = found[-1].state["optimizer"]["climbers"]["climbs"]
+    assert climbs.min() > 0.5 * climbs.double().mean()
+
+
+def test_who_changes_cells_is_gone_on_with_bit_for_bit():
+    probe = evolving(MapElites(3, gradient=0.05), 60)
+    found, again = walked(probe, hopeless(3)), walked(probe, hopeless(3))
+    assert same(found[-1].state["optimizer"], again[-1].state["optimizer"])
+    for cut in (20, 37):
+        rest = list(probe.walk(hopeless(3), CELLS, found[cut].state))
+        assert same(rest[-1].state["optimizer"], found[-1].state["optimizer"])
+
+
+def seated(cells, idle, climbs):
+    """Climbers in cells, and what the next turn makes of them where all cells are to be climbed."""
+    n, elites = len(climbs), torch.arange(len(climbs))[:, None].double()
+    before = waiting(len(cells), elites) | {"cell": torch.tensor(cells), "idle": torch.tensor(idle)}
+    before |= {
+        "climbs": torch.tensor(climbs),
+        "steps": torch.full((len(cells),), 3),
+        "p": torch.full((len(cells), 1), 9.0).double(),
+    }
+    after = placed(before, elites, torch.arange(n) + 100, torch.ones(n, dtype=torch.bool), torch.full((n,), -1))
+    return before, after
+
+
+def test_who_took_its_cell_longest_ago_goes_to_the_one_climbed_least():
+    _, after = seated([0, 1, 2], [12, 9, 40], [50, 50, 50, 7, 7])
+    assert after["cell"].tolist() == [4, 1, 3] and after["idle"].tolist() == [0, 9, 0]
+    assert after["origin"].tolist() == [104, -1, 103] and after["p"].flatten().tolist() == [4, 9, 3]
+    _, after = seated([0, 1, -1], [30, 20, 0], [50, 50, 8, 7])
+    assert after["cell"].tolist() == [2, 1, 3]  # who has no cell comes first
+    _, after = seated([0, 1], [9, 9], [50, 50, 0])
+    assert after["cell"].tolist() == [0, 1]  # nobody has waited long enough
+
+
+def test_where_no_cell_waits_nobody_leaves_its_own():
+    before, after = seated([1, 0, 2], [99, 99, 99], [5, 50, 1])
+    assert same(before, after)
 
 
 def test_where_nothing_slopes_children_have_their_turn():

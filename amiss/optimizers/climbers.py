@@ -10,6 +10,7 @@ from amiss.task import ALL, Answer, Query, State
 __all__ = ["asking", "climbed", "climbing", "placed", "waiting"]
 
 _NOBODY = -1
+_PATIENCE = 10  # steps; the mean of Adam's gradients, with its rate of 0.9, is by then mostly of what came since
 
 
 def waiting(k: int, p: Tensor) -> State:
@@ -17,15 +18,18 @@ def waiting(k: int, p: Tensor) -> State:
 
     Args:
         k: How many.
-        p: Parameters [n, ...], of whose shape theirs are.
+        p: Parameters of the elites [n, ...], of whose shape theirs are.
 
     Returns:
         Their cells [k] (-1: none), where they are [k, ...], the averages of their gradients and of the squares, how
-        many steps they have taken since they left an elite [k], and the last elite on their way, by number [k].
+        many steps they have taken since they left an elite [k], the last elite on their way, by number [k], and how
+        many steps it is since they last took their cell or came to it [k]; of the cells how many steps were taken
+        for each so far [n].
     """
     nobody = torch.full((k,), _NOBODY, dtype=torch.int64, device=p.device)
-    at = p.new_zeros(k, *p.shape[1:])
-    return {"cell": nobody, "p": at, "mean": at, "square": at, "steps": nobody + 1, "origin": nobody}
+    at, none = p.new_zeros(k, *p.shape[1:]), nobody + 1
+    begun = {"cell": nobody, "p": at, "mean": at, "square": at, "steps": none, "origin": nobody, "idle": none}
+    return {**begun, "climbs": torch.zeros(len(p), dtype=torch.int64, device=p.device)}
 
 
 def climbing(climbers: State) -> Tensor:
@@ -57,15 +61,20 @@ def climbed(climbers: State, domain: Domain, answer: Answer, lr: float, born: in
     steps, averages = climbers["steps"][rows] + 1, (climbers["mean"][rows], climbers["square"][rows])
     t = steps.to(grad.dtype).reshape(-1, *[1] * (grad.ndim - 1))
     step, mean, square = adam(grad, averages, t, lr)
-    p = domain.project(climbers["p"][rows] - step, climbers["cell"][rows])
-    row = torch.arange(len(rows), device=rows.device)
+    cell, row = climbers["cell"][rows], torch.arange(len(rows), device=rows.device)
+    p = domain.project(climbers["p"][rows] - step, cell)
     origin = torch.where(torch.isin(row, answer.won), born + row, climbers["origin"][rows])
-    fresh = {"p": p, "mean": mean, "square": square, "steps": steps, "origin": origin}
-    return {"cell": climbers["cell"]} | {name: climbers[name].index_copy(0, rows, fresh[name]) for name in fresh}
+    idle = torch.where(answer.won[cell] == row, 0, climbers["idle"][rows] + 1)
+    fresh = {"p": p, "mean": mean, "square": square, "steps": steps, "origin": origin, "idle": idle}
+    told = {name: climbers[name].index_copy(0, rows, fresh[name]) for name in fresh}
+    return {**climbers, **told, "climbs": climbers["climbs"].index_add(0, cell, torch.ones_like(cell))}
 
 
 def placed(climbers: State, elites: Tensor, holder: Tensor, pool: Tensor, took: Tensor) -> State:
     """The climbers before the next turn: who has no cell to climb, lost it to another or is lost starts at an elite.
+
+    Where there are more cells than climbers, who has not taken its cell for some steps leaves it to go to another:
+    no cell keeps a climber for good that does it no good, and the cells that were climbed least are next.
 
     Args:
         climbers: Where they are.
@@ -74,12 +83,7 @@ def placed(climbers: State, elites: Tensor, holder: Tensor, pool: Tensor, took: 
         pool: Whether the cell wants to be climbed still [n].
         took: The number of the individual that took the cell just now [n], -1: none.
     """
-    cell = climbers["cell"]
-    held = cell.clamp_min(0)
-    cell = torch.where((cell >= 0) & pool[held], cell, _NOBODY)
-    free = (cell < 0).nonzero().flatten()
-    alone = pool.index_fill(0, cell[cell >= 0], False).nonzero().flatten()[: len(free)]
-    cell = cell.index_copy(0, free[: len(alone)], alone)
+    cell = _assigned(climbers, pool)
     held = cell.clamp_min(0)
     lost = ~climbers["p"].flatten(1).isfinite().all(1)
     overtaken = (took[held] >= 0) & (took[held] != climbers["origin"])
@@ -92,4 +96,18 @@ def placed(climbers: State, elites: Tensor, holder: Tensor, pool: Tensor, took: 
         "square": torch.where(wide, 0.0, climbers["square"]),
         "steps": torch.where(anew, 0, climbers["steps"]),
         "origin": torch.where(anew, holder[held], climbers["origin"]),
+        "idle": torch.where(cell != climbers["cell"], 0, climbers["idle"]),
+        "climbs": climbers["climbs"],
     }
+
+
+def _assigned(climbers: State, pool: Tensor) -> Tensor:
+    """The cell of each climber: those that wait go to who is free, then to who took its own longest ago."""
+    cell, idle = climbers["cell"], climbers["idle"]
+    cell = torch.where((cell >= 0) & pool[cell.clamp_min(0)], cell, _NOBODY)
+    left = pool.index_fill(0, cell[cell >= 0], False).nonzero().flatten()
+    left = left[climbers["climbs"][left].argsort(stable=True)]
+    stuck = ((cell >= 0) & (idle >= _PATIENCE)).nonzero().flatten()
+    stuck = stuck[idle[stuck].argsort(descending=True, stable=True)]
+    free = torch.cat([(cell < 0).nonzero().flatten(), stuck])[: len(left)]
+    return cell.index_copy(0, free, left[: len(free)])

@@ -33,7 +33,9 @@ class MapElites(Optimizer):
 
     With `gradient` climbers leave the elites of the cells that parents are taken from, one a cell, by steps of Adam
     down their own cells' losses; the image of every step competes in every cell. A climber whose cell is taken by
-    another starts anew from there. As long as climbers take cells they are the next generation; then children are.
+    another starts anew from there. Where cells wait for a climber, one that has not taken its own for ten steps goes
+    to the cell that was climbed least. As long as climbers take cells they are the next generation; then children
+    are.
 
     Args:
         children: Children a generation.
