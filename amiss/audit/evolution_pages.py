@@ -125,18 +125,19 @@ def evolution_record(
 
 
 def evolution_rows(found: Evolved) -> tuple[list[str], list[list[object]]]:
-    """Head and rows of fooling.csv: one an encoding and class."""
+    """Head and rows of fooling.csv: one an encoding and class; evaluations are those of the encoding, all classes."""
     head = ["encoding", "class", "name", "confidence", "log_odds", "individual", "turn", "parent", "status", "first"]
-    head += ["evaluations", "image"]
+    head += ["evaluations_of_encoding", "image"]
     rows: list[list[object]] = []
     for part in found.parts:
+        asked = int(evolution_figures(part, found.evolution.confidence)[f"evaluations.{part.encoding}"])
         odds = log_odds(part.nats)
         holders = part.told.holders[-1].tolist() if len(part.told.holders) else [-1] * len(found.names)
         for k, (name, own) in enumerate(zip(found.names, holders, strict=True)):
             turn, _, parent = part.told.first.get(own, ("", "", ""))
             o = part.result.outcomes[k]
             said = [part.encoding, k, name, float(part.confidence[k]), round(float(odds[k]), 4), own, turn, parent]
-            rows.append([*said, o.status, o.first, o.queries, part.paths[k]])
+            rows.append([*said, o.status, o.first, asked, part.paths[k]])
     return head, rows
 
 

@@ -103,6 +103,11 @@ def test_figures_are_those_of_the_files(run):
         assert at == (reached[0] if reached else None)
     head, rows = evolution_rows(found)
     assert len(rows) == 18 and len(set(map(len, rows))) == 1 and len(head) == len(rows[0])
+    at = head.index("evaluations_of_encoding")
+    assert {(row[0], row[at]) for row in rows} == {
+        (part.encoding, record["figures"][f"evaluations.{part.encoding}"]) for part in found.parts
+    }
+    assert {row[at] for row in rows if row[0] == "gradient"} == {6 * (3 * 12 + 1)}  # the last look is no gradient
     words = record["sentence"]
     assert "of 6 classes by direct" in words and f"{int(found.parts[0].result.met.sum())} of 6" in words
 
