@@ -92,7 +92,7 @@ def digest(*parts: bytes | str | Tensor) -> str:
     for part in parts:
         if isinstance(part, Tensor):
             solid = part.detach().cpu().contiguous()
-            # One element counts as contiguous whatever its strides are, and as bytes are not: hence strides of our own.
+            # One element counts as contiguous whatever its strides are, but `view` minds them: hence strides of 1.
             flat = solid.as_strided((solid.numel(),), (1,))
             body = flat.view(torch.uint8).numpy().tobytes() if solid.numel() else b""
             part = f"{solid.dtype}{tuple(solid.shape)}".encode() + body

@@ -43,6 +43,10 @@ class Archive:
     median: Tensor
     least: Tensor
 
+    def fooling(self, mark: float) -> Tensor:
+        """Which champions fool the classifier [n]: their class is its answer, with that confidence or more."""
+        return self.fools & (self.confidence >= mark)
+
     def reached(self, mark: float, which: Literal["median", "least"] = "median") -> float | None:
         """Evaluations until the median champion, or the worst, had the mark; None where it never had."""
         there = (getattr(self, which) >= mark).nonzero().flatten()
@@ -108,22 +112,30 @@ def climb(
     shape: tuple[int, ...],
     *,
     confidence: float = 0.99,
-    seed: int = 0,
     batch: int = 200,
+    stop: Callable[[], bool] | None = None,
 ) -> Archive:
-    """Images for some classes, from gray up the gradient.
+    """Images for some classes, from gray up the gradient, which draws nothing.
 
     Args:
         classifier: Who is fooled.
         only: The classes, by number.
         shape: Shape (C, H, W) of an image.
         confidence: Softmax probability at which a class is done.
-        seed: Of the probe.
         batch: Images a pass.
+        stop: Asked after each step.
+
+    Raises:
+        Interrupted: It was asked to stop; nothing is kept of this archive.
     """
-    probe: Probe = fool_gradient(shape, confidence=confidence, steps=_STEPS, seed=seed, batch=batch)
-    found, none = probe.run(classifier, classes(classifier, only)), torch.zeros(0, dtype=torch.float64)
-    return _archive(classifier, found.images, torch.tensor(only), batch, none, none, none)
+    probe: Probe = fool_gradient(shape, confidence=confidence, steps=_STEPS, batch=batch)
+    search = probe.search(classifier, classes(classifier, only))
+    state, none = search.start(), torch.zeros(0, dtype=torch.float64)
+    for step in search.walk():
+        state = step.state
+        if stop is not None and stop():
+            raise _interrupted()
+    return _archive(classifier, search.conclude(state).images, torch.tensor(only), batch, none, none, none)
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ class RubbishClass:
         held_out: Champions of other seeds that are held out a round: as many of evolutions like those that are
             learned from, and as many of long ones.
         rate: Highest learning rate.
-        shift: Images and rubbish are moved by up to so many pixels each way while they are learned from; half of their
+        shift: Images and rubbish are moved by up to so many pixels each way while they are learned from; half the
             shorter side at most.
         layers: Names of the modules that learn; empty: the whole network.
         batch: Images a pass and a step.
@@ -129,7 +129,8 @@ class RubbishClass:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
             median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
             the share that it refuses of held-out champions that fooled the network before with the wanted confidence,
-            their number `recall_of`, and `recall_called`, how many had the label with whatever confidence; likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
+            their number `recall_of`, and `recall_called`, how many had the label with whatever confidence;
+            likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
             `recall_gradient`. Of the long evolutions against this network `champion`, the median confidence of
             champions; `fooled`, the share of them with the wanted confidence; and evaluations until the median
             champion, and until all of them, had it, each the median of the evolutions: None where half of them never

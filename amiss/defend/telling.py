@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from amiss.defend.hardening import Row
 from amiss.training import curve_svg
+from amiss.trust import wilson
 
 __all__ = ["cost", "figures_of", "rounds_svg", "sentence_of", "table_of"]
 
@@ -17,30 +18,27 @@ def cost(row: Row, which: str = "median") -> float:
 
 
 def sentence_of(rows: Sequence[Row], confidence: float) -> str:
-    """The rounds in plain words.
+    """The rounds in plain words: first what the network has lost and what it refuses, then what fooling it costs.
 
     Args:
         rows: One a round, the first of the network as it was given.
         confidence: The mark of the attacks.
     """
-    first, last = rows[0], rows[-1]
+    first, last, once = rows[0], rows[-1], rows[1]
     n = len(rows) - 1
-    words = f"After {n} {'round' if n == 1 else 'rounds'} {_price(first, last, confidence)}; "
+    words = f"After {n} {'round' if n == 1 else 'rounds'}{_verdict(last)}: "
     words += f"accuracy {_share(first['accuracy'])} -> {_share(last['accuracy'])}, "
-    words += f"and {_share(last['called_rubbish'])} of the test images are called rubbish. "
-    if last["recall_of"]:
-        words += f"Of held-out nonsense that fooled the network before, {_share(last['recall'])} is refused"
-        others = [
-            f"{_share(last[f'recall_{name}'])} of {what}"
-            for name, what in _KINDS.items()
-            if last[f"recall_{name}_of"]
-        ]
-        words += "".join(f", and {text}" for text in others) + ". "
-    words += f"{_share(last['fooled'])} of new nonsense still fools it."
-    once = rows[1]
+    words += f"{_share(last['called_rubbish'])} of the test images are called rubbish, {_refused(last, confidence)}. "
+    others = [
+        f"{_share(last[f'recall_{name}'])} of {last[f'recall_{name}_of']:,.0f} {what}"
+        for name, what in _KINDS.items()
+        if last[f"recall_{name}_of"]
+    ]
+    words += f"It refuses {', and '.join(others)}. " if others else ""
+    words += f"{_price(first, last, confidence)}. {_share(last['fooled'])} of new nonsense still fools it."
     if n > 1 and (once["evaluations_median"] or last["evaluations_median"]):  # else nobody knows
         grown = "" if cost(last) > cost(once) else "not "
-        words += f" The cost has {grown}grown since the first round ({_said(once)} then)."
+        words += f" In this run the cost has {grown}grown since the first round ({_said(once)} then)."
     return words
 
 
@@ -74,18 +72,37 @@ def rounds_svg(rows: Sequence[Row]) -> str:
     return curve_svg(lines, unit="evaluations to fool the network, by round (where it held: the whole budget)")
 
 
-_KINDS = {"long": "what evolved longer", "other": "the other encoding", "gradient": "what a gradient made"}
+_KINDS = {"long": "that evolved longer", "other": "of the other encoding", "gradient": "that a gradient made"}
 _LINES = {"median": "median", "last": "all"}
+
+
+def _verdict(last: Row) -> str:
+    """Words for a network whose class of rubbish is no more for nonsense than for images, as far as chance tells."""
+    n = int(last["recall_of"] or 0)
+    least, _ = wilson(round((last["recall"] or 0.0) * n), n)
+    return " the network does not tell nonsense from images" * (n > 0 and least <= (last["called_rubbish"] or 0.0))
+
+
+def _refused(last: Row, confidence: float) -> str:
+    """What it makes of held-out champions, and how many there were: so sure, and of whatever confidence."""
+    if not last["recall_of"]:
+        held = f"(none had {confidence:g}, {last['recall_called']:,.0f} the label alone)"
+        return f"and no held-out nonsense fooled the network before {held}: what it would refuse of it is not known"
+    held = f"(with {confidence:g}; {last['recall_called']:,.0f} had the label)"
+    return (
+        f"and {_share(last['recall'])} of {last['recall_of']:,.0f} held-out champions that fooled the network before "
+        f"{held}"
+    )
 
 
 def _price(first: Row, last: Row, confidence: float) -> str:
     """What nonsense costs now; of a network that was not fooled within the budget, how far nonsense came."""
     if first["evaluations_median"] is None:
         sure = f"{first['champion']:.2g} sure before and {last['champion']:.2g} sure now"
-        return f"the median champion is {sure}, {cost(first):,.0f} evaluations each, of {confidence:g} wanted"
+        return f"The median champion is {sure}, {cost(first):,.0f} evaluations each, of {confidence:g} wanted"
     more = "more than " * (last["evaluations_median"] is None)
     said = f"{_said(first)} before and {_said(last)} now, until the median class is {confidence:g} sure"
-    return f"nonsense costs {more}{cost(last) / cost(first):.2g} times the evaluations ({said})"
+    return f"Nonsense costs {more}{cost(last) / cost(first):.2g} times the evaluations ({said})"
 
 
 def _said(row: Row) -> str:
