@@ -20,9 +20,10 @@ _HEAD = [
 ]
 _RECALLS = {"": "Recall", "_long": "Longer", "_other": "Other encoding", "_gradient": "Gradient"}
 _RECALL = (
-    "Recall asks about yesterday's nonsense: of the champions that fooled the network of the round before, the share "
-    "that this one calls rubbish. All of them are held out: they have other seeds, and no network has learned from "
-    "them.",
+    "Recall asks about yesterday's nonsense: of the champions that fooled the network of the round before with the "
+    "wanted confidence, the share that this one calls rubbish. All of them are held out: they have other seeds, and "
+    "no network has learned from them. Beside it stands the share of test images that it calls rubbish: a network that "
+    "refuses no more nonsense than images does not tell the two apart.",
     "Longer: the same of champions that evolved for more generations than those that are learned from. Other "
     "encoding: of images that are written down in a way that nobody learns from. Gradient: of gray images that were "
     "pushed up the gradient.",
@@ -105,8 +106,15 @@ def defense_record(
             ],
             "recall": {
                 "text": list(_RECALL),
-                "head": ["Round", *_RECALLS.values()],
-                "rows": [[row["round"], *(_of(row, f"recall{name}") for name in _RECALLS)] for row in done.rows[1:]],
+                "head": ["Round", *_RECALLS.values(), "Test images"],
+                "rows": [
+                    [
+                        row["round"],
+                        *(_of(row, f"recall{name}") for name in _RECALLS),
+                        _percent(row["called_rubbish"]),
+                    ]
+                    for row in done.rows[1:]
+                ],
             },
             "limits": list(_LIMITS),
         },

@@ -31,6 +31,7 @@ def row(k, spent, every=None):
     }
     for name in ("", "_long", "_other", "_gradient"):
         row |= {f"recall{name}": None if k == 0 else 0.5, f"recall{name}_of": 0.0 if k == 0 else 8.0}
+        row |= {f"recall{name}_called": 0.0 if k == 0 else 9.0}
     row |= {"champion": 0.97, "fooled": 0.25, "evaluations_median": spent, "evaluations_all": every, "budget": 500.0}
     return row
 
@@ -66,7 +67,8 @@ def test_the_table_says_what_the_rows_say_and_what_was_never_reached(made):
     assert curve == [(100, False, 300, False), (500, True, 500, True), (250, False, 500, True)]
     # Before the first round there is no network before, and so no recall.
     assert [cells[0] for cells in defense["recall"]["rows"]] == [1, 2]
-    assert all(cells[1:] == ["50.0 % of 8"] * 4 for cells in defense["recall"]["rows"])
+    assert [cells[1:5] for cells in defense["recall"]["rows"]] == [["50.0 % of 8"] * 4] * 2
+    assert [cells[5] for cells in defense["recall"]["rows"]] == ["5.0 %", "10.0 %"]
     tiles = {tile["label"]: tile["value"] for tile in record["tiles"]}
     assert tiles["Cost of nonsense"] == "2.5x" and tiles["Accuracy"] == "70.0 %"
 
