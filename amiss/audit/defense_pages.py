@@ -22,8 +22,8 @@ _RECALLS = {"": "Recall", "_long": "Longer", "_other": "Other encoding", "_gradi
 _RECALL = (
     "Recall asks about yesterday's nonsense: of the champions that fooled the network of the round before with the "
     "wanted confidence, the share that this one calls rubbish. All of them are held out: they have other seeds, and "
-    "no network has learned from them. Beside it stands the share of test images that it calls rubbish: a network that "
-    "refuses no more nonsense than images does not tell the two apart.",
+    "no network has learned from them. Beside it stands the share of test images that it calls rubbish: a network "
+    "that refuses no more nonsense than images does not tell the two apart.",
     "Longer: the same of champions that evolved for more generations than those that are learned from. Other "
     "encoding: of images that are written down in a way that nobody learns from. Gradient: of gray images that were "
     "pushed up the gradient.",
