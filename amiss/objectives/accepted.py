@@ -1,6 +1,7 @@
 """An image that a rejection rule lets pass: the rule's score reaches a threshold."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ class Accepted(Objective):
         spread: How far natural scores lie from each other, above 0.
 
     Raises:
-        UsageError: A threshold that is no number, or a spread that is not above 0.
+        UsageError: A threshold that is not finite, or a spread that is not above 0 and finite.
 
     References:
         Carlini and Wagner (2017), adversarial examples are not easily detected, section 3 (attacks that know the
@@ -110,12 +111,12 @@ class Accepted(Objective):
     """
 
     def __init__(self, rule: Rule, threshold: float, spread: float = 1.0) -> None:
-        if not spread > 0 or threshold != threshold or spread == float("inf"):
+        if not (isfinite(threshold) and isfinite(spread) and spread > 0):
             raise UsageError(
                 "A rule accepts from a threshold on, in units of a spread.",
                 slug="rule-threshold",
                 seen=f"threshold={threshold}, spread={spread}",
-                needed="a number, and a finite spread above 0",
+                needed="a finite number, and a finite spread above 0",
                 hint="Accepted(rule, threshold, spread), both measured on natural images.",
             )
         self.rule, self.threshold, self.spread = rule, threshold, spread

@@ -1,12 +1,14 @@
 """Detectors score as their papers say, thresholds keep their promise, and worlds with known areas are told right."""
 
 import json
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from amiss.analysis import rejection as rj
 from amiss.analysis.rejection.fitting import read_natural
@@ -143,9 +145,40 @@ def test_known_areas_of_two_normal_distributions():
         widths.append(figure.high - figure.low)
     assert 180 <= held <= 199  # 95 % of 200, give or take
     assert max(widths) < 0.2
-    natural, others = torch.randn(20_000, generator=draw) + apart, torch.randn(20_000, generator=draw)
-    big = rj.false_positives(natural, others, draws=50)
-    assert big.low < 1 - NormalDist().cdf(apart + NormalDist().inv_cdf(0.05)) < big.high
+    true = 1 - NormalDist().cdf(apart + NormalDist().inv_cdf(0.05))
+    figures = [
+        rj.false_positives(torch.randn(2000, generator=draw) + apart, torch.randn(2000, generator=draw), seed=i)
+        for i in range(200)
+    ]
+    assert 180 <= sum(one.low <= true <= one.high for one in figures) <= 199
+    assert max(one.high - one.low for one in figures) < 0.12
+
+
+def test_the_interval_is_that_of_samples_drawn_anew():
+    draw = torch.Generator().manual_seed(6)
+    natural, others = torch.randn(60, generator=draw).round(decimals=1) + 2, torch.randn(45, generator=draw)
+    redrawn = []
+    for _ in range(4000):
+        up = natural[torch.randint(60, (60,), generator=draw)].sort().values
+        redrawn.append(float((others[torch.randint(45, (45,), generator=draw)] >= up[3]).double().mean()))
+    figure = rj.false_positives(natural, others, draws=20_000)
+    wanted = np.quantile(redrawn, (0.025, 0.975))
+    assert figure.low < figure.high and np.allclose((figure.low, figure.high), wanted, atol=1.1 / 45)
+
+
+def test_redraws_take_no_more_memory_than_the_samples():
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            for one in out if isinstance(out, tuple | list) else [out]:
+                self.numbers = max(self.numbers, one.numel() if isinstance(one, torch.Tensor) else 0)
+            return out
+
+    with Largest() as seen:
+        rj.false_positives(torch.arange(3000.0), torch.arange(2000.0) - 1000)
+    assert seen.numbers <= 3000
 
 
 def test_natural_beside_natural_is_a_coin():
@@ -174,7 +207,10 @@ def test_a_threshold_lets_fresh_natural_images_pass():
     assert rj.threshold_at(torch.arange(99.0)) == 4  # the fifth lowest of 99
 
 
-@pytest.mark.parametrize("scores", [torch.zeros(18), torch.zeros(0), torch.full((50,), torch.nan)])
+@pytest.mark.parametrize(
+    "scores",
+    [torch.zeros(18), torch.zeros(0), *(torch.tensor([bad] + [0.0] * 50) for bad in (np.nan, np.inf, -np.inf))],
+)
 def test_too_few_natural_images_are_refused(scores):
     with pytest.raises(DataError, match="rejection-few"):
         rj.threshold_at(scores)
@@ -190,8 +226,9 @@ def test_accepted_is_met_from_the_threshold_on():
     assert torch.allclose(loss.detach(), ((threshold - scores["energy"]).clamp_min(0) / 0.5).log1p())
     both = Confidence(0.3) + objective
     assert both.looks == 1 and (Confidence(0.3) + Accepted(rj.ODIN(), 0.1)).looks == 3
-    with pytest.raises(UsageError, match="rule-threshold"):
-        Accepted(rule, 0.0, 0.0)
+    for threshold, spread in ((0.0, 0.0), (0.0, np.inf), (np.nan, 1.0), (np.inf, 1.0), (-np.inf, 1.0)):
+        with pytest.raises(UsageError, match="rule-threshold"):
+            Accepted(rule, threshold, spread)
 
 
 def test_what_an_evaluation_costs():
@@ -217,6 +254,55 @@ def test_without_features_or_gradients_some_are_left_out_with_the_reason():
         rj.fit_detectors(CLASSIFIER, "relu3", IMAGES, LABELS[:3])
 
 
+class Shifted(torch.nn.Module):
+    """Logits under a layer of one's own."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.features, self.head, self.last = torch.nn.Flatten(), torch.nn.Linear(SIDE**2, 4), last
+
+    def forward(self, x):
+        return self.last(self.head(self.features(x)))
+
+
+@pytest.mark.parametrize(
+    ("last", "missing"),
+    [
+        (torch.nn.LogSoftmax(1), {"energy": "log-probabilities", "vim": "log-probabilities"}),
+        (lambda z: z.log_softmax(1) + 3, {"energy": "same for all", "vim": "same for all"}),
+        (lambda z: z - 50, {"vim": "not above 0"}),
+        (lambda z: z + 5, {}),
+    ],
+)
+def test_rules_that_such_logits_leave_nothing_to_tell_by_are_left_out(last, missing):
+    torch.manual_seed(0)
+    classifier = Classifier(Shifted(last).eval(), labels=list("abcd"))
+    for layer in ("features", None):
+        found = rj.fit_detectors(classifier, layer, IMAGES, LABELS)
+        expected = missing if layer else {name: why for name, why in missing.items() if name == "energy"}
+        assert {name for name in found.left_out if layer or name == "energy"} == {*expected}
+        assert all(why in found.left_out[name] for name, why in expected.items())
+        assert {rule.name for rule in found.rules} == {*rj.DETECTORS} - {*found.left_out}
+    only = rj.fit_detectors(classifier, "features", IMAGES, LABELS, only=("knn", "energy"))
+    assert {*only.left_out} == {"energy"} & {*missing}
+    for rule in found.rules:
+        assert not isinstance(rule, rj.ViM) or rule.alpha > 0
+
+
+def test_mahalanobis_says_how_much_it_does_not_look_at(detectors):
+    natural = read_natural(CLASSIFIER, "relu3", IMAGES, LABELS)
+    features = natural.features.clone()
+    features[:, :3] = 0
+    dead = replace(natural, features=features)
+    woken = features[:1].clone()
+    woken[:, 0] = 1000
+    for rule in (rj.Mahalanobis.fit(dead), rj.RelativeMahalanobis.fit(dead)):
+        assert rule.ignored == 0.5
+        assert torch.equal(rule.of({"relu3": woken}), rule.of({"relu3": features[:1]}))
+    told = rj.audit_rejection(CLASSIFIER, detectors.rules, IMAGES, {}, searches=())
+    assert told.record["ignored"] == {"mahalanobis": 0.0, "relative mahalanobis": 0.0}
+
+
 def test_features_that_are_not_finite_are_refused():
     class Broken(torch.nn.Sequential):
         def forward(self, x):
@@ -236,6 +322,44 @@ def test_a_score_that_is_none_is_refused(function):
 def test_two_rules_of_one_name_are_refused():
     with pytest.raises(UsageError, match="rejection-names"):
         rj.score_images(CLASSIFIER, [rj.Energy(), rj.Energy()], OTHERS)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_natural_images_without_a_finite_score_are_refused_wherever_they_fall(bad):
+    for at in range(0, 60, 7):  # in the half of thresholds or in the half that is judged
+        own = OwnRule(lambda x, at=at: torch.where((x == OTHERS[at]).all(3).all(2).all(1), bad, x.mean((1, 2, 3))))
+        with pytest.raises(DataError, match="rejection-scores"):
+            rj.audit_rejection(CLASSIFIER, [own], OTHERS, {}, searches=())
+
+
+def test_what_cannot_be_is_refused_before_anything_is_shown():
+    shown = []
+    own = OwnRule(lambda x: shown.append(len(x)) or x.mean((1, 2, 3)))
+    with pytest.raises(UsageError, match="rejection-search"):
+        rj.audit_rejection(CLASSIFIER, [own], IMAGES, {}, searches=("cppn", "luck"))
+    for kind in ("adaptive", "natural"):
+        with pytest.raises(UsageError, match="rejection-kind"):
+            rj.audit_rejection(CLASSIFIER, [own], IMAGES, {"noise": OTHERS, kind: OTHERS}, searches=())
+    assert not shown
+
+
+def test_a_rule_is_bypassed_by_evolution_and_what_a_gradient_finds_is_told_apart():
+    def found(name, search, *met):
+        return rj.Bypass(name, search, OTHERS[:2], met, (1, None), 5)
+
+    told = rj.Rejection(
+        (),
+        (
+            found("seen through", "gradient", True, True),
+            found("seen through", "cppn", True, False),
+            found("evolved past", "cppn", True, False),
+            found("evolved past", "direct", False, True),
+        ),
+        {"seen through": 0.0, "evolved past": 0.0, "never tried": 0.0},
+    )
+    assert told.bypassed == ("evolved past",) == tuple(told.record["bypassed"])
+    assert told.bypassed_by("gradient") == ("seen through",)
+    assert told.bypassed_by("cppn") == () and told.bypassed_by(*rj.SEARCHES) == ("seen through", "evolved past")
 
 
 def test_the_audit_of_ones_own_score_and_of_one_that_lets_nothing_pass():

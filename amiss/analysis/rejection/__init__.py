@@ -1,7 +1,7 @@
 """What rejects nonsense? Nine detectors and one's own, shown nonsense of six kinds, one of it made against them."""
 
 from amiss.analysis.rejection.audit import ADAPTIVE, Rejection, Row, audit_rejection, calibrate
-from amiss.analysis.rejection.bypass import SEARCHES, Bypass, Search, bypass, evaluations_each
+from amiss.analysis.rejection.bypass import EVOLVING, SEARCHES, Bypass, Search, bypass, evaluations_each
 from amiss.analysis.rejection.features import KNN, FeatureNorm, Mahalanobis, RelativeMahalanobis, ViM
 from amiss.analysis.rejection.fitting import DETECTORS, Detectors, fit_detectors
 from amiss.analysis.rejection.logits import ODIN, Energy, MaxLogit, MaxSoftmax
@@ -12,6 +12,7 @@ from amiss.analysis.rejection.telling import Figure, accepted_share, auroc, fals
 __all__ = [
     "ADAPTIVE",
     "DETECTORS",
+    "EVOLVING",
     "KINDS",
     "KNN",
     "ODIN",

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.analysis.rejection.bypass import SEARCHES, Bypass, Search, bypass
+from amiss.analysis.rejection.bypass import EVOLVING, SEARCHES, Bypass, Search, bypass, require_searches
+from amiss.analysis.rejection.features import Mahalanobis, RelativeMahalanobis
 from amiss.analysis.rejection.scoring import Scores, score_images
 from amiss.analysis.rejection.telling import Figure, accepted_share, auroc, false_positives, threshold_at
 from amiss.classifier import Classifier
+from amiss.errors import DataError, UsageError
 from amiss.objectives import Accepted, Rule
 from amiss.repro import generator
 from amiss.task import Task, reaches
@@ -56,6 +58,8 @@ class Rejection:
         bypasses: One a rule and a search against it.
         thresholds: The least score that each rule lets pass, by its name.
         left_out: Why a rule is not in the table, by its name.
+        ignored: The share of directions of features that a rule does not look at, such as dead units, by its name;
+            for rules that tell it.
         calibrated: Natural images that the thresholds are told from.
         judged: Natural images that the rows are told from.
         share: Of natural images that are to be let pass.
@@ -66,6 +70,7 @@ class Rejection:
     bypasses: tuple[Bypass, ...]
     thresholds: Mapping[str, float]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, float] = field(default_factory=dict)
     calibrated: int = 0
     judged: int = 0
     share: float = 0.95
@@ -83,11 +88,20 @@ class Rejection:
 
     @property
     def bypassed(self) -> tuple[str, ...]:
-        """The rules that some search got past for every class."""
+        """The rules that evolution got past for every class, from scores alone."""
+        return self.bypassed_by(*EVOLVING)
+
+    def bypassed_by(self, *searches: Search) -> tuple[str, ...]:
+        """The rules that some of these searches got past, for every class.
+
+        Args:
+            searches: Out of `SEARCHES`: by "gradient" alone, the rules that a search with the weights got past.
+        """
         won: dict[str, list[bool]] = {}
         for one in self.bypasses:
-            before = won.get(one.detector, [False] * len(one.met))
-            won[one.detector] = [a or b for a, b in zip(before, one.met, strict=True)]
+            if one.search in searches:
+                before = won.get(one.detector, [False] * len(one.met))
+                won[one.detector] = [a or b for a, b in zip(before, one.met, strict=True)]
         return tuple(name for name in self.detectors if all(won.get(name, [False])))
 
     def row(self, detector: str, kind: str) -> Row:
@@ -105,8 +119,8 @@ class Rejection:
     def record(self) -> dict[str, Any]:
         """Everything but the images, as plain values that JSON can hold.
 
-        Keys are the attributes' names and "bypassed". A row is a mapping of its fields, each figure one of value,
-        low and high; a bypass a mapping of its fields without the images.
+        Keys are the attributes' names and "bypassed", by evolution. A row is a mapping of its fields, each figure one
+        of value, low and high; a bypass a mapping of its fields without the images.
         """
         told = ("detector", "search", "met", "evaluations", "spent")
         return {
@@ -115,6 +129,7 @@ class Rejection:
             "bypassed": list(self.bypassed),
             "thresholds": dict(self.thresholds),
             "left_out": dict(self.left_out),
+            "ignored": dict(self.ignored),
             "calibrated": self.calibrated,
             "judged": self.judged,
             "share": self.share,
@@ -133,7 +148,7 @@ def calibrate(rule: Rule, natural: Tensor, share: float = 0.95) -> Accepted:
         share: Of them to be let pass.
 
     Raises:
-        DataError: Too few scores, or one that is no number.
+        DataError: Too few scores, or one that is not finite.
     """
     threshold = threshold_at(natural, share)
     spreads = float(natural.double().median()) - threshold, float(natural.double().std()), 1.0
@@ -181,13 +196,23 @@ def audit_rejection(
         progress: Called with what is done next.
 
     Raises:
-        DataError: Too few natural images, or a score of one that is no number.
+        DataError: Too few natural images, or a score of one that is not finite.
         ModelError: A rule of one's own that gives no score for each image.
-        UsageError: Two rules of one name, or a search that is none.
+        UsageError: Two rules of one name, a search that is none, or nonsense called "natural" or "adaptive".
     """
+    require_searches(searches)
+    if reserved := [kind for kind in (_NATURAL, ADAPTIVE) if kind in nonsense]:
+        raise UsageError(
+            f"No kind of nonsense can be called {reserved[0]!r}.",
+            slug="rejection-kind",
+            seen=f"nonsense of the kinds {', '.join(map(repr, nonsense))}",
+            needed=f"other names than {_NATURAL!r} and {ADAPTIVE!r}, which the table has rows of itself",
+            hint="Call it by how it was made, such as 'evolved'.",
+        )
     half = len(natural) // 2
     order = torch.randperm(len(natural), generator=generator(seed, 23))
     scores, sure = score_images(classifier, rules, natural[order], batch)
+    _require_finite(scores)
     gates = {rule.name: calibrate(rule, scores[rule.name][:half], share) for rule in rules}
     real = {name: score[half:] for name, score in scores.items()}
 
@@ -224,9 +249,24 @@ def audit_rejection(
             rows += told(ADAPTIVE, *score_images(classifier, [rule], made, batch), real)
         bypasses += against
     thresholds = {name: gate.threshold for name, gate in gates.items()}
+    ignored = {rule.name: rule.ignored for rule in rules if isinstance(rule, Mahalanobis | RelativeMahalanobis)}
     return Rejection(
-        tuple(rows), tuple(bypasses), thresholds, dict(left_out or {}), half, len(natural) - half, share, confidence
-    )
+        tuple(rows), tuple(bypasses), thresholds, dict(left_out or {}), ignored, half, len(natural) - half, share,
+        confidence,
+    )  # fmt: skip
+
+
+def _require_finite(scores: Scores) -> None:
+    """Refuse scores of natural images that would rank as the most or the least natural without being numbers."""
+    for name, score in scores.items():
+        if broken := int((~score.isfinite()).sum()):
+            raise DataError(
+                f"The rule {name!r} scores natural images by what is not finite.",
+                slug="rejection-scores",
+                seen=f"NaN or infinity for {broken} of {len(score)} natural images",
+                needed="a finite number for each",
+                hint="Look at the images where it is: ~torch.isfinite(score(images)).",
+            )
 
 
 def _plain(value: Any) -> Any:

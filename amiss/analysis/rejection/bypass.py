@@ -1,5 +1,6 @@
-"""The adaptive attack: the most convincing nonsense that a rule lets pass, found by asking for scores alone."""
+"""The adaptive attack: the most convincing nonsense that a rule lets pass, evolved or along a gradient."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from amiss.probe import Probe
 from amiss.recipes import classes, fool_cppn, fool_direct, fool_gradient
 from amiss.task import Task
 
-__all__ = ["SEARCHES", "Bypass", "Search", "bypass", "evaluations_each"]
+__all__ = ["EVOLVING", "SEARCHES", "Bypass", "Search", "bypass", "evaluations_each", "require_searches"]
 
 Search = Literal["cppn", "direct", "gradient"]
 
@@ -24,6 +25,9 @@ _STEP = 0.02  # of a gradient search, by momentum: plain signs swing about the b
 
 SEARCHES: tuple[Search, ...] = get_args(Search)
 """How nonsense is searched for: by evolving graphs or pixels, from scores alone, or along a gradient."""
+
+EVOLVING: tuple[Search, ...] = ("cppn", "direct")
+"""The searches that evolve and ask for scores alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,7 @@ def bypass(
         Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 2; Carlini and Wagner
         (2017), adversarial examples are not easily detected, section 3.
     """
+    require_searches([search])
     rule = accepted.rule
     probe = _probe(shape, search, confidence, generations, children, steps, seed, batch)
     if search == "gradient" and rule.gives != "jacobian":
@@ -118,9 +123,25 @@ def evaluations_each(rule: Rule, search: Search) -> int:
     return 3 * looks if search == "gradient" else looks + 2 * rule.backward
 
 
+def require_searches(searches: Sequence[str]) -> None:
+    """Refuse names that are none of a search.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if strange := [name for name in searches if name not in SEARCHES]:
+        raise UsageError(
+            f"There is no search {strange[0]!r}.",
+            slug="rejection-search",
+            seen=f"search={strange[0]!r}",
+            needed=" or ".join(map(repr, SEARCHES)),
+            hint="Take 'cppn': it asks for scores alone.",
+        )
+
+
 def _probe(
     shape: tuple[int, ...],
-    search: str,
+    search: Search,
     confidence: float,
     generations: int,
     children: int,
@@ -136,13 +157,5 @@ def _probe(
         return fool_direct(
             shape, confidence=confidence, generations=generations, children=children, seed=seed, batch=batch
         )
-    if search == "gradient":
-        probe = fool_gradient(shape, confidence=confidence, steps=steps, seed=seed, batch=batch)
-        return replace(probe, optimizer=Momentum(_STEP))
-    raise UsageError(
-        f"There is no search {search!r}.",
-        slug="rejection-search",
-        seen=f"search={search!r}",
-        needed=" or ".join(map(repr, SEARCHES)),
-        hint="Take 'cppn': it asks for scores alone.",
-    )
+    probe = fool_gradient(shape, confidence=confidence, steps=steps, seed=seed, batch=batch)
+    return replace(probe, optimizer=Momentum(_STEP))

@@ -46,7 +46,9 @@ class _OfFeatures(Rule):
 class Mahalanobis(_OfFeatures):
     """Minus the squared Mahalanobis distance to the nearest class mean, with one covariance for all classes.
 
-    Directions in which natural images of a class do not differ do not count.
+    Directions in which natural images of a class do not differ do not count, for their precision is not known. So a
+    unit that is dead on all natural images is not looked at: nonsense may drive it as high as it will. `ignored`
+    tells how large the share of such directions is.
 
     Attributes:
         root: A root of the precision [D, D], float64: what whitens features.
@@ -69,6 +71,11 @@ class Mahalanobis(_OfFeatures):
         root = _root(within)
         return cls(natural.layer, root, means @ root)
 
+    @property
+    def ignored(self) -> float:
+        """The share of directions that do not count, those of dead units among them."""
+        return _ignored(self.root)
+
     def of(self, outputs: View) -> Tensor:
         """- min_c (f - mu_c)^T P (f - mu_c) [N]."""
         return -_squared(pooled(outputs[self.layer]) @ self.root, self.means).amin(1)
@@ -77,6 +84,8 @@ class Mahalanobis(_OfFeatures):
 @dataclass(frozen=True, eq=False)
 class RelativeMahalanobis(_OfFeatures):
     """Minus the squared Mahalanobis distance to the nearest class mean, less that to the mean of all images.
+
+    Directions in which natural images do not differ do not count, dead units among them, as for `Mahalanobis`.
 
     Attributes:
         root: A root of the precision within classes [D, D], float64.
@@ -102,6 +111,11 @@ class RelativeMahalanobis(_OfFeatures):
         mean = natural.features.mean(0, keepdim=True)
         root, background = _root(within), _root(natural.features - mean)
         return cls(natural.layer, root, means @ root, background, mean @ background)
+
+    @property
+    def ignored(self) -> float:
+        """The share of directions that do not count in the distance to class means."""
+        return _ignored(self.root)
 
     def of(self, outputs: View) -> Tensor:
         """d_0^2 - min_c d_c^2 [N]."""
@@ -153,6 +167,9 @@ class ViM(_OfFeatures):
     References:
         Wang, Li, Feng and Zhang (2022), ViM: out-of-distribution with virtual-logit matching, eq. 4 to 6. Their
         principal subspace has about half as many dimensions as the features, as here.
+
+    Where the highest logits are not above 0 on average, `alpha` is not either, and the rule would call natural what
+    lies farthest off: `fit_detectors` leaves it out.
     """
 
     origin: Tensor = field(repr=False)
@@ -228,6 +245,11 @@ def _root(centered: Tensor) -> Tensor:
     # Features were computed in single precision: variances that this alone can bring about say nothing.
     least = values.amax() * len(values) * torch.finfo(torch.float32).eps ** 2
     return vectors * torch.where(values > least, values, torch.inf).rsqrt()
+
+
+def _ignored(root: Tensor) -> float:
+    """The share of a root's columns that are 0."""
+    return float((root == 0).all(0).double().mean())
 
 
 def _squared(white: Tensor, means: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ _FITTED: Mapping[str, Callable[[Natural], Rule]] = {
     one.name: one.fit for one in (Mahalanobis, RelativeMahalanobis, KNN, ViM, FeatureNorm)
 }
 
+_FLAT = 1e-4  # a spread of the energy, beside that of the logits, which rounding alone can bring about
+
 DETECTORS: tuple[str, ...] = (*(one.name for one in _LOGITS), *_FITTED)
 """Names of the nine detectors."""
 
@@ -58,7 +60,7 @@ def fit_detectors(
 
     Args:
         classifier: Who is asked. One that gives no features (an ONNX file, a function) has the rules of logits
-            alone, one that gives no gradient has no ODIN.
+            alone, one that gives no gradient has no ODIN, one that gives log-probabilities has no energy and no ViM.
         layer: The layer whose features are read, as a rule the last hidden one; None for rules of logits alone.
         images: Natural images [N, C, H, W] in [0, 1], as a rule some of those of training.
         labels: Their true labels [N].
@@ -84,24 +86,37 @@ def fit_detectors(
             "Rejection is told from logits, and this classifier tells its labels alone.",
             slug="rejection-logits",
             seen=f"a classifier that gives {classifier.gives!r}",
-            needed="logits, or log-probabilities",
+            needed="logits [N, classes]",
             hint="Return the logits [N, classes], or audit your own score with OwnRule(score).",
         )
+    hidden = layer if len(classifier.layers) > 1 else None
+    reading = [name for name in _FITTED if name in only]
     left_out: dict[str, str] = {}
     rules: list[Rule] = [one() for one in _LOGITS if one.name in only]
     if not reaches(classifier.gives, "grad") and ODIN.name in only:
         rules = [rule for rule in rules if rule.name != ODIN.name]
         left_out[ODIN.name] = "it steps along a gradient, and the classifier gives none"
-    if layer is None:
-        left_out |= {name: "it reads features, and no layer was named" for name in _FITTED if name in only}
-        return Detectors(tuple(rules), left_out)
-    if len(classifier.layers) == 1:
-        left_out |= {name: "it reads features, and the classifier gives none" for name in _FITTED if name in only}
-        return Detectors(tuple(rules), left_out)
-    if wanted := [fit for name, fit in _FITTED.items() if name in only]:
-        natural = read_natural(classifier, layer, images, labels, batch)
-        rules += [fit(natural) for fit in wanted]
+    if hidden is None:
+        why = "no layer was named" if layer is None else "the classifier gives none"
+        left_out |= dict.fromkeys(reading, f"it reads features, and {why}")
+        reading = []
+    if reading or Energy.name in only:
+        natural = read_natural(classifier, hidden or "answer", images, labels, batch)
+        blind = {name: why for name, why in _blind(natural.logits).items() if name in only}
+        left_out = {**blind, **left_out}
+        rules = [rule for rule in rules if rule.name not in blind]
+        rules += [_FITTED[name](natural) for name in reading if name not in blind]
     return Detectors(tuple(rules), left_out)
+
+
+def _blind(logits: Tensor) -> dict[str, str]:
+    """Rules of energy that these logits [N, m] of natural images leave nothing to tell by, and why."""
+    if float(logits.logsumexp(1).std(correction=0)) <= _FLAT * float(logits.std(correction=0)):
+        same = "the energy is the same for all natural images, as that of log-probabilities is"
+        return {Energy.name: same, ViM.name: same}
+    if float(logits.amax(1).mean()) <= 0:
+        return {ViM.name: "its virtual logit is as high as the highest logits, and those are not above 0 on average"}
+    return {}
 
 
 @torch.no_grad()

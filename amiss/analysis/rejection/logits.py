@@ -49,6 +49,8 @@ class MaxLogit(Rule):
 class Energy(Rule):
     """The negative free energy at temperature 1, the logarithm of the summed exponentials of the logits.
 
+    Of log-probabilities it is 0 whatever the image: `fit_detectors` leaves it out where natural images tell so.
+
     References:
         Liu, Wang, Owens and Li (2020), energy-based out-of-distribution detection, eq. 4.
     """

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,20 +43,20 @@ def threshold_at(natural: Tensor, share: float = 0.95) -> float:
         share: The share to be let pass, in (0, 1).
 
     Raises:
-        DataError: Too few scores to tell such a share, or one that is no number.
+        DataError: Too few scores to tell such a share, or one that is not finite.
 
     References:
         Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018), distribution-free predictive inference for
         regression, section 2 (order statistics as thresholds).
     """
     k = int((1 - share) * (len(natural) + 1) + 1e-9)
-    if k < 1 or k > len(natural) or bool(natural.isnan().any()):
-        broken = int(natural.isnan().sum())
+    broken = int((~natural.isfinite()).sum())
+    if k < 1 or k > len(natural) or broken:
         raise DataError(
             "No threshold can be told from these natural images.",
             slug="rejection-few",
-            seen=f"{len(natural)} scores" + (f", {broken} of them no number" if broken else ""),
-            needed=f"numbers, 1 / (1 - {share:g}) of them or more",
+            seen=f"{len(natural)} scores" + (f", {broken} of them not finite" if broken else ""),
+            needed=f"finite numbers, 1 / (1 - {share:g}) of them or more",
             hint="Hold out a hundred natural images or more, and see that the score is finite on them.",
         )
     return float(natural.double().sort().values[k - 1])
@@ -100,7 +101,9 @@ def false_positives(
 ) -> Figure:
     """FPR95: the share of nonsense let pass where the very natural images given are let pass at 95 %.
 
-    The interval redraws both samples (percentiles); where it has no width it is Wilson's.
+    The interval redraws both samples (percentiles); where it has no width it is Wilson's. A redraw is known by two
+    numbers, so that memory grows with the samples alone: the k-th lowest of n places drawn anew is that of a
+    Beta(k, n - k + 1), and how many of m scores then pass is binomial.
 
     Args:
         natural: Scores [n].
@@ -110,18 +113,18 @@ def false_positives(
         draws: How many.
 
     References:
-        Liang, Li and Srikant (2018), enhancing the reliability of out-of-distribution image detection, section 4.2.
+        Liang, Li and Srikant (2018), enhancing the reliability of out-of-distribution image detection, section 4.2;
+        David and Nagaraja (2003), order statistics, section 2.1.
     """
     up, down = natural.double().sort().values, nonsense.double().nan_to_num(nan=-torch.inf).sort().values
     n, m = len(up), len(down)
     at = int((1 - share) * n + 1e-9)  # so many of n lie below the threshold
     value = float((down >= up[at]).double().mean())
-    pick = torch.randint(n, (draws, n), generator=generator(seed, 21)).sort(1).values[:, at]
-    again = torch.randint(m, (draws, m), generator=generator(seed, 22))
-    # In sorted samples a redraw is known by places: a score passes where its place is at or behind the threshold's.
-    first = torch.searchsorted(down, up[pick])
-    redrawn = (again >= first[:, None]).double().mean(1)
-    low, high = torch.quantile(redrawn, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    draw = np.random.default_rng(generator(seed, 21).initial_seed())
+    place = torch.from_numpy(draw.beta(at + 1, n - at, draws) * n).long().clamp_max(n - 1)
+    passing = m - torch.searchsorted(down, up[place])
+    redrawn = draw.binomial(m, passing.numpy() / m) / m
+    low, high = np.quantile(redrawn, (0.025, 0.975)).tolist()
     return Figure(value, low, high) if low < high else Figure(value, *wilson(round(value * m), m))
 
 
