@@ -100,7 +100,7 @@ class Chronicle:
             rows = won[taken].unique()
             told = _kept(told, born + rows, _of(step.query.p, rows))
             if len(told["numbers"]) > 2 * told["enough"] + _SLACK:
-                told = _pruned(told, step.state)
+                told = _pruned(told, step.state, _origins(step.state))
         if step.turn in self.ticks:
             told = _ticked(told, step.state)
         return _marked(told, step.state, search.domain) if step.turn in self.marks else told
@@ -111,9 +111,10 @@ class Chronicle:
             notes = _ticked(notes, state)
         if notes["turn"] >= 0 and notes["turn"] not in notes["marks"]:
             notes = _marked(notes, state, search.domain)
-        notes = _pruned(notes, state)
+        nobody = notes["holder"][:0]  # where a climber set out from does not matter any more
+        notes = _pruned(notes, state, nobody)
         lineage = _lineage(state)
-        needed = torch.isin(lineage[:, 2], _needed(notes, lineage))
+        needed = torch.isin(lineage[:, 2], _needed(notes, lineage, nobody))
         return {**{name: part for name, part in notes.items() if name != "enough"}, "captures": lineage[needed]}
 
 
@@ -210,11 +211,18 @@ def _lineage(state: State) -> Tensor:
     return captures
 
 
-def _needed(notes: State, lineage: Tensor) -> Tensor:
-    """Numbers of those that hold a cell now or held one at a mark, and of all their ancestors, ascending."""
+def _origins(state: State) -> Tensor:
+    """Whom climbers set out from: they may have lost their cells, and have children all the same."""
+    climbers = state["optimizer"].get("climbers")
+    origins: Tensor = torch.zeros(0, dtype=torch.int64) if climbers is None else climbers["origin"].cpu()
+    return origins
+
+
+def _needed(notes: State, lineage: Tensor, origins: Tensor) -> Tensor:
+    """Numbers of origins, of those that hold a cell now or at a mark, and of all their ancestors, ascending."""
     parents = dict(zip(lineage[:, 2].tolist(), lineage[:, 3].tolist(), strict=True))
     found: set[int] = set()
-    for number in torch.cat([notes["holder"], *notes["holders"]]).unique().tolist():
+    for number in torch.cat([origins, notes["holder"], *notes["holders"]]).unique().tolist():
         while number >= 0 and number not in found:
             found.add(number)
             number = parents.get(number, -1)
@@ -226,11 +234,11 @@ def _kept(notes: State, numbers: Tensor, values: Tensor) -> State:
     return {**notes, "numbers": torch.cat([notes["numbers"], numbers]), "pool": pool}
 
 
-def _pruned(notes: State, state: State) -> State:
-    """The notes without individuals that no elite descends from."""
+def _pruned(notes: State, state: State, origins: Tensor) -> State:
+    """The notes without individuals that neither an elite nor an origin descends from."""
     if notes["pool"] is None:
         return notes
-    there = torch.isin(notes["numbers"], _needed(notes, _lineage(state)))
+    there = torch.isin(notes["numbers"], _needed(notes, _lineage(state), origins))
     return {
         **notes,
         "numbers": notes["numbers"][there],

@@ -8,14 +8,17 @@ import pytest
 import torch
 from torch import nn
 
+from amiss.audit import chronicle
 from amiss.audit.chronicle import Chronicle, Told, moments, shrunk
 from amiss.audit.evolution import ENCODINGS, Evolution, evolution_studies, log_odds, read_evolution, run_evolution
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, DataError, Interrupted, ModelError, UsageError
 from amiss.optimizers import ancestry
 from amiss.recipes import classes
+from amiss.search import Step
 from amiss.study import Store
 from amiss.study.sameness import run_digest
+from amiss.task import ALL, Answer, Query
 from amiss.testing import LinearWorld
 from tests.audit.conftest import from_disk
 
@@ -123,6 +126,31 @@ def test_large_genomes_are_kept_as_small_pictures():
             assert abs(float(told.pool[number].float().mean() - pictures[cell].mean())) < 1
     line = told.line(int(told.holders[-1, 0]))
     assert line and told.first[line[-1]][2] == -1  # who descends from whom is known all the same
+
+
+def test_whom_a_climber_set_out_from_is_kept_though_it_holds_no_cell(monkeypatch):
+    monkeypatch.setattr(chronicle, "_SLACK", 0)  # others are looked for at once
+    search = SMALL.probe("direct", SHAPE).search(linear(), classes(linear()).rows(torch.arange(2)))
+    history = [  # individuals that were asked for, their captures, and where the climber of cell 0 comes from
+        (2, [0, 1], [[0, 0, 0, -1, -1], [0, 1, 1, -1, -1]], 1),
+        *((1, [-1, 0], [[turn, 1, turn + 1, 0, -1]], 1) for turn in (1, 2, 3)),  # number 1 has no cell any more
+        (1, [0, -1], [[4, 0, 5, 1, -1]], 5),
+    ]
+    witness, captures, born = Chronicle((), ()), [], 0
+    notes, p = witness.begin(search), torch.zeros(2, *SHAPE)
+    for turn, (n, won, taken, origin) in enumerate(history):
+        captures += taken
+        genomes = torch.arange(born, born + n).float()[:, None, None, None].expand(n, *SHAPE)
+        optimizer = {"captures": torch.tensor(captures), "count": len(captures)}
+        optimizer["climbers"] = {"origin": torch.tensor([origin])}
+        state = {"optimizer": optimizer, "best": {"p": p, "loss": torch.zeros(2)}}
+        none, rows = torch.zeros(n, 2), torch.tensor(won)
+        step = Step(turn, state, Query(genomes, ALL, "loss"), Answer(none > 0, none[:, 0], none, won=rows), rows)
+        notes = witness.see(search, step, notes)
+        born += n
+    told = Told.of([([0, 1], witness.close(search, state, notes))], 2)
+    assert told.line(5) == [5, 1]
+    assert {k: int(genome.mean()) for k, genome in told.pool.items()} == {k: k for k in (0, 1, 4, 5)}
 
 
 def test_small_pictures_are_means_over_areas():
