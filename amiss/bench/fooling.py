@@ -48,6 +48,7 @@ BENCH = Bench(
         "detectors_bypassed": Bar("==", 9),
         "retrain_accuracy_loss": Bar("<=", 0.01),
         "rubbish_recall": Bar(">=", 0.9),
+        "rubbish_recall_long": Bar(">=", 0.9),
         "retrain_accuracy_loss_cifar": Bar("<=", 0.01),
         "rubbish_recall_cifar": Bar(">=", 0.9),
     },

@@ -2,13 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.defend import DEFENSES, RubbishClass, climb, evolve, rounds_svg, table_of
+from amiss.defend import DEFENSES, RubbishClass, Workshop, climb, evolve, rounds_svg, table_of
+from amiss.defend.checking import check_layers, check_shift
 from amiss.defend.telling import figures_of, sentence_of
 from amiss.errors import DataError, Interrupted, ModelError, UsageError
 from amiss.models import LeNet
@@ -22,6 +24,7 @@ SMALL = RubbishClass(
     champions=6,
     epochs=20,
     share=0.4,
+    confidence=0.8,
     learned_generations=3,
     generations=6,
     children=20,
@@ -96,10 +99,16 @@ def test_the_last_row_is_of_the_network_that_is_handed_back(run):
     assert last["accuracy"] == float((said == TEST.truth).double().mean())
     assert last["called_rubbish"] == float((said == 2).double().mean())
     # What is refused was evolved against the network before, by seeds that none learned from, and fooled it.
-    parts = [read_tensors(out / "work" / f"01-cppn-{i:03d}.safetensors")[0] for i in (3, 4)]
-    fooling = torch.cat([part["images"][part["fools"]] for part in parts])
-    assert last["recall_of"] == len(fooling) > 0
-    assert last["recall"] == float((done.classifier.predict(fooling / 255) == 2).double().mean())
+    kinds = {"": ("cppn-003", "cppn-004"), "_long": ("cppn-005", "cppn-006"), "_other": ("direct-007",)}
+    for name, files in {**kinds, "_gradient": ("gradient",)}.items():
+        parts = [read_tensors(out / "work" / f"01-{file}.safetensors")[0] for file in files]
+        sure = [part["fools"] & (part["confidence"] >= SMALL.confidence) for part in parts]
+        fooling = torch.cat([part["images"][rows] for part, rows in zip(parts, sure, strict=True)])
+        assert last[f"recall{name}_of"] == len(fooling)
+        assert last[f"recall{name}_called"] == sum(int(part["fools"].sum()) for part in parts)
+        refused = float((done.classifier.predict(fooling / 255) == 2).double().mean()) if len(fooling) else None
+        assert last[f"recall{name}"] == refused
+    assert any(0 < r["recall_of"] < r["recall_called"] for r in done.rows)  # else the two would be one number
 
 
 def test_lessons_hold_all_images_and_rubbish_in_its_share():
@@ -115,24 +124,29 @@ def test_lessons_hold_all_images_and_rubbish_in_its_share():
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights_and_rows(classifier, run, tmp_path):
-    whole, asked = run[0], [0]
+    whole, asked, heard = run[0], [0], []
+    halts = ["evolving nonsense", "retraining", "retraining"]
 
     def stop():
         asked[0] += 1
-        return asked[0] in (15, 60, 61)  # in an evolution, and in training
+        halt = bool(halts) and halts[0] in heard[-1] and asked[0] % 5 == 0
+        return halt and bool(halts.pop(0))
 
-    for _ in range(3):
+    def harden():
+        return SMALL.harden(
+            classifier, TRAIN, TEST, tmp_path / "run", progress=lambda what, *_: heard.append(what), stop=stop
+        )
+
+    while halts:
         with pytest.raises(Interrupted) as error:
-            SMALL.harden(classifier, TRAIN, TEST, tmp_path / "run", stop=stop)
+            harden()
         assert error.value.slug == "interrupted"
-    parts = SMALL.harden(classifier, TRAIN, TEST, tmp_path / "run", stop=stop)
+    parts = harden()
     assert parts.rows == whole.rows
     assert parts.classifier.fingerprint == whole.classifier.fingerprint
 
 
 def test_rounds_can_be_added_and_nothing_is_done_twice(classifier, run, tmp_path):
-    from dataclasses import replace
-
     whole, did = run[0], []
     one = replace(SMALL, rounds=1).harden(classifier, TRAIN, TEST, tmp_path / "run")
     assert list(one.rows) == list(whole.rows[:2])
@@ -168,6 +182,8 @@ def test_another_run_in_the_folder_is_refused(classifier, run):
         {"batch": 0},
         {"rate": 0.0},
         {"epochs": math.nan},
+        {"epochs": math.inf},
+        {"rate": math.inf},
     ],
     ids=str,
 )
@@ -188,6 +204,61 @@ def test_images_that_do_not_fit_are_refused(classifier, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "slug", "told"),
+    [
+        ({"layers": ("fc11",)}, "defend-layers", "fc1"),
+        ({"layers": ("fc1", "nothing")}, "defend-layers", "nothing"),
+        ({"layers": ("flatten",)}, "defend-layers", "without weights"),
+        ({"layers": ("",)}, "defend-layers", "without weights"),
+        ({"shift": 5}, "defend-shift", "0 to 4"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_the_network_or_the_images_is_refused_before_the_first_archive(
+    classifier, tmp_path, settings, slug, told
+):
+    with pytest.raises(UsageError, match=told) as error:
+        replace(SMALL, **settings).harden(classifier, TRAIN, TEST, tmp_path / "run")
+    assert error.value.slug == slug
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_shift_of_half_an_image_and_a_module_that_holds_layers_are_allowed():
+    check_shift(4, TRAIN)
+    check_layers(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(2, 2))), ["0", "0.0"])
+    with pytest.raises(UsageError, match="0 to 2"):
+        check_shift(3, Images.of(torch.zeros(2, 1, 9, 4, dtype=torch.uint8)))
+
+
+def test_no_two_runs_train_by_the_same_numbers(classifier, tmp_path, monkeypatch):
+    seeds = []
+    trained = Workshop.trained
+
+    def note(shop, name, classifier, data, loss, recipe, what):
+        seeds.append(recipe.seed)
+        return trained(shop, name, classifier, data, loss, replace(recipe, epochs=1), what)
+
+    monkeypatch.setattr(Workshop, "trained", note)
+    small = replace(SMALL, rounds=2, champions=2, learned_generations=1, generations=1, children=4, held_out=1)
+    for seed in (0, 1):
+        replace(small, seed=seed).harden(classifier, TRAIN, TEST, tmp_path / str(seed))
+    assert len(set(seeds)) == 4
+    assert not {b - a for a in seeds for b in seeds} & {1, 100}
+
+
+def test_a_climb_can_be_stopped(classifier):
+    asked = []
+
+    def stop():
+        asked.append(True)
+        return len(asked) == 3
+
+    with pytest.raises(Interrupted):
+        climb(classifier, [0, 1], (1, 8, 8), confidence=1 - 1e-12, stop=stop)
+    assert len(asked) == 3
+
+
 def test_an_archive_counts_evaluations_and_says_who_is_fooled(classifier):
     made = evolve(classifier, 2, (1, 8, 8), generations=4, children=10, until="budget", seed=1)
     assert made.evaluations.tolist() == [10, 20, 30, 40, 50]
@@ -197,6 +268,9 @@ def test_an_archive_counts_evaluations_and_says_who_is_fooled(classifier):
     logits = classifier.outputs(made.images / 255)["answer"].detach()
     assert torch.equal(made.fools, logits.argmax(1) == made.label)
     torch.testing.assert_close(made.confidence, logits.double().softmax(1)[[0, 1], [0, 1]])
+    mark = float(made.confidence.max())
+    assert torch.equal(made.fooling(mark), made.fools & (made.confidence == mark))
+    assert not made.fooling(1.1).any() and torch.equal(made.fooling(0.0), made.fools)
     climbed = climb(classifier, [1], (1, 8, 8))
     assert climbed.images.shape == (1, 1, 8, 8) and climbed.reached(0.5) is None
     assert climbed.label.tolist() == [1] and climbed.fools.all()
@@ -211,28 +285,56 @@ def row(k, median, champion=0.999, **more):
         "fooled": 0.5,
         "confidence": 1.0,
     }
-    told |= {
-        "recall": 0.9,
-        "recall_of": 10.0,
-        "recall_long": 0.8,
-        "recall_long_of": 9.0,
-        "recall_other": None,
-        "recall_other_of": 0.0,
-    }
-    told |= {"recall_gradient": 0.5, "recall_gradient_of": 2.0}
+    shares = {"": (0.9, 10.0), "_long": (0.8, 9.0), "_other": (None, 0.0), "_gradient": (0.5, 2.0)}
+    for name, (share, count) in shares.items():
+        told |= {f"recall{name}": share, f"recall{name}_of": count, f"recall{name}_called": count + 20}
     return told | {"evaluations_median": median, "evaluations_all": None, "budget": 1000.0} | more
 
 
-def test_the_sentence_says_what_the_rows_say():
+def test_the_sentence_of_a_network_that_has_learned_what_nonsense_is():
     rows = [row(0, 100.0, accuracy=0.991), row(1, 200.0), row(2, 310.0, accuracy=0.988)]
-    words = sentence_of(rows, 0.99)
-    assert "After 2 rounds nonsense costs 3.1 times the evaluations (100 before and 310 now" in words
-    assert "accuracy 99.1 % -> 98.8 %" in words
-    assert "90.0 % is refused, and 80.0 % of what evolved longer, and 50.0 % of what a gradient made" in words
-    assert "50.0 % of new nonsense still fools it. The cost has grown since the first round (200 then)." in words
+    assert sentence_of(rows, 0.99) == (
+        "After 2 rounds: accuracy 99.1 % -> 98.8 %, 0.0 % of the test images are called rubbish, and 90.0 % of 10 "
+        "held-out champions that fooled the network before (with 0.99; 30 had the label). It refuses 80.0 % of 9 "
+        "that evolved longer, and 50.0 % of 2 that a gradient made. Nonsense costs 3.1 times the evaluations (100 "
+        "before and 310 now, until the median class is 0.99 sure). 50.0 % of new nonsense still fools it. In this "
+        "run the cost has grown since the first round (200 then)."
+    )
     assert figures_of(rows)["cost_ratio"] == pytest.approx(3.1)
     assert figures_of(rows)["accuracy_loss"] == pytest.approx(0.003)
     assert "recall_other" not in figures_of(rows)
+
+
+def test_the_sentence_of_a_network_that_refuses_images_and_no_nonsense_opens_with_that():
+    first = row(0, 2700.0, accuracy=0.921, budget=10100.0)
+    last = row(1, None, accuracy=0.786, budget=10100.0, called_rubbish=0.189, recall=0.0, recall_of=39.0)
+    assert sentence_of([first, last | {"recall_called": 120.0}], 0.99).startswith(
+        "After 1 round the network does not tell nonsense from images: accuracy 92.1 % -> 78.6 %, 18.9 % of the test "
+        "images are called rubbish, and 0.0 % of 39 held-out champions that fooled the network before (with 0.99; "
+        "120 had the label). "
+    )
+
+
+@pytest.mark.parametrize(
+    ("refused", "recall", "of", "apart"),
+    [(1.0, 1.0, 500.0, False), (0.0, 0.0, 500.0, False), (0.2, 0.3, 10.0, False), (0.2, 0.3, 500.0, True)],
+    ids=["everything", "nothing", "chance", "more nonsense"],
+)
+def test_nonsense_is_told_from_images_where_more_of_it_is_refused_than_chance_explains(refused, recall, of, apart):
+    last = row(1, 200.0, called_rubbish=refused, recall=recall, recall_of=of)
+    assert ("does not tell nonsense from images" not in sentence_of([row(0, 100.0), last], 0.99)) == apart
+
+
+def test_the_sentence_of_a_network_before_which_nothing_was_sure_claims_no_recall():
+    nothing = {f"recall{name}": None for name in ("", "_long", "_other", "_gradient")}
+    nothing |= {f"recall{name}_of": 0.0 for name in ("", "_long", "_other", "_gradient")}
+    words = sentence_of([row(0, None, 0.9), row(1, None, 0.4, called_rubbish=0.1) | nothing], 0.99)
+    assert words == (
+        "After 1 round: accuracy 99.0 % -> 99.0 %, 10.0 % of the test images are called rubbish, and no held-out "
+        "nonsense fooled the network before (none had 0.99, 30 the label alone): what it would refuse of it is not "
+        "known. The median champion is 0.9 sure before and 0.4 sure now, 1,000 evaluations each, of 0.99 wanted. "
+        "50.0 % of new nonsense still fools it."
+    )
 
 
 def test_a_cost_that_is_not_known_is_not_told():
@@ -241,9 +343,7 @@ def test_a_cost_that_is_not_known_is_not_told():
     assert "has grown" in held
     assert "not grown" in sentence_of([row(0, 100.0), row(1, None), row(2, 900.0)], 0.99)
     assert "since the first round" not in sentence_of([row(0, 100.0), row(1, None), row(2, None)], 0.99)
-    never = [row(0, None, 0.9), row(1, None, 0.4)]
-    assert "is 0.9 sure before and 0.4 sure now, 1,000 evaluations each, of 0.99 wanted" in sentence_of(never, 0.99)
-    assert "cost_ratio" not in figures_of(never)
+    assert "cost_ratio" not in figures_of([row(0, None, 0.9), row(1, None, 0.4)])
 
 
 def test_table_and_drawing(run):
