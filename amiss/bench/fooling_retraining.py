@@ -57,8 +57,9 @@ def retraining_imagenet(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """MobileNetV1 0.25 with a class 1001: evaluations to the old network's median champion, before and after.
 
     The last block and the head learn from half of the photographs and from the champions of one evolution; the other
-    half of the photographs and the champions of another seed, as far as they are 0.99 sure, are held out.
-    Of a photograph the network is to go on saying what it said, and not its label: 100 labels would teach it to forget the 900 classes that they are not of.
+    half of the photographs and the champions of another seed, as far as they are 0.99 sure, are held out. Of a
+    photograph the network is to go on saying what it said, and not its label: 100 labels would teach it to forget the
+    900 classes that they are not of.
 
     References:
         Li and Hoiem (2016), learning without forgetting.
