@@ -54,10 +54,9 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     takes it for what. Two runs have no ancestor in common: what is alike in them is what the network asks for. Three
     runs are the fewest of which the chance in the picture of a class can be averaged out in part.
 
-    `related_p_given` has the difference in confidence taken out of both, for classes of a kind are about equally
-    hard. `related_p_animals` and `related_p_things` ask within the two halves of the table alone: whether likeness
-    goes further than that between animals and things. `repeated_p` says whether runs come to like champions of the
-    same class.
+    `related_p_animals` and `related_p_things` ask within the two halves of the table alone: whether likeness goes
+    further than that between animals and things. None of them tells why champions are alike: classes of a kind are
+    about equally hard as well. `repeated_p` says whether runs come to like champions of the same class.
 
     `ablation_max` is the most that a single gene of the surest champions costs, and `ablation_share` the share of
     them with a gene that costs more than 0.5.
@@ -72,13 +71,12 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     far = confusion_distance(classifier, digits(run, "test")) if run.quick else imagenet_distance()
     draws = 99 if run.quick else 999
 
-    def related(rows: Tensor = every, given: Tensor | None = None) -> Mantel:
-        return mantel(both[rows][:, rows], far[rows][:, rows], draws, run.seed, given)
+    def related(rows: Tensor = every) -> Mantel:
+        return mantel(both[rows][:, rows], far[rows][:, rows], draws, run.seed)
 
     across = torch.stack([picture_distance(one, other) for one, other in combinations(runs, 2)]).mean(0)
     both, alone = (across + across.T) / 2, relate(images, sure[0], far, permutations=draws, seed=run.seed)
-    tests = {"": related(), "_given": related(given=_apart(sure))}
-    tests |= {"_all": alone.every, "_distinct": alone.distinct}
+    tests = {"": related(), "_all": alone.every, "_distinct": alone.distinct}
     if not run.quick:
         tests |= {"_animals": related(every[:_ANIMALS]), "_things": related(every[_ANIMALS:])}
     again = repeated(across, draws, run.seed)
@@ -119,12 +117,6 @@ def _drawn(space: CPPN, lineage: Lineage) -> Tensor:
 
 def _evaluations(run: Run) -> int:
     return 2_000 if run.quick else _EVALUATIONS
-
-
-def _apart(sure: list[Tensor]) -> Tensor:
-    """How far classes are apart in how hard they are: in the log-odds of their champions together [n, n]."""
-    odds = torch.stack([part.clamp(1e-9, 1 - 1e-9).logit() for part in sure]).sum(0)
-    return (odds[:, None] - odds).abs()
 
 
 def _genes(told: list[Ablation]) -> dict[str, Any]:

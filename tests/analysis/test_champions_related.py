@@ -77,25 +77,11 @@ def test_the_correlation_is_spearmans_and_the_p_that_of_all_orders():
     assert abs(found.p - exact) < 4 * (exact * (1 - exact) / 4000) ** 0.5 + 1 / 4000
 
 
-def test_what_a_third_matrix_explains_is_taken_out():
-    i, j = torch.triu_indices(24, 24, 1)
-    with_it, without_it = [], []
-    for seed in range(20):
-        common = symmetric(1000 + seed, 24)
-        one, other = (common + 0.2 * symmetric(k + seed, 24) for k in (2000, 3000))
-        with_it.append(mantel(one, other, 1).rho)
-        without_it.append(mantel(one, other, 1, given=common).rho)
-        a, b, c = (stats.rankdata(part[i, j]) for part in (one, other, common))
-        ab, ac, bc = (stats.pearsonr(x, y).statistic for x, y in ((a, b), (a, c), (b, c)))
-        assert without_it[-1] == pytest.approx((ab - ac * bc) / ((1 - ac**2) * (1 - bc**2)) ** 0.5)
-    assert min(with_it) > 0.8
-    assert abs(sum(without_it) / 20) < 0.1
-
-
-def test_given_what_explains_nothing_every_p_is_as_likely():
-    third = symmetric(77, 9)
-    p = [mantel(symmetric(seed, 9), symmetric(seed + 5000, 9), 49, seed, third).p for seed in range(200)]
-    assert stats.kstest([one - 0.01 for one in p], "uniform").statistic < 0.138  # one in a thousand, for 200 numbers
+def test_why_two_are_related_is_not_told():
+    common = symmetric(1000, 24)
+    one, other = (common + 0.2 * symmetric(k, 24) for k in (2000, 3000))  # in no relation but by the third
+    found = mantel(one, other, 99)
+    assert found.p == 1 / 100 and found.rho > 0.8
 
 
 def test_the_same_class_in_two_runs():
@@ -120,8 +106,6 @@ def test_order_and_scale_do_not_count_and_a_seed_repeats():
 def test_what_never_changes_is_related_to_nothing_and_nonsense_is_refused(refuses):
     flat = mantel(torch.ones(5, 5), symmetric(0, 5), 19)
     assert flat.rho != flat.rho and flat.p == 1
-    itself = mantel(symmetric(0, 5), symmetric(1, 5), 19, given=2 * symmetric(0, 5))
-    assert itself.rho != itself.rho and itself.p == 1
     broken = symmetric(0, 5)
     broken[0, 1] = torch.nan
     for bad in (symmetric(0, 4), broken, torch.rand(5, 4)):

@@ -131,44 +131,36 @@ def distinct(images: Tensor, confidence: Tensor) -> Tensor:
     return torch.tensor(sorted(first.values()), dtype=torch.int64)
 
 
-def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0, given: Tensor | None = None) -> Mantel:
+def mantel(one: Tensor, other: Tensor, permutations: int = 999, seed: int = 0) -> Mantel:
     """Test whether what is near in one matrix is near in the other: Mantel's test of ranks, one-sided.
 
     Rows and columns of the one are permuted together, so that it does not count that the entries of a row depend on
-    each other.
+    each other. What the test cannot tell is why: where a third thing makes both near, it finds them related.
 
     Args:
         one: Distances [n, n], symmetric; the diagonal does not count.
         other: Other distances of the same rows [n, n], symmetric.
         permutations: How many to draw.
         seed: Of the draws.
-        given: A third matrix [n, n] that may explain both: what of their ranks is linear in its ranks is taken out
-            first, and `rho` is the partial correlation.
 
     Raises:
         DataError: Not two square matrices of one size, three rows or more, with numbers in all places.
 
     References:
-        Mantel (1967), the detection of disease clustering and a generalized regression approach; Smouse, Long and
-        Sokal (1986), multiple regression and correlation extensions of the Mantel test; Phipson and Smyth (2010),
-        permutation p-values should never be zero.
+        Mantel (1967), the detection of disease clustering and a generalized regression approach; Phipson and Smyth
+        (2010), permutation p-values should never be zero.
     """
-    n, each = len(one), [part for part in (one, other, given) if part is not None]
+    n, each = len(one), (one, other)
     finite = all(bool(part.isfinite().all()) for part in each)
     if n < 3 or not finite or any(part.shape != (n, n) for part in each):
         raise DataError(
             "Distances of champions cannot be compared like this.",
             slug="champions-distances",
-            seen="shapes "
-            + ", ".join(str(tuple(part.shape)) for part in each)
-            + ("" if finite else ", with NaN or infinity"),
+            seen=f"shapes {tuple(one.shape)}, {tuple(other.shape)}" + ("" if finite else ", with NaN or infinity"),
             needed="square matrices of one size, three rows or more, of finite numbers",
             hint="Give the rows of both in the same order, such as one champion a class.",
         )
-    a, b = (_ranked(part) for part in (one, other))
-    if given is not None:
-        c = _ranked(given)
-        a, b = (_rest(part, c) for part in (a, b))
+    a, b = (_ranked(part) for part in each)
     rho = float((a * b).sum())
     g, high = generator(seed, 13), 0
     for _ in range(permutations if rho == rho else 0):  # NaN where nothing changes
@@ -237,10 +229,3 @@ def _ranked(distances: Tensor) -> Tensor:
     out = torch.zeros(distances.shape, dtype=torch.float64)
     out[i, j] = out[j, i] = ranks / ranks.norm() / 2**0.5
     return out
-
-
-def _rest(ranks: Tensor, given: Tensor) -> Tensor:
-    """What of ranks is not linear in others, of length 1 again; NaN where nothing but rounding is left."""
-    rest = ranks - (ranks * given).sum() * given
-    length = rest.norm()
-    return rest / (length if length > 1e-6 else torch.nan)
