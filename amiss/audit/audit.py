@@ -17,6 +17,7 @@ from amiss.audit.fooling import Fooling, fool
 from amiss.audit.imposters import Imposters, imposters
 from amiss.audit.judges import Judge, make_judge
 from amiss.audit.plan import Plan, Progress
+from amiss.audit.rejections import Rejected, refused
 from amiss.audit.repairs import Repairs, repair
 from amiss.audit.robustness import Robustness, robustness
 from amiss.classifier import Classifier
@@ -55,6 +56,8 @@ class Audit:
         findings: What the mistakes have in common; None where it was not looked for.
         codec: The decoder that LSE went along, where one may speak.
         imposters: Images with the hidden features of others; None where none were made.
+        rejected: What rules of rejection make of the fooling images; None where they were not asked.
+        unasked: Why they were not; empty where they were, and where nothing fools.
     """
 
     images: Images
@@ -73,6 +76,8 @@ class Audit:
     findings: Findings | None = None
     codec: Codec | None = None
     imposters: Imposters | None = None
+    rejected: Rejected | None = None
+    unasked: str = ""
 
     @property
     def right(self) -> Tensor:
@@ -272,11 +277,12 @@ def _audited(asked: Asked, carry: Carry) -> Audit:
     found, mute = causes(asked, codec, repairs)
     notices += [("warning", "Findings were not looked for", mute)] if mute else []
     notices += [("info", "No imposters were made", f"{none[:1].upper()}{none[1:]}.")] if none else []
+    rejected, unasked = refused(desk, images, asked.predicted, fooling)
     others: dict[str, Fooling | Imposters] = {"Fooling": fooling, **({"Imposters": likes} if likes else {})}
     flags += _flags_after(desk, repairs, curve, others)
     said, who = tuple(notices), asked.predicted
     part = images, who, repairs, chosen, gate, source, curve, fooling, asked.plan, said, flags, desk.votes, judge
-    return Audit(*part, findings=found, codec=codec, imposters=likes)
+    return Audit(*part, findings=found, codec=codec, imposters=likes, rejected=rejected, unasked=unasked)
 
 
 def _judge(asked: Asked) -> tuple[Judge | None, str]:

@@ -6,32 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.analysis.rejection import (
-    ADAPTIVE,
-    DETECTORS,
-    ODIN,
-    Detectors,
-    Mahalanobis,
-    RelativeMahalanobis,
-    audit_rejection,
-    fit_detectors,
-    make_nonsense,
-)
+from amiss.analysis.rejection import ADAPTIVE, audit_rejection, make_nonsense
 from amiss.audit.evolution import Evolved
-from amiss.audit.imposters import last_hidden
 from amiss.audit.plan import Progress
 from amiss.audit.rejection_tables import Record, is_record
+from amiss.audit.rejections import fit_rules, halves, too_few
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.errors import DataError, Interrupted, ModelError
 from amiss.recipes import classes
-from amiss.repro import digest, generator
+from amiss.repro import digest
 from amiss.study.identity import likeness
 
-__all__ = ["LEAST", "champions_rejected", "halves"]
-
-LEAST = 50
-"""Images that rules are fitted on, and images that thresholds are told from: no fewer of either."""
+__all__ = ["champions_rejected"]
 
 _SOME, _EACH = 1000, 5  # images a half, and of a class where classes are many
 _ROOM = 2**28  # numbers that the images of a half may be: 1 GB
@@ -91,14 +78,11 @@ def champions_rejected(
             progress(what, done, total)
 
     tell("Fitting rules of rejection")
-    fitted, natural = halves(classifier, found.images, asked.seed, asked.batch)
-    if min(len(fitted), len(natural)) < LEAST:
-        return None, (
-            f"there are {len(fitted)} rightly classified images to fit rules on and {len(natural)} others to tell "
-            f"thresholds from, and {LEAST} of each are needed"
-        )
+    fitted, natural = _parted(classifier, found.images, asked.seed, asked.batch)
+    if why := too_few(fitted, natural):
+        return None, why
     try:
-        layer, detectors = _fitted(classifier, fitted, asked.batch)
+        layer, detectors = fit_rules(classifier, fitted, asked.batch)
         common: dict[str, Any] = {"confidence": asked.confidence, "seed": asked.seed, "batch": asked.batch}
         wanted = classes(classifier, _spread(len(found.names)))
         held = natural.images()
@@ -138,41 +122,12 @@ def champions_rejected(
     return said, ""
 
 
-def halves(
-    classifier: Classifier, images: Images, seed: int, batch: int, most: int | None = None
-) -> tuple[Images, Images]:
-    """Images to fit rules on, all of them rightly classified, and as many others to tell thresholds from.
-
-    Args:
-        classifier: Who classifies.
-        images: Labeled images.
-        seed: Of the draw.
-        batch: Images a pass.
-        most: Of a half; where left out a thousand, or five a class where that is more, and no more than 1 GB.
-
-    Returns:
-        The right ones of one half, and the other half, right or wrong.
-    """
-    if most is None:
-        most = min(max(_SOME, _EACH * len(images.classes)), _ROOM // images.pixels[0].numel())
-    drawn = torch.randperm(len(images), generator=generator(seed, 26))[: 2 * most]
-    one, other = images.pick(drawn[: len(drawn) // 2]), images.pick(drawn[len(drawn) // 2 :])
-    said = [classifier.predict(one.images(rows)).cpu() for rows in torch.arange(len(one)).split(batch)]
-    return one.pick(torch.cat([torch.zeros(0, dtype=torch.int64), *said]) == one.truth), other
-
-
-def _fitted(classifier: Classifier, fitted: Images, batch: int) -> tuple[str, Detectors]:
-    """The layer that rules read, and the rules; those that it has no images or no features for are left out."""
-    layer = last_hidden(classifier, fitted.images(slice(2)))
-    few = len(fitted) < 2 * len(fitted.truth.unique())
-    apart = (Mahalanobis.name, RelativeMahalanobis.name)
-    only = tuple(name for name in DETECTORS if not (few and name in apart))
-    hidden = None if layer == "answer" else layer
-    found = fit_detectors(classifier, hidden, fitted.images(), fitted.truth, only=only, batch=batch)
-    flat = "it reads features, and no hidden layer was found"
-    left_out = {n: flat if hidden is None and n != ODIN.name else why for n, why in found.left_out.items()}
-    left_out |= dict.fromkeys(apart, "there are fewer than two images a class to fit it on") if few else {}
-    return layer, Detectors(found.rules, left_out)
+def _parted(classifier: Classifier, images: Images, seed: int, batch: int) -> tuple[Images, Images]:
+    """The rightly classified images of one half, and the other half, right or wrong."""
+    most = min(max(_SOME, _EACH * len(images.classes)), _ROOM // images.pixels[0].numel())
+    one, other = halves(len(images), seed, most)
+    said = torch.cat([classifier.predict(images.images(rows)).cpu() for rows in one.split(batch)])
+    return images.pick(one[said == images.truth[one]]), images.pick(other)
 
 
 def _champions(found: Evolved) -> dict[str, Tensor]:

@@ -3,7 +3,10 @@
 from amiss.audit.imposters import DELTA
 from amiss.audit.plan import Plan
 
-__all__ = ["IMPOSTERS", "known", "percent", "radius"]
+__all__ = ["CHEAP", "IMPOSTERS", "known", "percent", "radius"]
+
+CHEAP = ("msp", "energy", "mahalanobis", "knn", "vim", "feature norm")
+"""Names of the rules of rejection that an audit asks: those that one pass shows, each of another kind."""
 
 IMPOSTERS = ("imposter_label", "imposter_neighbors", "imposter_ratio")
 """Share that take their guide's label, share with its three nearest images, and median R1."""
@@ -36,6 +39,9 @@ def known(plan: Plan, *, judge: bool = False) -> dict[str, str]:
         at, why = radius(DELTA), "no imposter could be made of these images, or of this network"
         figures |= dict.fromkeys([f"{name}@{at}" for name in IMPOSTERS], why)
         figures[f"imposter_neighbors@{at}"] += ", or there were fewer than five images to find neighbors in"
+    if plan.fooled:
+        why = "no class was fooled, or there were too few images to fit a rule of this name"
+        figures |= {f"rejected.{rule.replace(' ', '_')}.fooling": why for rule in CHEAP}
     if plan.attacked:
         figures |= {f"robust_accuracy@{radius(eps)}": "no attacked image was right before" for eps in plan.epsilons}
     return figures

@@ -102,6 +102,7 @@ def record(
             for i, c in enumerate(audit.fooling.classes)
         ],
         "fooled_note": _fooled_note(audit),
+        **_rejected(audit),
         **_imposters(audit, names, out),
         "methods": methods(audit, judge),
         "plan": asdict(audit.plan),
@@ -139,6 +140,8 @@ def summary(audit: Audit) -> dict[str, float]:
         figures |= imposter_figures(audit.imposters)
     if audit.findings is not None:
         figures["findings"] = len(audit.findings.claims)
+    if audit.rejected is not None:
+        figures |= audit.rejected.figures
     figures["classes_fooled"] = int(audit.fooling.verified.sum())
     figures["classes_tried"] = len(audit.fooling.classes)
     return {name: value for name, value in figures.items() if isfinite(value)}
@@ -285,4 +288,26 @@ def _fooled_note(audit: Audit) -> str:
         if len(part.classes) == part.total
         else f"{len(part.classes)} of {part.total} classes, evenly spaced"
     )
-    return f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99%."
+    note = f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99%."
+    return f"{note} What rejects them was not asked: {audit.unasked}." if audit.unasked else note
+
+
+def _rejected(audit: Audit) -> dict[str, Any]:
+    """What rules of rejection let pass, as a table of the section."""
+    told = audit.rejected
+    if told is None:
+        return {}
+    left_out = "".join(f" {name} was left out: {why}." for name, why in told.left_out.items())
+    table = {
+        "title": "What would reject it",
+        "text": f"{told.sentence} Rules of rejection were fitted on {told.fitted:,} images, and their thresholds "
+        f"told from {told.told:,} others, of which 95 % are let pass. The searches end at a confidence of 99 %, and "
+        "against no rule: one that holds here may let surer images pass (amiss run fooling), and be got past.",
+        "head": ["Rule", "Let pass", "95 % interval"],
+        "rows": [
+            [name, f"{percent(one.value)} of {told.n:,}", f"{one.low:.0%} to {one.high:.0%}"]
+            for name, one in told.accepted.items()
+        ],
+        "note": f"Features are those of {told.layer}.{left_out}",
+    }
+    return {"fooled_table": table}

@@ -7,6 +7,7 @@ from amiss.analysis.rejection import ADAPTIVE, DETECTORS, KINDS
 from amiss.audit.evolution import ENCODINGS, Evolution
 from amiss.audit.evolution_tables import Table
 from amiss.audit.figures import percent
+from amiss.audit.rejections import in_words
 
 __all__ = [
     "Record",
@@ -47,21 +48,13 @@ def rejection_words(said: Record) -> str:
     shares = {name: k / n for name, (k, n) in let.items() if n}
     if not shares:
         return "The model was sure of no champion, so that none could be rejected."
-    n = max(n for _, n in let.values())
-    least = min(shares, key=shares.__getitem__)
-    every = [name for name, share in shares.items() if share == 1]
-    if shares[least] == 1:
-        text = f"No rule rejects a single one of {n} champions that the model is sure of. "
-    else:
-        text = f"Of {n} champions that the model is sure of, the rule {least} lets the fewest pass: "
-        text += f"{percent(shares[least])}. " if shares[least] else "none. "
-        text += f"All of them pass {_listed(every)}. " if every else ""
+    text = in_words(shares, max(n for _, n in let.values()), "champion")
     noise = {name: k / n for name in shares for k, n in [_passed(said, name, (_NOISE,))] if n}
     gaps = {name: shares[name] - share for name, share in noise.items()}
     if gaps and gaps[far := max(gaps, key=gaps.__getitem__)] > 0:
-        text += f"Noise is no stand-in for them: {far} rejects {percent(1 - noise[far])} of uniform noise, and "
+        text += f" Noise is no stand-in for them: {far} rejects {percent(1 - noise[far])} of uniform noise, and "
         text += f"{percent(1 - shares[far])} of the champions."
-    return text.strip()
+    return text
 
 
 def rejection_table(said: Any) -> Table | None:
@@ -151,10 +144,6 @@ def _passed(said: Record, rule: str, kinds: tuple[str, ...]) -> tuple[int, int]:
     """How many images of some kinds a rule lets pass, and how many there are."""
     rows = [row for row in said["rows"] if row["detector"] == rule and row["kind"] in kinds]
     return sum(round(row["accepted"]["value"] * row["n"]) for row in rows), sum(row["n"] for row in rows)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _figure(one: Mapping[str, float]) -> str:

@@ -16,8 +16,10 @@ def test_every_figure_of_an_audit_is_known_before_it_begins(linear):
     figures = linear.account["figures"]
     listed = known(linear.found.plan, judge=True)
     assert set(figures) <= set(listed)
-    missing = set(listed) - set(figures)
-    assert missing == set()  # this world has mistakes, right answers, a decoder and a judge
+    missing = {name for name in set(listed) - set(figures) if not name.startswith("rejected.")}
+    assert (
+        missing == set()
+    )  # this world has mistakes, right answers, a decoder and a judge, and images too few for rules
     assert all(listed.values())
 
 

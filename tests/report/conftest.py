@@ -210,6 +210,13 @@ def draw_run(folder: Path, cases: int = 8, frames: int = 9, side: int = 28) -> d
         },
         "fooled": fooled,
         "fooled_note": "Evolved without a photograph.",
+        "fooled_table": {
+            "title": "What would reject it",
+            "text": "Rules of rejection.",
+            "head": ["Rule", "Let pass"],
+            "rows": [["energy", "92%"]],
+            "note": "Two images.",
+        },
         "methods": [
             {
                 "name": "LSE",
@@ -546,6 +553,11 @@ def hostile(record: dict[str, Any]) -> dict[str, Any]:
     for name in ("title", "sentence", "model", "data", "command", "fooled_note", "table_title"):
         record[name] = HOSTILE
     record["versions"] = {HOSTILE: HOSTILE}
+    record["fooled_table"] = {
+        **dict.fromkeys(("title", "text", "note"), HOSTILE),
+        "head": [HOSTILE],
+        "rows": [[HOSTILE]],
+    }
     record["table_head"][0] = record["table"][0][0] = HOSTILE
     record["outcomes"] = {HOSTILE: {HOSTILE: 3}}
     record["flags"].append({"slug": "x", "title": "x", "state": "constructor"})

@@ -340,6 +340,8 @@ def test_cells_below_the_bar_are_gray_and_say_so(report, visit):
     below = page.locator("#fooled li.below")
     assert below.locator("b").all_text_contents() == ["class 0", "class 4"]
     assert all("below the bar" in text for text in below.all_inner_texts())
+    assert page.locator("#fooled td").all_text_contents() == ["energy", "92%"]
+    assert page.locator("#fooled h2").inner_text() == "What would reject it"
 
 
 def test_sections_without_data_are_left_out_with_a_line(tmp_path, visit):
