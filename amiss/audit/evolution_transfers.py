@@ -116,7 +116,7 @@ def _share(row: Row, name: str) -> str:
     if not row["n"] or row[name] is None:
         return _NONE
     low, high = wilson(row[name], row["n"])
-    return f"{row[name]} of {row['n']}, {percent(row[name] / row['n'])} ({100 * low:.0f}\u2013{high:.0%})"
+    return f"{percent(row[name] / row['n'])} ({100 * low:.0f}\u2013{high:.0%})"
 
 
 def _row(row: Any, many: Mapping[str, int]) -> Row | None:

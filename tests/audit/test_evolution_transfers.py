@@ -7,6 +7,7 @@ import pytest
 
 from amiss.audit.evolution import Evolution, run_evolution
 from amiss.audit.evolution_transfers import champions_matrix, read_champions_matrix, transfer_table
+from amiss.trust import wilson
 from tests.audit.test_evolution_tables import SHAPE, ring
 
 
@@ -74,8 +75,8 @@ def test_the_table_has_counts_with_intervals_and_where_nothing_is_sure_no_rate(f
     table = transfer_table(found, matrix["rows"])
     assert [row[0] for row in table["rows"]] == ["direct", "direct", "cppn", "cppn"]
     assert [row[1] for row in table["rows"]][:2] == ["own (itself)", "finer"]
-    n = matrix["rows"][0]["n"]
-    assert table["rows"][0][3].startswith(f"{n} of {n}, 100% (") and table["rows"][0][3].endswith("\u2013100%)")
+    low, high = wilson(n := matrix["rows"][0]["n"], n)
+    assert table["rows"][0][2:4] == [n, f"100% ({100 * low:.0f}\u2013100%)"] and high == 1
     assert all(len(row) == len(table["head"]) == 7 for row in table["rows"])
 
     part = found.parts[0]
