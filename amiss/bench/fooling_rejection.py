@@ -9,7 +9,7 @@ from amiss.bench.bench import Run
 from amiss.bench.lenets import digits, lenet
 from amiss.repro import generator
 
-__all__ = ["rejection"]
+__all__ = ["rejection", "tell_bypasses"]
 
 _FITTED, _HELD = 5000, 4000
 
@@ -45,27 +45,27 @@ def rejection(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         "bypass_evaluations": float(max(one.spent for one in told.bypasses if one.search == "cppn")),
         "cppn_accepted_least": min(told.row(name, "cppn").accepted.value for name in told.detectors),
     }
-    return figures, {
-        **told.record,
-        "bypassed_by_gradient": list(told.bypassed_by("gradient")),
-        "held": _held(told),
-        "classes_bypassed": _by_class(told),
-    }
+    allowed = (small["generations"] + 1) * small["children"]
+    return figures, {**told.record, "images_allowed": allowed, **tell_bypasses(told)}
 
 
-def _held(told: Rejection) -> dict[str, dict[str, int]]:
-    """Detectors that held against evolution for a class or more, and the evaluations that it took to learn so."""
-    return {
-        one.detector: {"classes": len(one.met) - sum(one.met), "evaluations": one.spent}
-        for one in told.bypasses
-        if one.search in EVOLVING and one.detector not in told.bypassed
-    }
+def tell_bypasses(told: Rejection) -> dict[str, Any]:
+    """What each search got past, and what holds against evolution.
 
+    Args:
+        told: With searches.
 
-def _by_class(told: Rejection) -> dict[str, dict[str, dict[str, int]]]:
-    """For each detector and each search the classes that it got past for, and the evaluations that it took."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    Returns:
+        As JSON values "classes_bypassed" (for each detector and search the number of classes, and all evaluations),
+        "held" (for each detector that evolution did not get past, the classes left and the evaluations that it took
+        to learn so), and "bypassed_by_gradient".
+    """
+    by_class: dict[str, dict[str, dict[str, int]]] = {}
+    held = {}
     for one in told.bypasses:
         counts = {"classes": sum(one.met), "evaluations": one.spent}
-        found.setdefault(one.detector, {})[one.search] = counts
-    return found
+        by_class.setdefault(one.detector, {})[one.search] = counts
+        if one.search in EVOLVING and one.detector not in told.bypassed:
+            held[one.detector] = {"classes": len(one.met) - sum(one.met), "evaluations": one.spent}
+    gradient = list(told.bypassed_by("gradient"))
+    return {"classes_bypassed": by_class, "held": held, "bypassed_by_gradient": gradient}
