@@ -121,6 +121,9 @@ def test_what_cannot_be_hardened_is_refused_before_anything_is_written(amiss, sq
         "defend-unknown", "rubbish-class", code=2
     )
     defend(amiss, "nets.py:build", squares, "--rounds", "0").refused("defend-options", "rounds=0", code=2)
+    defend(amiss, "nets.py:build", squares, "--rate", "inf").refused("defend-options", "rate=inf", code=2)
+    defend(amiss, "nets.py:build", squares, "--layers", "1,head").refused("defend-layers", "'head'", code=2)
+    defend(amiss, "nets.py:build", squares, "--shift", "5").refused("defend-shift", "8 x 8", "0 to 4", code=2)
     defend(amiss, "nets.py:function", squares).refused("defend-model", "ONNX")
     Path("flat").mkdir()
     (Path("photos") / "dark" / "10.png").rename("flat/a.png")
