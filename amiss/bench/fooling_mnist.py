@@ -44,7 +44,8 @@ class Cost:
 def mnist(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """LeNet on MNIST, trained for this seed: all routes start from it and from the same seed.
 
-    A route that does not arrive counts with its limit.
+    A route that does not arrive counts with its limit. Of the two routes of 2015 `paper_2015_generations` is the one
+    that took longer.
     """
     torch.set_num_threads(1)
     classifier, asked = lenet(run), digits(run, "test")
@@ -66,12 +67,17 @@ def mnist(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     def half(name: str) -> int:
         return costs[name].median or limits[name]
 
-    old = [costs[name].generations or limits[name] // 200 for name in ("direct_2015", "cppn_2015")]
+    def took(name: str) -> int:
+        count = costs[name].generations
+        return limits[name] // 200 if count is None else count
+
+    old = {name: took(f"{name}_2015") for name in ("direct", "cppn")}
     return {
         "direct_over_2015": every("direct") / every("direct_2015"),
         "direct_gradient_over_2015": every("direct_gradient") / every("direct_2015"),
         "cppn_raw_over_normalised": half("cppn_raw") / half("cppn"),
-        "paper_2015_generations": float(min(old)),
+        "paper_2015_generations": float(max(old.values())),
+        **{f"paper_2015_generations_{name}": float(count) for name, count in old.items()},
     }, {
         "accuracy": classifier.check(asked.pixels, asked.truth).accuracy,
         "limits": limits,

@@ -6,7 +6,7 @@ import torch
 from amiss.bench import fooling_mnist
 from amiss.bench.bench import Run
 from amiss.bench.fooling_ascent import ascent
-from amiss.bench.fooling_mnist import cost, mnist
+from amiss.bench.fooling_mnist import Cost, cost, mnist
 from amiss.classifier import Classifier
 from amiss.recipes import fool_direct
 
@@ -46,6 +46,16 @@ def test_the_routes_start_from_one_network(run, monkeypatch):
     ends = {name: told[name]["all"] or told["limits"][name] for name in ("direct", "direct_gradient", "direct_2015")}
     assert figures["direct_over_2015"] == ends["direct"] / ends["direct_2015"]
     assert figures["direct_gradient_over_2015"] == ends["direct_gradient"] / ends["direct_2015"] <= 1
+
+
+def test_of_the_routes_of_2015_the_slower_one_holds_the_bar(run, monkeypatch):
+    for took, said in (((7, 90), (7, 90)), ((90, 0), (90, 0)), ((7, None), (7, 5))):  # 5: not within the limit
+        costs = (Cost(9, 9, 9, count, 9, 1.0) for count in (took[0], 3, 3, took[1], 3, 3))
+        monkeypatch.setattr(fooling_mnist, "cost", lambda *_, costs=costs: next(costs))
+        figures, told = mnist(run)
+        assert told["limits"]["cppn_2015"] // 200 == 5
+        assert figures["paper_2015_generations"] == max(said)
+        assert tuple(figures[f"paper_2015_generations_{name}"] for name in ("direct", "cppn")) == said
 
 
 def test_decay_keeps_images_pale_and_the_network_less_sure(run):
