@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from amiss.analysis.champions import agreement
 from amiss.bench.bench import Run
 from amiss.bench.fooling_imagenet import GRADIENT, Champions, evolve, load_champions
 from amiss.bench.lenets import lenet
@@ -16,7 +16,7 @@ from amiss.recipes import classes, fool_cppn, fool_direct, fool_gradient
 from amiss.repro import fold, uniform
 from amiss.trust import wilson
 
-__all__ = ["agreement", "transfer"]
+__all__ = ["transfer"]
 
 _SUREST, _BATCH = 100, 25
 _RUNS = 5  # of evolution for digits, ten images each
@@ -46,42 +46,19 @@ def transfer(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     }, {"networks": told, "digits": digits}
 
 
-def agreement(classifier: Classifier, images: Tensor, label: Tensor) -> dict[str, Any]:
-    """How many images a network calls as they are meant, and how sure it is of that; brought to its own side.
-
-    Args:
-        classifier: Who is asked.
-        images: As files hold them [n, C, H, W], uint8.
-        label: What each is meant to be [n].
-
-    Returns:
-        Raw counts n, same (the label is the answer) and top5; the share of the same with its 95 % interval
-        (share, low, high); the median probability of the label.
-    """
-    parts = []
-    with torch.no_grad():
-        for x in images.split(_BATCH):
-            shown, side = x.float() / 255, classifier.size
-            if side not in (None, x.shape[-1]):
-                shown = functional.interpolate(shown, (side, side), mode="bilinear", antialias=True)
-            parts.append(classifier.outputs(shown.clamp(0, 1))["answer"])
-    logits = torch.cat(parts)
-    top = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    same, n = int((top[:, 0] == label).sum()), len(label)
-    return {
-        "n": n,
-        "same": same,
-        "top5": int((top == label[:, None]).any(1).sum()),
-        "share": (same / n, *wilson(same, n)),
-        "median_probability": float(logits.softmax(1).gather(1, label[:, None]).median()),
-    }
+def _agreed(classifier: Classifier, images: Tensor, label: Tensor) -> dict[str, Any]:
+    """How many images a network calls as they are meant, also as a share with its 95 % interval, and how surely."""
+    told = agreement(classifier, images, label, _BATCH)
+    same, n = int(told.same.sum()), len(label)
+    median = float(told.confidence.median())
+    return {"n": n, "same": same, "share": (same / n, *wilson(same, n)), "median_probability": median}
 
 
 def _shown(classifier: Classifier, found: Champions) -> dict[str, Any]:
     """The surest images of one network shown to another."""
     label = found.confidence.argsort(descending=True, stable=True)[:_SUREST]
     return {
-        **agreement(classifier, found.images[label], label),
+        **_agreed(classifier, found.images[label], label),
         "own_median": float(found.confidence[label].median()),
     }
 
@@ -114,7 +91,7 @@ def _digits(run: Run) -> dict[str, dict[str, Any]]:
     label = torch.arange(len(made["gradient"][0]))
     told: dict[str, dict[str, Any]] = {}
     for name, other in others.items():
-        told[name] = {k: agreement(other, torch.cat(images), label.repeat(len(images))) for k, images in made.items()}
+        told[name] = {k: _agreed(other, torch.cat(images), label.repeat(len(images))) for k, images in made.items()}
     return told
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from amiss.analysis.champions import agreement
 from amiss.bench import fooling_imagenet, fooling_long, fooling_transfer
 from amiss.bench.bench import Run, Skip
 from amiss.bench.fooling_cost import cost, drawn_slowly
@@ -78,11 +79,13 @@ def test_images_fool_the_network_that_they_were_made_for(made):
     assert row["share"][1] < row["share"][0] < row["share"][2] or row["share"][0] in (0, 1)
 
 
-def test_agreement_counts_the_answers_that_are_meant(made):
+def test_the_answers_that_are_meant_are_counted_as_by_the_analysis(made):
     classifier, images = lenet(made[0]), load_champions(made[0], GRADIENT).images
-    label = torch.arange(10)
-    assert fooling_transfer.agreement(classifier, images, label)["same"] == 10
-    assert fooling_transfer.agreement(classifier, images, label.roll(1))["same"] == 0
+    for label in (torch.arange(10), torch.arange(10).roll(1), torch.arange(10).where(torch.arange(10) < 4, 0)):
+        told, own = fooling_transfer._agreed(classifier, images, label), agreement(classifier, images, label)
+        assert (told["n"], told["same"], told["share"][0]) == (10, int(own.same.sum()), own.share)
+        assert told["median_probability"] == float(own.confidence.median())
+    assert fooling_transfer._agreed(classifier, images, torch.arange(10).roll(1))["same"] == 0
 
 
 def test_the_surest_are_shown(made):
