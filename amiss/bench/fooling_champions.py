@@ -51,8 +51,8 @@ def champions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     champion of the other in another run, on the mean over the three pairs of runs. It is told across runs because in
     one run a likeness says little: an individual may hold many cells (`related_p_all` counts it as often), and where
     each holds one (`related_p_distinct`) they still descend from each other, and a child is like its parent whatever
-    takes it for what. Two runs have no ancestor in common: what is alike in them is what the network asks for. Three
-    runs are the fewest of which the chance in the picture of a class can be averaged out in part.
+    takes it for what. Two runs have no ancestor in common: what is alike in them is not alike by descent. Three runs
+    are the fewest of which the chance in the picture of a class can be averaged out in part.
 
     `related_p_animals` and `related_p_things` ask within the two halves of the table alone: whether likeness goes
     further than that between animals and things. None of them tells why champions are alike: classes of a kind are
