@@ -1,4 +1,4 @@
-"""What evolved champions show: related classes are alike, runs repeat each other, and few genes carry the most."""
+"""What evolved champions show: whether related classes are alike, whether runs repeat, and what genes carry."""
 
 from itertools import combinations
 from typing import Any
