@@ -288,7 +288,7 @@ def _fooled_note(audit: Audit) -> str:
         if len(part.classes) == part.total
         else f"{len(part.classes)} of {part.total} classes, evenly spaced"
     )
-    note = f"Sign steps from grey for {which}; a cell is grey where confidence stays below 99%."
+    note = f"Sign steps from grey for {which}; the frame is dashed where confidence stays below 99%."
     return f"{note} What rejects them was not asked: {audit.unasked}." if audit.unasked else note
 
 

@@ -53,7 +53,7 @@ function defense() {
     listed(found.recall.text).map((text) => el("p", { class: "lead" }, named(text))),
     wideTable(listed(found.recall.head), listed(found.recall.rows), "Recall by round"),
     el("h2", {}, "What fools them"),
-    el("p", { class: "soft" }, `Champions of one long evolution against each network, of the same classes each time, with its confidence in them. Cells below the bar of ${percent(found.bar)} are gray.`),
+    el("p", { class: "soft" }, `Champions of one long evolution against each network, of the same classes each time, with its confidence in them. Those below the bar of ${percent(found.bar)} have a dashed frame.`),
     listed(found.networks).map(network),
     el("h2", {}, "Limits"),
     el("ul", { class: "limits" }, listed(found.limits).map((text) => el("li", {}, named(text)))),

@@ -221,8 +221,8 @@ function fooled() {
   const passed = DATA.fooled.filter(passes).length;
   return [
     el("h1", { tabindex: "-1" }, "Nonsense it is certain about"),
-    el("p", { class: "lead" }, bar === null ? `${count(passed)} of ${count(DATA.fooled.length)} searches reached their goal. Cells of the others are gray.`
-      : `${count(passed)} of ${count(DATA.fooled.length)} classes have an image that the model calls by that name with at least ${percent(bar)} confidence, judged again from disk. Cells below that bar are gray.`),
+    el("p", { class: "lead" }, bar === null ? `${count(passed)} of ${count(DATA.fooled.length)} searches reached their goal. The others have a dashed frame.`
+      : `${count(passed)} of ${count(DATA.fooled.length)} classes have an image that the model calls by that name with at least ${percent(bar)} confidence, judged again from disk. Those below that bar have a dashed frame.`),
     DATA.fooled_note ? el("p", { class: "lead" }, named(DATA.fooled_note)) : null,
     el("ul", { class: "wall" }, DATA.fooled.map((entry) => el("li", { class: passes(entry) ? null : "below" },
       framed(picture(entry.image, `fooling image, called '${entry.class}' with confidence ${percent(entry.confidence)}`)),
