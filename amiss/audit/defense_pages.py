@@ -8,7 +8,7 @@ from typing import Any
 from amiss.classifier import Classifier
 from amiss.data import Images, write_png
 from amiss.defend import Archive, Hardened, Row
-from amiss.defend.telling import cost
+from amiss.defend.telling import cost, interval
 from amiss.repro import versions
 
 __all__ = ["defense_record"]
@@ -18,17 +18,27 @@ _HEAD = [
     *("Round", "Rubbish learned", "Accuracy", "Called rubbish", "Median champion", "Fooled"),
     *("Evaluations, median class", "Evaluations, all classes"),
 ]
-_RECALLS = {"": "Recall", "_long": "Longer", "_other": "Other encoding", "_gradient": "Gradient"}
+_RECALLS = {
+    "": "Recall",
+    "_first": "Of the given network",
+    "_newest": "Of the one before",
+    "_long": "Longer",
+    "_other": "Other encoding",
+    "_gradient": "Gradient",
+}
 _RECALL = (
-    "Recall asks about yesterday's nonsense: of the champions that fooled the network of the round before with the "
-    "wanted confidence, the share that this one calls rubbish. All of them are held out: they have other seeds, and "
-    "no network has learned from them. Beside it stands the share of test images that it calls rubbish: a network "
-    "that refuses no more nonsense than images does not tell the two apart.",
-    "Longer: the same of champions that evolved for more generations than those that are learned from. Other "
-    "encoding: of images that are written down in a way that nobody learns from. Gradient: of gray images that were "
-    "pushed up the gradient.",
-    "What fools this very network is another question. Fooled is the share of new, long evolutions that reach the "
-    "confidence against it, and the evaluations are what they took until the median class, or all of them, had it.",
+    "Recall asks about yesterday's nonsense: of the champions of all rounds before, each of which fooled the network "
+    "of its round with the wanted confidence, the share that this one calls rubbish. All of them are held out: they "
+    "have other seeds, and no network has learned from them. In brackets stands where the share may lie with 95 % "
+    "certainty (Wilson's interval), and at the end the share of test images that it calls rubbish: a network that "
+    "refuses no more nonsense than images does not tell the two apart.",
+    "Of the given network: those of them that fooled the network as it was given. Of the one before: those that "
+    "fooled the network of the round before. Longer: champions of all rounds before that evolved for more "
+    "generations than those that are learned from. Other encoding: images that are written down in a way that nobody "
+    "learns from. Gradient: gray images that were pushed up the gradient.",
+    "What fools this very network is another question, and none of this answers it. Fooled is the share of new, long "
+    "evolutions that reach the confidence against it, and the evaluations are what they took until the median class, "
+    "or all of them, had it.",
 )
 _LIMITS = (
     "A network that held out was asked no more evaluations than its budget. A longer search may fool it still.",
@@ -132,12 +142,12 @@ def defense_record(
 
 def _tiles(done: Hardened, last: Row) -> list[dict[str, str]]:
     ratio = done.figures.get("cost_ratio")
-    more = "at least " * (last["evaluations_median"] is None)
+    more = "more than " * (last["evaluations_median"] is None)
     rows = [
         ("Cost of nonsense", "unknown" if ratio is None else f"{more}{ratio:.2g}x", "evaluations, after over before"),
         ("Accuracy", _percent(last["accuracy"]), f"{_percent(done.rows[0]['accuracy'])} before"),
         ("Called rubbish", _percent(last["called_rubbish"]), "of the test images"),
-        ("Recall", _percent(last["recall"]), f"of {last['recall_of'] or 0:,.0f} held-out champions of before"),
+        ("Recall", _percent(last["recall"]), f"of {last['recall_of'] or 0:,.0f} held-out champions of rounds before"),
         ("Fooled", _percent(last["fooled"]), "of new champions"),
     ]
     return [{"label": label, "value": value, "note": note} for label, value, note in rows]
@@ -145,7 +155,9 @@ def _tiles(done: Hardened, last: Row) -> list[dict[str, str]]:
 
 def _cells(row: Row) -> list[Any]:
     """One network as the table tells it."""
-    spent = [f"{'over ' * (row[f'evaluations_{key}'] is None)}{cost(row, key):,.0f}" for key in ("median", "all")]
+    spent = [
+        f"{'more than ' * (row[f'evaluations_{key}'] is None)}{cost(row, key):,.0f}" for key in ("median", "all")
+    ]
     shares = [_percent(row[name]) for name in ("accuracy", "called_rubbish")]
     sure = f"{row['champion'] or 0.0:.3g}"
     return [row["round"], f"{row['rubbish'] or 0:,.0f}", *shares, sure, _percent(row["fooled"]), *spent]
@@ -153,7 +165,8 @@ def _cells(row: Row) -> list[Any]:
 
 def _of(row: Row, name: str) -> str:
     n = row[f"{name}_of"] or 0
-    return f"{_percent(row[name])} of {n:,.0f}" if n else "\u2013"
+    low, high = interval(row, name)
+    return f"{_percent(row[name])} of {n:,.0f} ({100 * low:.0f} to {100 * high:.0f})" if n else "\u2013"
 
 
 def _percent(share: float | None) -> str:

@@ -13,7 +13,7 @@ from amiss.bench.real_plants import cifar_sprites
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend import Archive, FineTuning, Hardened, RubbishClass, Workshop, evolve, widened
-from amiss.defend.telling import cost
+from amiss.defend.telling import cost, interval
 from amiss.demo import demo_classifier, demo_faces
 from amiss.repro import generator
 from amiss.training import TrainingRecipe, load_model, presets, train
@@ -24,15 +24,25 @@ _QUICK: dict[str, Any] = {"rounds": 1, "champions": 10, "held_out": 10, "learned
 _QUICK |= {"confidence": 0.3}  # so little evolution makes nothing surer
 _LEARNED = 10_000  # images of CIFAR-10 that are trained on; those behind them are its test images
 _LAYERS = ("blocks.4.1", "classifier")  # of MobileNetV1: the last block and the head
+_RECALLS = {"": "", "_first": "_first", "_newest": "_newest", "_long": "_long"}
+_RECALLS |= {"_other": "_direct", "_gradient": "_gradient"}
+"""How the shares of recall are called here, by the endings of their columns."""
 _REPEATED = 10  # how often each photograph is shown beside a thousand champions
 
 
 def retraining(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """LeNet on MNIST, five rounds of 600 champions: accuracy, held-out nonsense, and evaluations a round.
 
-    Held-out fooling images are champions of evolutions like those that are learned from, with other seeds, against
-    the last network but one, that it is 0.99 sure are of the class that they were evolved for. `rubbish_recall` is
-    the share of them that the last network calls rubbish; `_long` is of champions that evolved five times as long.
+    Held-out fooling images are champions of evolutions like those that are learned from, in the same rounds, with
+    other seeds, of which the network of their round was 0.99 sure. `rubbish_recall` is the share of them that the
+    last network calls rubbish: of all rounds, as the last network learns from all of them. `_first` is of those that
+    fooled the network as it was given, `_newest` of those that fooled the last network but one; `_long`, `_direct`
+    and `_gradient` are of champions that evolved five times as long, of evolved pixels, and of climbs, of all rounds.
+    What fools the last network itself is told by `retrain_fooled`, and by the evaluations that its median class took,
+    or, where `retrain_reached_last` is 0, that were not enough.
+
+    References:
+        Nguyen, Yosinski and Clune (2015), section 3.5: fooling images that are held out of retraining to validate it.
     """
     torch.set_num_threads(1)
     classifier = lenet(run)
@@ -133,17 +143,20 @@ def _figures(done: Hardened, kind: str) -> dict[str, float]:
         f"retrain_evaluations_first{kind}": cost(first),
         f"retrain_evaluations_once{kind}": cost(done.rows[1]),
         f"retrain_evaluations_last{kind}": cost(last),
+        f"retrain_reached_last{kind}": float(last["evaluations_median"] is not None),
     }
-    recalls = {"": "", "_long": "_long", "_other": "_direct", "_gradient": "_gradient"}
-    return figures | {
-        f"rubbish_recall{name}{kind}": found[f"recall{key}"]
-        for key, name in recalls.items()
-        if f"recall{key}" in found  # else no network was fooled so surely
-    }
+    recalls = {f"rubbish_recall{name}{kind}": last[f"recall{key}"] for key, name in _RECALLS.items()}
+    return figures | {name: share for name, share in recalls.items() if share is not None}  # None: no such image
 
 
 def _told(done: Hardened) -> dict[str, Any]:
-    return {"sentence": done.sentence, "rows": list(done.rows)}
+    last = done.rows[-1]
+    recalls = {
+        f"rubbish_recall{name}": {"of": last[f"recall{key}_of"], "interval": list(interval(last, f"recall{key}"))}
+        for key, name in _RECALLS.items()
+        if last[f"recall{key}_of"]
+    }
+    return {"sentence": done.sentence, "rows": list(done.rows), "recalls": recalls}
 
 
 def _residual(run: Run, known: Images) -> Classifier:

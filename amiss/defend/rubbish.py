@@ -1,7 +1,7 @@
 """Retraining with a class of rubbish: what fools a network becomes what the next one learns to refuse."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,13 +128,14 @@ class RubbishClass:
         Returns:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
             median `confidence` of its answers there; `called_rubbish`, the share of them that it refuses; `recall`,
-            the share that it refuses of held-out champions that fooled the network before with the wanted confidence,
-            their number `recall_of`, and `recall_called`, how many had the label with whatever confidence;
-            likewise `recall_long` for those that evolved longer, `recall_other` for the other encoding, and
-            `recall_gradient`. Of the long evolutions against this network `champion`, the median confidence of
-            champions; `fooled`, the share of them with the wanted confidence; and evaluations until the median
-            champion, and until all of them, had it, each the median of the evolutions: None where half of them never
-            came so far within `budget`.
+            the share that it refuses of held-out champions of all rounds before, each of which fooled the network
+            of its round with the wanted confidence; their number `recall_of`, and `recall_called`, how many had the
+            label with whatever confidence. `recall_first` is of those that fooled the classifier as it was given,
+            `recall_newest` of those that fooled the network just before; `recall_long` of those that evolved longer,
+            `recall_other` of the other encoding, and `recall_gradient` of climbs, of all rounds before. Of the long
+            evolutions against this network `champion`, the median confidence of champions; `fooled`, the share of
+            them with the wanted confidence; and evaluations until the median champion, and until all of them, had
+            it, each the median of the evolutions: None where half of them never came so far within `budget`.
 
         Raises:
             ModelError: It cannot be trained, or has one class.
@@ -154,7 +155,7 @@ class RubbishClass:
         with held(Store(out), marks, {"kind": "defense", **(about or {})}, classifier.device):
             shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
             now: Classifier = classifier
-            before: _Attack | None = None
+            attacks: list[_Attack] = []
             rows: list[Row] = []
             rubbish: list[Tensor] = []
             shown: list[Archive] = []
@@ -165,12 +166,12 @@ class RubbishClass:
                     paced = replace(recipe, seed=int(generator(self.seed, k, _TRAINING).initial_seed()))
                     now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, paced, what)
                 row: Row = {"round": float(k), "rubbish": float(sum(len(part) for part in rubbish))}
-                row |= _measured(now, n, test, self.batch) | self._recalls(now, n, before)
+                row |= _measured(now, n, test, self.batch) | self._recalls(now, n, attacks)
                 found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
                 rows.append(row | self._costs(found))
                 rubbish.append(self._chosen(found, k))
                 shown.append(_some(found.long[0], n))
-                before = found
+                attacks.append(replace(found, learned=()))  # what is learned from is in `rubbish`
                 if on_row is not None:
                     on_row(rows)
         return Hardened(now, tuple(rows), sentence_of(rows, self.confidence), figures_of(rows), tuple(shown))
@@ -226,10 +227,10 @@ class RubbishClass:
             "budget": float(self.children * (self.generations + 1)),
         }
 
-    def _recalls(self, now: Classifier, n: int, before: "_Attack | None") -> Row:
-        """Shares of what fooled the network before, and was learned from by none, that this one calls rubbish."""
+    def _recalls(self, now: Classifier, n: int, attacks: "Sequence[_Attack]") -> Row:
+        """Shares of what fooled the networks before, and was learned from by none, that this one calls rubbish."""
         row: Row = {}
-        for name, archives in _kinds(before).items():
+        for name, archives in _kinds(attacks).items():
             images = [archive.images[archive.fooling(self.confidence)] for archive in archives]
             count = sum(len(part) for part in images)
             row[f"recall{name}"] = None
@@ -237,7 +238,8 @@ class RubbishClass:
                 said = _answers(now, torch.cat(images), self.batch).argmax(1)
                 row[f"recall{name}"] = float((said == n).double().mean())
             row[f"recall{name}_of"] = float(count)
-            row[f"recall{name}_called"] = float(sum(int(archive.fools.sum()) for archive in archives))
+            if not name:
+                row["recall_called"] = float(sum(int(archive.fools.sum()) for archive in archives))
         return row
 
     def _lessons(self, train: Images, rubbish: Tensor, n: int) -> dict[str, Tensor]:
@@ -300,10 +302,16 @@ def _measured(now: Classifier, n: int, test: Images, batch: int) -> Row:
     }
 
 
-def _kinds(before: _Attack | None) -> dict[str, tuple[Archive, ...]]:
-    if before is None:
-        return {"": (), "_long": (), "_other": (), "_gradient": ()}
-    return {"": before.held_out, "_long": before.long, "_other": (before.other,), "_gradient": (before.gradient,)}
+def _kinds(attacks: Sequence[_Attack]) -> dict[str, list[Archive]]:
+    """What is held out of the attacks on all networks so far, by the ending of its column."""
+    return {
+        "": [archive for attack in attacks for archive in attack.held_out],
+        "_first": [archive for attack in attacks[:1] for archive in attack.held_out],
+        "_newest": [archive for attack in attacks[-1:] for archive in attack.held_out],
+        "_long": [archive for attack in attacks for archive in attack.long],
+        "_other": [attack.other for attack in attacks],
+        "_gradient": [attack.gradient for attack in attacks],
+    }
 
 
 def _middle(spent: list[float | None]) -> float | None:

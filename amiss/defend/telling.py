@@ -8,13 +8,19 @@ from amiss.defend.hardening import Row
 from amiss.training import curve_svg
 from amiss.trust import wilson
 
-__all__ = ["cost", "figures_of", "rounds_svg", "sentence_of", "table_of"]
+__all__ = ["cost", "figures_of", "interval", "rounds_svg", "sentence_of", "table_of"]
 
 
 def cost(row: Row, which: str = "median") -> float:
     """Evaluations that an attack on a round's network took, or, where it never came there, all that it had."""
     spent = row[f"evaluations_{which}"]
     return float(spent if spent is not None else row["budget"] or 0)
+
+
+def interval(row: Row, name: str = "recall") -> tuple[float, float]:
+    """Where a share of a row may lie that is of `NAME_of` images: Wilson's interval of 95 %, in [0, 1]."""
+    n = int(row[f"{name}_of"] or 0)
+    return wilson(round((row[name] or 0.0) * n), n)
 
 
 def sentence_of(rows: Sequence[Row], confidence: float) -> str:
@@ -72,26 +78,31 @@ def rounds_svg(rows: Sequence[Row]) -> str:
     return curve_svg(lines, unit="evaluations to fool the network, by round (where it held: the whole budget)")
 
 
-_KINDS = {"long": "that evolved longer", "other": "of the other encoding", "gradient": "that a gradient made"}
+_KINDS = {
+    "long": "that evolved longer",
+    "other": "of the other encoding",
+    "gradient": "that a gradient made",
+    "newest": "that fooled the network just before it",
+}
 _LINES = {"median": "median", "last": "all"}
 
 
 def _verdict(last: Row) -> str:
     """Words for a network whose class of rubbish is no more for nonsense than for images, as far as chance tells."""
-    n = int(last["recall_of"] or 0)
-    least, _ = wilson(round((last["recall"] or 0.0) * n), n)
-    return " the network does not tell nonsense from images" * (n > 0 and least <= (last["called_rubbish"] or 0.0))
+    blind = interval(last)[0] <= (last["called_rubbish"] or 0.0)
+    return " the network does not tell nonsense from images" * (bool(last["recall_of"]) and blind)
 
 
 def _refused(last: Row, confidence: float) -> str:
     """What it makes of held-out champions, and how many there were: so sure, and of whatever confidence."""
     if not last["recall_of"]:
         held = f"(none had {confidence:g}, {last['recall_called']:,.0f} the label alone)"
-        return f"and no held-out nonsense fooled the network before {held}: what it would refuse of it is not known"
-    held = f"(with {confidence:g}; {last['recall_called']:,.0f} had the label)"
+        return f"and no held-out nonsense fooled a network before it {held}: what it would refuse of it is not known"
+    low, high = interval(last)
     return (
-        f"and {_share(last['recall'])} of {last['recall_of']:,.0f} held-out champions that fooled the network before "
-        f"{held}"
+        f"and {_share(last['recall'])} ({100 * low:.1f} to {100 * high:.1f} with 95 % certainty) of "
+        f"{last['recall_of']:,.0f} held-out champions that fooled the networks before it (with {confidence:g}; "
+        f"{last['recall_called']:,.0f} had the label)"
     )
 
 

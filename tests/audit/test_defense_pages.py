@@ -29,9 +29,9 @@ def row(k, spent, every=None):
         "confidence": 0.8,
         "called_rubbish": k / 20,
     }
-    for name in ("", "_long", "_other", "_gradient"):
+    for name in ("", "_first", "_newest", "_long", "_other", "_gradient"):
         row |= {f"recall{name}": None if k == 0 else 0.5, f"recall{name}_of": 0.0 if k == 0 else 8.0}
-        row |= {f"recall{name}_called": 0.0 if k == 0 else 9.0}
+    row["recall_called"] = 0.0 if k == 0 else 9.0
     row |= {"champion": 0.97, "fooled": 0.25, "evaluations_median": spent, "evaluations_all": every, "budget": 500.0}
     return row
 
@@ -61,14 +61,14 @@ def test_the_table_says_what_the_rows_say_and_what_was_never_reached(made):
     table = [dict(zip(defense["head"], cells, strict=True)) for cells in defense["rows"]]
     assert [one["Round"] for one in table] == [0, 1, 2]
     assert [one["Accuracy"] for one in table] == ["90.0 %", "80.0 %", "70.0 %"]
-    assert [one["Evaluations, median class"] for one in table] == ["100", "over 500", "250"]
-    assert [one["Evaluations, all classes"] for one in table] == ["300", "over 500", "over 500"]
+    assert [one["Evaluations, median class"] for one in table] == ["100", "more than 500", "250"]
+    assert [one["Evaluations, all classes"] for one in table] == ["300", "more than 500", "more than 500"]
     curve = [(point["median"], point["median_held"], point["all"], point["all_held"]) for point in defense["curve"]]
     assert curve == [(100, False, 300, False), (500, True, 500, True), (250, False, 500, True)]
     # Before the first round there is no network before, and so no recall.
     assert [cells[0] for cells in defense["recall"]["rows"]] == [1, 2]
-    assert [cells[1:5] for cells in defense["recall"]["rows"]] == [["50.0 % of 8"] * 4] * 2
-    assert [cells[5] for cells in defense["recall"]["rows"]] == ["5.0 %", "10.0 %"]
+    assert [cells[1:7] for cells in defense["recall"]["rows"]] == [["50.0 % of 8 (22 to 78)"] * 6] * 2
+    assert [cells[7] for cells in defense["recall"]["rows"]] == ["5.0 %", "10.0 %"]
     tiles = {tile["label"]: tile["value"] for tile in record["tiles"]}
     assert tiles["Cost of nonsense"] == "2.5x" and tiles["Accuracy"] == "70.0 %"
 
@@ -95,4 +95,4 @@ def test_a_cost_that_nobody_knows_is_told_as_such(made, tmp_path):
         return defense_record(found, done.classifier, images, images, tmp_path, **told)["tiles"][0]["value"]
 
     assert tile(row(0, None), row(1, None)) == "unknown"
-    assert tile(row(0, 100.0), row(1, None)) == "at least 5x"
+    assert tile(row(0, 100.0), row(1, None)) == "more than 5x"

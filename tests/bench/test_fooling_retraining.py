@@ -20,9 +20,15 @@ def test_figures_are_those_of_the_rows(run, kind):
     figures, told = getattr(fooling_retraining, f"retraining{kind}")(run)
     first, last = told["rows"]
     assert figures[f"retrain_accuracy_loss{kind}"] == first["accuracy"] - last["accuracy"]
-    named = {"": "", "_long": "_long", "_other": "_direct", "_gradient": "_gradient"}
-    for key, name in named.items():
+    named = {"": "", "_first": "_first", "_newest": "_newest", "_long": "_long"}
+    for key, name in {**named, "_other": "_direct", "_gradient": "_gradient"}.items():
         assert figures.get(f"rubbish_recall{name}{kind}") == last[f"recall{key}"]
+        if n := last[f"recall{key}_of"]:  # a share of no image is no figure
+            low, high = told["recalls"][f"rubbish_recall{name}"]["interval"]
+            assert low <= last[f"recall{key}"] <= high and told["recalls"][f"rubbish_recall{name}"]["of"] == n
+        else:
+            assert f"rubbish_recall{name}{kind}" not in figures and f"rubbish_recall{name}" not in told["recalls"]
+    assert figures[f"retrain_reached_last{kind}"] == float(last["evaluations_median"] is not None)
     assert figures[f"retrain_evaluations_first{kind}"] == (first["evaluations_median"] or first["budget"])
     assert figures[f"retrain_evaluations_once{kind}"] == (last["evaluations_median"] or last["budget"])
     assert [row["rubbish"] for row in told["rows"]] == [0, 10]
