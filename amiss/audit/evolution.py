@@ -141,7 +141,7 @@ class Evolved:
 
     Attributes:
         evolution: What was asked.
-        names: Of the classes.
+        inputs: One sample a class.
         shape: Of the images (C, H, W).
         parts: One an encoding.
         left_out: Encodings that could not be searched in, and why.
@@ -150,12 +150,17 @@ class Evolved:
     """
 
     evolution: Evolution
-    names: tuple[str, ...]
+    inputs: Inputs
     shape: tuple[int, ...]
     parts: tuple[Encoded, ...]
     left_out: Mapping[str, str]
     flags: tuple[Flag, ...]
     images: Images | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+        return self.inputs.names
 
 
 def run_evolution(
@@ -362,7 +367,7 @@ def _evolved(
     )
     said = {part.encoding: tallied(part.result.outcomes, part.claimed) for part in parts}
     flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
-    return Evolved(evolution, inputs.names, tuple(shape), parts, left_out, flags, images)
+    return Evolved(evolution, inputs, tuple(shape), parts, left_out, flags, images)
 
 
 def _encoded(desk: Desk, evolution: Evolution, encoding: str, shape: tuple[int, ...], inputs: Inputs) -> Encoded:

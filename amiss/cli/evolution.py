@@ -6,93 +6,166 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from amiss.analysis.transfer import keeps
 from amiss.classifier import Classifier
-from amiss.cli.command import data_name, model_name
+from amiss.cli.command import model_name
 from amiss.cli.config import FOOLING, RunConfig, is_kind
 from amiss.cli.evolution_transfer import champions_shown
-from amiss.cli.flags import FLAGS
-from amiss.cli.folder import CARD, EVOLUTION, NONSENSE, REJECTION, beside
-from amiss.cli.gates import settled
-from amiss.cli.model import named
-from amiss.data import Images, open_data
+from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
+from amiss.cli.folder import EVOLUTION, NONSENSE, REJECTION
 from amiss.data.cells import csv_text
 from amiss.data.guards import open_plain
 from amiss.disk import Disk
-from amiss.errors import DataError, UsageError
+from amiss.errors import UsageError
 from amiss.gates import Gate
-from amiss.loading import check_fit
-from amiss.study import Store
+from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
     from amiss.audit.evolution import Evolution, Evolved
 
 __all__ = [
+    "FOOLED",
     "OPTIONS",
     "EvolutionWork",
     "evolution_of",
     "evolution_settings",
-    "evolution_to_folder",
     "known_of_evolution",
     "open_evolution",
-    "refuse_idle_evolution",
-    "write_evolution",
 ]
 
-OPTIONS = {
-    "encodings": "one or more of direct, cppn and gradient, with commas between",
-    "generations": "a whole number of 1 or more",
-    "children": "a whole number of 1 or more",
-    "steps": "a whole number of 1 or more",
-    "confidence": "a number between 0 and 1",
-    "preset": "modern or paper-2015",
-    "adaptive": "a whole number of 0 or more",
-    "no-rejection": "no value: it stands alone",
-}
-"""What `amiss run fooling` takes beside the options of every run, and in which words."""
-_COUNTS = ("generations", "children", "steps")
 _MOST = 2**24  # bytes of rejection.json
-_DIGITS = 15  # of a count: far more than can be counted, and exact in every format
-
-
-def _is_count(value: Any) -> bool:
-    return is_kind(value, int) and len(str(abs(value))) <= _DIGITS
-
-
-_KINDS: Mapping[str, Callable[[Any], bool]] = {
-    "encodings": lambda value: is_kind(value, list) and all(is_kind(part, str) for part in value),
-    **dict.fromkeys(_COUNTS[:2], lambda value: value is None or _is_count(value)),
-    "steps": _is_count,
-    "confidence": lambda value: is_kind(value, int | float),
-    "preset": lambda value: value in ("modern", "paper-2015"),
-    "adaptive": _is_count,
-    "rejection": lambda value: isinstance(value, bool),
-}
-"""Whether a setting of config.toml is of its kind; what it may be, `Evolution` knows."""
 
 
 @dataclass(frozen=True)
-class EvolutionWork:
+class EvolutionWork(Opened):
     """The experiment with its model and data open.
 
     Attributes:
-        config: What was asked.
-        evolution: The same, as the experiment takes it.
-        classifier: Who is fooled.
-        images: Natural images; None where no DATA was named.
+        evolution: What was asked, as the experiment takes it.
         shape: Of the images that are made (C, H, W).
     """
 
-    config: RunConfig
+    file = EVOLUTION
+
     evolution: "Evolution"
-    classifier: Classifier
-    images: Images | None
     shape: tuple[int, ...]
 
+    def run(self, out: Path, **given: Any) -> "Evolved":
+        """Make nonsense for every class in every encoding."""
+        from amiss.audit.evolution import run_evolution
+
+        return run_evolution(self.classifier, self.shape, out, **self._given, **given)
+
+    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Evolved":
+        """What the experiment came to, from the files of its studies."""
+        from amiss.audit.evolution import read_evolution
+
+        return read_evolution(self.classifier, self.shape, out, **self._given, progress=progress, visit=visit)
+
+    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
+        """The studies with their model."""
+        from amiss.audit.evolution import evolution_studies
+
+        return evolution_studies(self.classifier, self.shape, out, **self._given, progress=progress)
+
+    def inputs(self, found: "Evolved") -> Inputs:
+        """One sample a class."""
+        return found.inputs
+
+    def attempt(self, other: Classifier) -> object:
+        """Show a gray image to a model of `--transfer`."""
+        gray = torch.full((1, *self.shape), 128, dtype=torch.uint8)
+        # A bare network knows its classes from its first answer on.
+        return keeps(other, gray, torch.tensor([max(0, len(self.classifier.labels or ()) - 1)]))
+
+    def write(
+        self,
+        found: "Evolved",
+        out: Path,
+        tell: Tell,
+        gates: Sequence[Gate] = (),
+        others: Mapping[str, Classifier] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> dict[str, Any]:
+        """Write fooling.csv, rejection.json, transfer.json, fooling.json, flags.json and the page."""
+        from amiss.audit.evolution_pages import evolution_record, evolution_rows
+        from amiss.audit.rejection_tables import rejection_figures
+
+        Disk().write(out / NONSENSE, csv_text(*evolution_rows(found)).encode())
+        tell("Asking what the champions stand upon", 0, 1)
+        rejected, why = _rejected(found, self, out, tell, stop)
+        asked = {model_name(self.config.model): self.classifier, **(others or {})}
+        tables = [*_tables(found, self, rejected), *champions_shown(found, asked, out, tell, stop)]
+        tell("Writing the report", 0, 1)
+        record = evolution_record(found, self.classifier, out, **self.names(out), tables=tables)
+        record["figures"] |= rejection_figures(rejected)
+        record["nonsense"]["notes"] += [f"What rejects it was not asked: {why}."] if why else []
+        return self.put(record, out, gates, _known(found.evolution))
+
     @property
-    def given(self) -> dict[str, Any]:
+    def _given(self) -> dict[str, Any]:
         """What every function that makes or reads the experiment is given beside classifier, shape and folder."""
         more = {"images": self.images, "accuracy": self.config.network.get("accuracy")}
         return {"evolution": self.evolution, **more}
+
+
+def _encodings(_flag: str, text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _share(_flag: str, text: str) -> float:
+    if not 0 < (value := float(text)) < 1:
+        raise ValueError(text)
+    return value
+
+
+def _word(what: str, *words: str) -> Option:
+    """An option that is one of some words, the first of them where it is left out."""
+
+    def read(_flag: str, text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return Option(what, " or ".join(words), read, lambda value: value in words, words[0])
+
+
+OPTIONS = {
+    "encodings": Option(
+        "what the images are made of",
+        "one or more of direct, cppn and gradient, with commas between",
+        _encodings,
+        listed(str),
+        ["direct", "cppn", "gradient"],
+    ),
+    "generations": count_from(
+        1, "of those that evolve, after the first; direct 2000, CPPN 200 where left out", None, optional=True
+    ),
+    "children": count_from(1, "images a generation; direct 20, CPPN 200 where left out", None, optional=True),
+    "steps": count_from(1, "of the gradient, each one gradient a class", 100),
+    "confidence": Option(
+        "softmax probability that fools",
+        "a number between 0 and 1",
+        _share,
+        lambda value: is_kind(value, int | float),
+        0.99,
+    ),
+    "preset": _word("with which operators it evolves", "modern", "paper-2015"),
+    "adaptive": count_from(0, "images to show each rule of rejection in a search against it", 0),
+    "no-rejection": Option(
+        "do not ask what rejects the champions",
+        "no value: it stands alone",
+        None,
+        lambda value: isinstance(value, bool),
+        True,
+    ),
+}
+"""What `amiss run fooling` takes beside the options of every run."""
+
+FOOLED = Experiment(FOOLING, "docs/fooling.md", OPTIONS, {"--encoding": "encodings"})
+"""The experiment as the command line knows it."""
 
 
 def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -105,43 +178,9 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: An option that the experiment does not have, or one that cannot be read.
     """
-    found: dict[str, Any] = {}
-    rest = list(words)
-    while rest:
-        option, equals, value = rest.pop(0).partition("=")
-        if option == "--no-rejection" and not equals:
-            found["rejection"] = False
-            continue
-        name = {"--encoding": "encodings"}.get(option, option.removeprefix("--"))
-        if not option.startswith("--") or name not in OPTIONS:
-            raise _refused(f"has no option {option!r}", option, f"one of {', '.join(f'--{o}' for o in OPTIONS)}")
-        if not equals:
-            if not rest:
-                raise _refused(f"cannot take {option} like this", f"{option} and nothing after it", OPTIONS[name])
-            value = rest.pop(0)
-        found[name] = _read(name, option, value)
-    counts = {"generations": None, "children": None, "steps": 100}
-    settings = {
-        "encodings": ["direct", "cppn", "gradient"],
-        **counts,
-        "confidence": 0.99,
-        "preset": "modern",
-        "adaptive": 0,
-        "rejection": True,
-        **found,
-    }
+    settings = FOOLED.settings(words)
     _made(settings)
     return settings
-
-
-def refuse_idle_evolution(options: Mapping[str, Any]) -> None:
-    """Refuse options of `amiss run` that the experiment does not heed, where they are given.
-
-    Raises:
-        UsageError: One is.
-    """
-    if idle := [name for name, value in options.items() if value]:
-        raise _refused(f"does not heed {idle[0]}", ", ".join(idle), f"its own options: --{', --'.join(OPTIONS)}")
 
 
 def evolution_of(config: RunConfig) -> "Evolution":
@@ -150,19 +189,7 @@ def evolution_of(config: RunConfig) -> "Evolution":
     Raises:
         UsageError: Settings that are none of it: the file was edited.
     """
-    said = dict(config.settings)
-    wrong = [name for name, right in _KINDS.items() if name not in said or not right(said[name])]
-    if wrong := [*wrong, *(name for name in said if name not in _KINDS)]:
-        name = wrong[0]
-        raise UsageError(
-            "The experiment has no such setting, or lacks one.",
-            slug="run-plan",
-            seen=f"{name} = {said[name]!r}"[:200] if name in said else f"no {name}",
-            needed=OPTIONS.get(name, "the settings that amiss wrote into config.toml"),
-            why="the file was edited",
-            hint="Give the whole command once more; what is finished in the folder is kept.",
-        )
-    return _made(said, batch=config.batch, seed=config.seed)
+    return _made(FOOLED.checked(config.settings), batch=config.batch, seed=config.seed)
 
 
 def known_of_evolution(config: RunConfig) -> dict[str, str]:
@@ -179,87 +206,11 @@ def open_evolution(config: RunConfig, *, device: str | None = None) -> Evolution
         DataError: The images cannot be read, or are no match for the model.
         ParityError: The model does not score what its owner says.
     """
-    evolution, network = evolution_of(config), config.network
-    preprocessing: dict[str, Any] = {name: network.get(name) for name in ("mean", "std", "head", "weights")}
-    classifier = named(config.model, device=device, **preprocessing)
+    evolution, classifier = evolution_of(config), open_model(config, device)
     if not config.data:
-        return EvolutionWork(config, evolution, classifier, None, _shape(config, classifier))
-    images = open_data(config.data, **{"size": classifier.size, **config.images}, seed=config.seed)
-    check_fit(classifier, images)
-    if (accuracy := network.get("accuracy")) is not None:
-        classifier.check(images.pixels, images.truth, accuracy=accuracy, batch=config.batch)
-    return EvolutionWork(config, evolution, classifier, images, tuple(images.pixels.shape[1:]))
-
-
-def evolution_to_folder(
-    work: EvolutionWork,
-    out: Path,
-    *,
-    command: str,
-    parent: str = "",
-    fork: bool = False,
-    stop: Callable[[], bool],
-    tell: Callable[[str, int, int], None],
-) -> tuple["Evolved", Path]:
-    """Run the experiment to its end; with `fork`, beside a run of something else that holds the folder.
-
-    Returns:
-        What was found, and the folder that it lies in.
-    """
-    from amiss.audit.evolution import run_evolution
-
-    config = work.config
-    about: dict[str, Any] = {"model": model_name(config.model), "data": _data(config), "command": command}
-    about |= {"parent": parent} if parent else {}
-    given = {**work.given, "progress": tell, "stop": stop, "about": about, "settings": config.text(out)}
-    try:
-        return run_evolution(work.classifier, work.shape, out, **given), out
-    except DataError as error:
-        if not fork or error.slug != "run-other":
-            raise
-    again: dict[str, Any] = {"command": command, "parent": out.name, "stop": stop, "tell": tell}
-    return evolution_to_folder(work, beside(out), fork=fork, **again)
-
-
-def write_evolution(
-    found: "Evolved",
-    work: EvolutionWork,
-    out: Path,
-    tell: Callable[[str, int, int], None],
-    gates: Sequence[Gate] = (),
-    stop: Callable[[], bool] | None = None,
-    others: Mapping[str, Classifier] | None = None,
-) -> dict[str, Any]:
-    """Write all that follows from the studies: fooling.csv, rejection.json, fooling.json, flags.json, the page.
-
-    Raises:
-        Interrupted: `stop` said so, during the audit of rejection.
-
-    Returns:
-        The record of the report, gates judged.
-    """
-    from amiss.audit.evolution_pages import evolution_record, evolution_rows
-    from amiss.audit.rejection_tables import rejection_figures
-    from amiss.report import build, card
-
-    disk, about = Disk(), Store(out).about or {}
-    disk.write(out / NONSENSE, csv_text(*evolution_rows(found)).encode())
-    tell("Asking what the champions stand upon", 0, 1)
-    rejected, why = _rejected(found, work, out, tell, stop)
-    asked = {model_name(work.config.model): work.classifier, **(others or {})}
-    tables = [*_tables(found, work, rejected), *champions_shown(found, asked, out, tell, stop)]
-    tell("Writing the report", 0, 1)
-    names = {"model": model_name(work.config.model), "data": _data(work.config)}
-    names["command"] = str(about.get("command", ""))
-    record = evolution_record(found, work.classifier, out, **names, tables=tables)
-    record["figures"] |= rejection_figures(rejected)
-    record["nonsense"]["notes"] += [f"What rejects it was not asked: {why}."] if why else []
-    settled(gates, record, _known(found.evolution))
-    build(record, out)
-    disk.write(out / CARD, card(record).encode())
-    for name, what in {EVOLUTION: record, FLAGS: record["flags"]}.items():
-        disk.write(out / name, (json.dumps(what, indent=1, allow_nan=False) + "\n").encode())
-    return record
+        return EvolutionWork(config, classifier, None, evolution, _shape(config, classifier))
+    images = open_images(config, classifier)
+    return EvolutionWork(config, classifier, images, evolution, tuple(images.pixels.shape[1:]))
 
 
 def _known(evolution: "Evolution") -> dict[str, str]:
@@ -273,7 +224,7 @@ def _rejected(
     found: "Evolved",
     work: EvolutionWork,
     out: Path,
-    tell: Callable[[str, int, int], None],
+    tell: Tell,
     stop: Callable[[], bool] | None,
 ) -> tuple[Any, str]:
     """The record of the audit of rejection, and why it was not made; what the folder holds is told in its place."""
@@ -307,10 +258,6 @@ def _made(settings: Mapping[str, Any], **more: Any) -> "Evolution":
     return Evolution(**{**settings, "encodings": tuple(settings["encodings"])}, **more)
 
 
-def _data(config: RunConfig) -> str:
-    return data_name(config.data) if config.data else "no images"
-
-
 def _shape(config: RunConfig, classifier: Classifier) -> tuple[int, int, int]:
     """The shape of images that --size and --channels tell, or the model itself does."""
     size, channels = config.images.get("size") or classifier.size, config.images.get("channels")
@@ -324,34 +271,3 @@ def _shape(config: RunConfig, classifier: Classifier) -> tuple[int, int, int]:
             hint=f"amiss run {FOOLING} MODEL --size 28 --channels 1",
         )
     return int(channels), int(size), int(size)
-
-
-def _read(name: str, option: str, text: str) -> Any:
-    """The value of one option."""
-    wrong = _refused(f"cannot take {option} like this", f"{option} {text}", OPTIONS[name])
-    if name == "encodings":
-        return [part.strip() for part in text.split(",")]
-    if name == "preset":
-        if text not in ("modern", "paper-2015"):
-            raise wrong
-        return text
-    if name == "confidence":
-        try:
-            if 0 < (value := float(text)) < 1:
-                return value
-        except ValueError:
-            pass
-        raise wrong
-    if name == "no-rejection" or not text.isdecimal() or len(text) > _DIGITS or int(text) < (name != "adaptive"):
-        raise wrong
-    return int(text)
-
-
-def _refused(what: str, seen: str, needed: str) -> UsageError:
-    return UsageError(
-        f"The experiment {FOOLING} {what}.",
-        slug="recipe-option",
-        seen=seen,
-        needed=needed,
-        hint="docs/fooling.md says what each option means.",
-    )

@@ -4,9 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from amiss.analysis.transfer import keeps
 from amiss.classifier import Classifier
 from amiss.cli.others import keep_matrix, kept_matrix
 from amiss.errors import Interrupted
@@ -14,18 +11,7 @@ from amiss.errors import Interrupted
 if TYPE_CHECKING:
     from amiss.audit.evolution import Evolved
 
-__all__ = ["champions_shown", "try_other_evolution"]
-
-
-def try_other_evolution(classifier: Classifier, shape: tuple[int, ...]) -> Callable[[Classifier], object]:
-    """Shows a gray image to a model of `--transfer`, as the experiment will show its champions.
-
-    Args:
-        classifier: Who is fooled; asked first, for a bare network knows its classes from its first answer on.
-        shape: Of the images (C, H, W).
-    """
-    gray = torch.full((1, *shape), 128, dtype=torch.uint8)
-    return lambda other: keeps(other, gray, torch.tensor([max(0, len(classifier.labels or ()) - 1)]))
+__all__ = ["champions_shown"]
 
 
 def champions_shown(

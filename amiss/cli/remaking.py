@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amiss.analysis.pairs import pair_inputs
 from amiss.cli.auditing import AUDITS, account_of, open_audit, write_account
 from amiss.cli.config import EXPERIMENT, FOOLING, RunConfig
-from amiss.cli.evolution import open_evolution, write_evolution
-from amiss.cli.folder import EVOLUTION, RECORD, SWEEP
+from amiss.cli.evolution import open_evolution
+from amiss.cli.experiment import Opened
+from amiss.cli.folder import RECORD
 from amiss.cli.gates import settled
-from amiss.cli.imposters import open_sweep, write_sweep
+from amiss.cli.imposters import open_sweep
 from amiss.cli.running import Tell, derive, open_work
 from amiss.errors import DataError
 from amiss.gates import Gate, parse
@@ -27,6 +27,8 @@ __all__ = ["Checked", "checked", "rebuilt"]
 Checked = dict[str, tuple[Study, list[tuple[int, str]]]]
 """By name of the study: it, and (position, why) of each success that its files do not hold."""
 
+_OPEN: dict[str, Callable[..., Opened]] = {EXPERIMENT: open_sweep, FOOLING: open_evolution}
+
 
 def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> tuple[Checked, bool]:
     """Judge every success of a run or an audit by its files; nothing is written.
@@ -37,17 +39,8 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
     Raises:
         DataError: Model, data or settings are not those that the run was made with.
     """
-    if config.recipe == EXPERIMENT:
-        from amiss.audit.sweep import sweep_studies
-
-        sweep = open_sweep(config, device=device)
-        return _failing(*sweep_studies(sweep.classifier, sweep.images, folder, **sweep.given, progress=tell), tell)
-    if config.recipe == FOOLING:
-        from amiss.audit.evolution import evolution_studies
-
-        evolution = open_evolution(config, device=device)
-        given = {**evolution.given, "progress": tell}
-        return _failing(*evolution_studies(evolution.classifier, evolution.shape, folder, **given), tell)
+    if config.recipe in _OPEN:
+        return _failing(*_OPEN[config.recipe](config, device=device).studies(folder, progress=tell), tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         refuse_other(_fingerprints(folder), work.study.fingerprints, str(folder))
@@ -69,10 +62,12 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         DataError: Model, data or settings are not those that the run was made with; another process is at work; or
             an audit is not finished.
     """
-    if config.recipe == EXPERIMENT:
-        return _remeasured(config, folder, device, tell)
-    if config.recipe == FOOLING:
-        return _evolved_again(config, folder, device, tell)
+    if config.recipe in _OPEN:
+        opened, store = _OPEN[config.recipe](config, device=device), Store(folder)
+        with locked(folder, store.disk):
+            found = opened.read(folder, progress=tell, visit=_mended)
+            write_inputs(store, opened.inputs(found), opened.classifier, config.batch)
+            return opened.write(found, folder, tell, _gates(folder / opened.file))
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         _mended(work.study)
@@ -98,27 +93,6 @@ def _failing(studies: tuple[Study, ...], whole: bool, tell: Tell) -> tuple[Check
     return {
         name: (study, failing(study, _judging(tell, name))) for name, study in zip(names, studies, strict=True)
     }, whole
-
-
-def _remeasured(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> dict[str, Any]:
-    """Remake what follows from the studies of the experiment."""
-    from amiss.audit.sweep import read_sweep
-
-    work, store = open_sweep(config, device=device), Store(folder)
-    with locked(folder, store.disk):
-        swept = read_sweep(work.classifier, work.images, folder, **work.given, progress=tell, visit=_mended)
-        write_inputs(store, pair_inputs(swept.images, swept.pairs), work.classifier, config.batch)
-        return write_sweep(swept, work, folder, tell, _gates(folder / SWEEP))
-
-
-def _evolved_again(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> dict[str, Any]:
-    """Remake what follows from the studies of the experiment with fooling images."""
-    from amiss.audit.evolution import read_evolution
-
-    work, store = open_evolution(config, device=device), Store(folder)
-    with locked(folder, store.disk):
-        found = read_evolution(work.classifier, work.shape, folder, **work.given, progress=tell, visit=_mended)
-        return write_evolution(found, work, folder, tell, _gates(folder / EVOLUTION))
 
 
 def _mended(study: Study) -> None:

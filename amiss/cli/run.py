@@ -14,27 +14,12 @@ from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
 from amiss.cli.config import EXPERIMENT, EXPERIMENTS, FOOLING, RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
-from amiss.cli.evolution import (
-    evolution_settings,
-    evolution_to_folder,
-    known_of_evolution,
-    open_evolution,
-    refuse_idle_evolution,
-    write_evolution,
-)
-from amiss.cli.evolution_transfer import try_other_evolution
+from amiss.cli.evolution import FOOLED, evolution_settings, known_of_evolution, open_evolution
+from amiss.cli.experiment import Opened, to_folder
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.imposters import (
-    known_of,
-    open_sweep,
-    refuse_idle,
-    run_to_folder,
-    sweep_settings,
-    try_other,
-    write_sweep,
-)
+from amiss.cli.imposters import FEATURE_OPT, known_of, open_sweep, sweep_settings
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.others import open_others
 from amiss.cli.progress import showing
@@ -129,8 +114,8 @@ def run(
             parse_budget(budget),
         )
         if recipe in EXPERIMENTS:
-            refuse = refuse_idle if recipe == EXPERIMENT else refuse_idle_evolution
-            refuse({"--decoder": decoder, "--frames": frames, "--budget": budget})
+            asks = FEATURE_OPT if recipe == EXPERIMENT else FOOLED
+            asks.refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
     if transfer is not None and config.recipe not in EXPERIMENTS:
         raise UsageError(
@@ -144,10 +129,8 @@ def run(
     known = experiments[config.recipe](config) if config.recipe in EXPERIMENTS else figures_known()
     gates = asked(require, known)
     with showing(quiet or as_json) as tell:
-        if config.recipe == EXPERIMENT:
+        if config.recipe in EXPERIMENTS:
             folder, record = _experiment(config, folder, written(context), device, gates, fork, tell)
-        elif config.recipe == FOOLING:
-            folder, record = _evolution(config, folder, written(context), device, gates, fork, tell)
         else:
             folder, record = _probed(config, folder, written(context), device, fork, tell, quiet or as_json)
     verdicts = settled(gates, record, known)
@@ -184,36 +167,16 @@ def _experiment(
     fork: bool,
     tell: Tell,
 ) -> tuple[Path, dict[str, Any]]:
-    """Run the experiment with feature adversaries to its end: its folder, and the record of its report."""
-    work = open_sweep(config, device=device)
-    others = open_others(config, work.classifier, try_other(work.images), device)
-    left_out(work.images)
-    try:
-        with stopping() as stop:
-            swept, folder = run_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
-            return folder, write_sweep(swept, work, folder, tell, gates, others)
-    except Interrupted as error:
-        raise _stopped(error, config, folder) from error
-
-
-def _evolution(
-    config: RunConfig,
-    folder: Path,
-    command: str,
-    device: str | None,
-    gates: tuple[Gate, ...],
-    fork: bool,
-    tell: Tell,
-) -> tuple[Path, dict[str, Any]]:
-    """Run the experiment with fooling images to its end: its folder, and the record of its report."""
-    work = open_evolution(config, device=device)
-    others = open_others(config, work.classifier, try_other_evolution(work.classifier, work.shape), device)
+    """Run an experiment to its end: its folder, and the record of its report."""
+    opens: Callable[..., Opened] = open_sweep if config.recipe == EXPERIMENT else open_evolution
+    work = opens(config, device=device)
+    others = open_others(config, work.classifier, work.attempt, device)
     if work.images is not None:
         left_out(work.images)
     try:
         with stopping() as stop:
-            found, folder = evolution_to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
-            return folder, write_evolution(found, work, folder, tell, gates, stop, others=others)
+            found, folder = to_folder(work, folder, command=command, fork=fork, stop=stop, tell=tell)
+            return folder, work.write(found, folder, tell, gates, others, stop)
     except Interrupted as error:
         raise _stopped(error, config, folder) from error
 

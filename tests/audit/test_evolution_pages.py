@@ -15,6 +15,7 @@ from amiss.audit.evolution_pages import evolution_figures, evolution_known, evol
 from amiss.classifier import Classifier
 from amiss.report import build
 from amiss.result import Outcome, Result
+from amiss.study import Inputs
 from amiss.task import Task
 from tests.audit.conftest import from_disk, strict
 from tests.audit.test_evolution import SHAPE, SMALL, linear
@@ -135,12 +136,12 @@ def of_numbers(n, individuals, shape, lines):
     told = Told(marks, holders, marks, (1, 2, 11, 101), losses, pool, first)
     outcomes = tuple(Outcome("exhausted", 0.0, 1.0, 1, 1, -1, "") for _ in range(n))
     images = torch.zeros(n, *shape)
-    result = Result(Task(torch.arange(n)), images, images, outcomes)
+    result = Result(Task(torch.arange(n), target=torch.arange(n)), images, images, outcomes)
     evolution = Evolution(("direct",))
     paths = tuple(f"{c}.png" for c in range(n))
     part = Encoded("direct", evolution.probe("direct", shape), result, 0, losses[-1], paths, told)
-    names = tuple(map(str, range(n)))
-    return Evolved(evolution, names, shape, (part,), {}, ())
+    inputs = Inputs.of_task(result.task, tuple(map(str, range(n))))
+    return Evolved(evolution, inputs, shape, (part,), {}, ())
 
 
 @pytest.mark.parametrize(
