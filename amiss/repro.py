@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +20,9 @@ _MIX_A = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_B = -7723592293110705685  # 0x94D049BB133111EB
 
 
-def _wrapped(word: int | Tensor) -> int | Tensor:
+def _wrapped(word: int) -> int:
     """A number of any size as a signed 64-bit word."""
-    return word if isinstance(word, Tensor) else (word + 2**63) % 2**64 - 2**63
+    return (word + 2**63) % 2**64 - 2**63
 
 
 def _shift(word: Tensor, bits: int) -> Tensor:
@@ -30,7 +31,20 @@ def _shift(word: Tensor, bits: int) -> Tensor:
 
 
 def _mix(word: Tensor) -> Tensor:
-    """Scramble 64-bit words (the finalizer of SplitMix64: Steele, Lea and Flood 2014)."""
+    """Scramble 64-bit words (the finalizer of SplitMix64: Steele, Lea and Flood 2014), which are the caller's own."""
+    if word.device.type == "cpu":  # a word or a million, NumPy takes a third of the time, in place
+        words = word.numpy().view(np.uint64)
+        spare = np.empty_like(words)
+        for bits, factor in ((30, _MIX_A), (27, _MIX_B)):
+            words ^= np.right_shift(words, bits, out=spare)
+            words *= np.uint64(factor % 2**64)
+        words ^= np.right_shift(words, 31, out=spare)
+        return word
+    return _mix_anywhere(word)
+
+
+def _mix_anywhere(word: Tensor) -> Tensor:
+    """The same on any device."""
     word = (word ^ _shift(word, 30)) * _MIX_A
     word = (word ^ _shift(word, 27)) * _MIX_B
     return word ^ _shift(word, 31)
@@ -43,8 +57,8 @@ def fold(key: Tensor, word: int | Tensor) -> Tensor:
         key: Keys, int64, any shape.
         word: A seed, a turn or a stream number, int or int64 broadcastable to `key`.
     """
-    word = torch.as_tensor(_wrapped(word), dtype=torch.int64, device=key.device)
-    return _mix(_mix(key + _GOLDEN) + word * _GOLDEN)
+    step = word.to(key.device, torch.int64) * _GOLDEN if isinstance(word, Tensor) else _wrapped(word * _GOLDEN)
+    return _mix(_mix(key + _GOLDEN) + step)
 
 
 def uniform(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
@@ -62,7 +76,7 @@ def uniform(key: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float3
     place = torch.arange(1, count + 1, device=key.device, dtype=torch.int64)
     words = _mix(key[:, None] + place * _GOLDEN)
     # 23 bits and a half step: exact in float32, never 0 or 1.
-    numbers = (_shift(words, 41).to(dtype) + 0.5) / (1 << 23)
+    numbers = _shift(words, 41).to(dtype).add_(0.5).div_(1 << 23)
     return numbers.reshape(key.shape[0], *shape)
 
 
@@ -108,7 +122,6 @@ def sample_key(name: str) -> int:
 
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
-    import numpy
     import PIL
 
     from amiss._version import __version__
@@ -116,7 +129,7 @@ def versions() -> dict[str, str]:
     return {
         "amiss": __version__,
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        "numpy": np.__version__,
         "pillow": PIL.__version__,
         "python": platform.python_version(),
     }

@@ -64,6 +64,20 @@ def test_folding():
     assert not ((folded.double() + 0.5) / (1 << 23) == drawn).any()
 
 
+def test_words_are_mixed_alike_on_every_device():
+    # What runs on other devices is run here on this one; the numbers of NumPy must wrap as theirs do, in silence.
+    for words in (KEYS, KEYS[:1], KEYS[0], KEYS[:0], fold(KEYS[:20, None], torch.arange(30))):
+        mixed = repro._mix_anywhere(words)
+        assert torch.equal(repro._mix(words.clone()), mixed) and mixed.shape == words.shape
+    assert repro._mix_anywhere(torch.tensor(1)).item() & (2**64 - 1) == 0x5692161D100B05E5
+
+
+def test_keys_stay_as_they_were():
+    before = KEYS.clone()
+    fold(KEYS, 3), fold(KEYS, KEYS), uniform(KEYS, (2,))
+    assert torch.equal(KEYS, before)
+
+
 def test_generators():
     def first(*words):
         return torch.rand(4, generator=generator(*words)).tolist()

@@ -1,6 +1,7 @@
 """Evolution: a cell for each sample, and every child competes in all of them."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -106,7 +107,10 @@ class MapElites(Optimizer):
         if self._climbs(state):
             return asking(state["climbers"])
         cells, mates = self._pairs(state, domain)
-        return Query(domain.vary(domain.cross(_rows(best, cells), _rows(best, mates), turn), turn), ALL, "loss")
+        parents = _rows(best, cells)
+        if type(domain.space).cross is not Space.cross:
+            parents = domain.cross(parents, _rows(best, mates), turn)
+        return Query(domain.vary(parents, turn), ALL, "loss")
 
     def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
         """Note who took which cells, and from which the next parents are drawn."""
@@ -163,8 +167,7 @@ class MapElites(Optimizer):
     def _pairs(self, state: State, domain: Domain) -> tuple[Tensor, Tensor]:
         """The cell that each child's parent is taken from, and its mate's; rows 2i and 2i + 1 are a pair."""
         pool = state["pool"].nonzero().flatten()
-        key = fold(fold(domain.task.key[:1], state["turn"]), -2)
-        luck = uniform(key, ((self.children + 1) // 2, 2), torch.float64)[0]
+        luck = _luck(int(domain.task.key[0]), state["turn"], (self.children + 1) // 2).to(pool.device)
         pairs = pool[(luck * len(pool)).long()]
         return pairs.flatten()[: self.children], pairs.flip(1).flatten()[: self.children]
 
@@ -191,8 +194,14 @@ def ancestry(state: State, cell: int) -> Tensor:
     return captures[line]
 
 
+@lru_cache(maxsize=4)
+def _luck(key: int, turn: int, pairs: int) -> Tensor:
+    """What the pairs of a generation are drawn by [pairs, 2], float64: whoever asks needs it, and whoever is told."""
+    return uniform(fold(fold(torch.tensor([key]), turn), -2), (pairs, 2), torch.float64)[0]
+
+
 def _rows(p: Any, rows: Tensor) -> Any:
-    return p[rows] if isinstance(p, Tensor) else [p[i] for i in rows.tolist()]
+    return p.index_select(0, rows) if isinstance(p, Tensor) else [p[i] for i in rows.tolist()]
 
 
 def _noted(state: State, fresh: Tensor) -> State:
@@ -201,7 +210,5 @@ def _noted(state: State, fresh: Tensor) -> State:
     room = len(captures)
     while room < count + len(fresh):
         room *= 2
-    grown = captures.new_full((room, _COLUMNS), -1)
-    grown[:count] = captures[:count]
-    grown[count : count + len(fresh)] = fresh
-    return {"captures": grown, "count": count + len(fresh)}
+    free = captures.new_full((room - count - len(fresh), _COLUMNS), -1)
+    return {"captures": torch.cat([captures[:count], fresh, free]), "count": count + len(fresh)}

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amiss.spaces.graphs import INPUTS, KINDS, NODES, Graphs, ancestors, feeds, words
+from amiss.spaces.graphs import INPUTS, KINDS, NODES, Graphs, ancestors, feeds
 
 __all__ = ["Plan", "grow", "make_plan", "render"]
 
@@ -75,7 +75,7 @@ def make_plan(graphs: Graphs, outputs: int, pixels: int) -> Plan:
     level = _levels(into, ancestors(into, ends))
     row, node = (level > 0).nonzero()
     room = np.bincount(row, minlength=n) * min(pixels, _TILE)
-    block = np.unique(room.cumsum() // _ROOM, return_inverse=True)[1]
+    block = _numbered(room.cumsum() // _ROOM)
     kind = graphs.kind[row, node - _IN].clip(0)
     # One number that ascends with block, level and kind; of equal ones the order stays.
     rung = (block[row] * (NODES + 1) + level[row, node]) * len(KINDS) + kind
@@ -184,7 +184,7 @@ def _fill(values: Tensor, total: NDArray[np.float32], kinds: tuple[int, ...]) ->
             np.multiply(own, own, out=own)
             np.exp(np.negative(own, out=own), out=out)
         else:
-            np.maximum(np.minimum(own, 1, out=own), -1, out=out)
+            np.clip(own, -1, 1, out=out)
 
 
 def _levels(into: Words, live: Words) -> Ints:
@@ -193,19 +193,21 @@ def _levels(into: Words, live: Words) -> Ints:
     A circle, which no mutation makes but a file may hold, is put on one level with all that it feeds; what they say
     to each other does not count.
     """
-    level, depth = np.zeros(into.shape, np.int64), 0
     wide = int(np.bitwise_or.reduce(live)).bit_length()  # no node beyond is wanted in any graph
-    known, into = np.full(len(into), (1 << _IN) - 1, np.uint64), into[:, :wide]
-    waiting = live[:, None] & (np.uint64(1) << np.arange(wide, dtype=np.uint64)) != 0
-    waiting[:, :_IN] = False
+    known, fed = np.full(len(into), (1 << _IN) - 1, np.uint64), into[:, :wide].T.copy()
+    bits = np.uint64(1) << np.arange(wide, dtype=np.uint64)[:, None]
+    waiting = live & bits != 0  # nodes in columns: rows of a few nodes would be slow
+    waiting[:_IN] = False
+    rounds = np.zeros(waiting.shape, np.uint8)
     while waiting.any():
-        depth += 1
-        ready = waiting & (into & ~known[:, None] == 0)
-        if not ready.any():
-            ready = waiting
-        level[:, :wide][ready] = depth
-        known = known | words(ready)
-        waiting &= ~ready
+        rounds += waiting
+        still = waiting & (fed & ~known != 0)
+        if np.array_equal(still, waiting):
+            break
+        known = known | np.bitwise_or.reduce(np.where(waiting ^ still, bits, np.uint64(0)))
+        waiting = still
+    level = np.zeros(into.shape, np.int64)
+    level[:, :wide] = rounds.T
     return level
 
 
@@ -218,7 +220,8 @@ def _cut(rung: Ints, place: Ints, begins: Ints) -> tuple[list[tuple[_Level, ...]
         begins: Where the connections of each begin, and where the last one's end [nodes + 1].
     """
     kinds = len(KINDS)
-    runs, inverse = np.unique(rung // kinds, return_inverse=True)
+    inverse = _numbered(rung // kinds)
+    runs = (rung // kinds)[np.searchsorted(inverse, np.arange(inverse[-1] + 1))]
     cuts = np.searchsorted(rung, runs[:, None] * kinds + np.arange(kinds + 1))
     rows = cuts - cuts[:, :1] + place[cuts[:, 0], None]
     offsets = begins[:-1] - begins[cuts[inverse, 0]]
@@ -233,3 +236,8 @@ def _cut(rung: Ints, place: Ints, begins: Ints) -> tuple[list[tuple[_Level, ...]
     for block, (a, b), (i, j), own in columns:
         blocks.setdefault(block, []).append(_Level((a, b), (i, j), tuple(own)))
     return [tuple(levels) for levels in blocks.values()], offsets
+
+
+def _numbered(ascending: Ints) -> Ints:
+    """Numbers from 0 on of the different values, in their order."""
+    return np.cumsum(np.diff(ascending, prepend=ascending[:1]) != 0)
