@@ -3,12 +3,58 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import DataError, ModelError, UsageError
+from amiss.task import reaches
 
-__all__ = ["check_layers", "check_lessons", "check_shift"]
+__all__ = ["bare", "check_layers", "check_lessons", "check_shift", "check_trainable"]
+
+
+@torch.no_grad()
+def check_trainable(classifier: Classifier, image: Tensor) -> nn.Module:
+    """Refuse what has no weights that could learn, or whose logits are not what the network itself gives.
+
+    Args:
+        classifier: Who is to be trained.
+        image: One image [1, C, H, W] in [0, 1].
+
+    Returns:
+        Its network.
+
+    Raises:
+        ModelError: It cannot be trained.
+    """
+    network = classifier.network
+    if not isinstance(network, nn.Module) or not reaches(classifier.gives, "grad"):
+        raise _untrainable(type(network).__name__, "an ONNX file or a function, which answers and has no gradients")
+    said = classifier.outputs(image)["answer"]
+    if not torch.equal(bare(network, classifier.shown(image)), said):
+        raise _untrainable(
+            f"{said.shape[1]} classes",
+            "logits that are picked out of the output, one of many labels, or one log-odds",
+        )
+    return network
+
+
+def bare(network: nn.Module, shown: Tensor) -> Tensor:
+    """What a network itself gives, as no classifier reads it; nothing where that is no tensor.
+
+    Args:
+        network: Left in the mode that it is in.
+        shown: What it is shown [n, C, H, W], normalized.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        out = network(shown)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return out.to(torch.float32) if isinstance(out, Tensor) else shown.new_zeros(0)
 
 
 def check_lessons(n: int, train: Images, test: Images) -> None:
@@ -53,7 +99,7 @@ def check_layers(network: object, layers: Sequence[str]) -> None:
     Raises:
         UsageError: The first such name.
     """
-    assert isinstance(network, nn.Module)  # noqa: S101 - `widened` has seen to it
+    assert isinstance(network, nn.Module)  # noqa: S101 - `check_trainable` has seen to it
     modules = dict(network.named_modules())
     learning = [name for name, module in modules.items() if name and any(True for _ in module.parameters())]
     for name in layers:
@@ -89,3 +135,14 @@ def check_shift(shift: int, images: Images) -> None:
             needed=f"0 to {side // 2}, half of the shorter side",
             hint="--shift 1, or leave it out.",
         )
+
+
+def _untrainable(seen: str, why: str) -> ModelError:
+    return ModelError(
+        "This model cannot be trained.",
+        slug="defend-model",
+        seen=seen,
+        needed="a torch.nn.Module with gradients, whose output is one logit a class",
+        why=why,
+        hint="Name a checkpoint of ours, or file.py:function that returns the network you trained.",
+    )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from amiss.classifier import Classifier
 from amiss.data import Images
+from amiss.defend.detectors import Detector
 from amiss.defend.nonsense import Archive
 from amiss.training import Batch, ClassifierLoss
 
@@ -27,14 +28,17 @@ class Hardened:
         rows: A row for each round; the first is of the classifier that was given.
         sentence: What came of it, in plain words.
         figures: The same as numbers.
-        champions: For each row some of what evolved at length against its network, of the same classes each time.
+        champions: For each row some of what evolved at length against its network, of the same classes each time;
+            none of a defense that nonsense has no part in.
+        detector: What stands beside the network and rejects images, where the defense is one.
     """
 
     classifier: Classifier
     rows: tuple[Row, ...]
     sentence: str
     figures: dict[str, float]
-    champions: tuple[Archive, ...]
+    champions: tuple[Archive, ...] = ()
+    detector: Detector | None = None
 
 
 class Defense(Protocol):
@@ -86,10 +90,14 @@ class FineTuning(ClassifierLoss):
 
     def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
         """The summed cross-entropy."""
+        self.hold(model)
+        return super().losses(model, batch, turn)
+
+    def hold(self, model: nn.Module) -> None:
+        """Put all layers that do not learn into evaluation mode."""
         if self.layers:
             for name, module in model.named_modules():
                 module.training = self._learns(name)
-        return super().losses(model, batch, turn)
 
     def _learns(self, name: str) -> bool:
         return any(f"{name}.".startswith(f"{layer}.") for layer in self.layers)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from amiss.classifier import Classifier
+from amiss.defend.checking import bare, check_trainable
 from amiss.errors import ModelError
-from amiss.task import reaches
 
 __all__ = ["RUBBISH", "widened"]
 
@@ -31,11 +31,8 @@ def widened(classifier: Classifier, image: Tensor) -> Classifier:
     Raises:
         ModelError: It cannot be trained, has such a class already, or has no such layer.
     """
-    network = classifier.network
-    if not isinstance(network, nn.Module) or not reaches(classifier.gives, "grad"):
-        raise _untrainable(type(network).__name__, "an ONNX file or a function, which answers and has no gradients")
-    said = classifier.outputs(image)["answer"]
-    labels = classifier.labels or ()
+    network = check_trainable(classifier, image)
+    said, labels = classifier.outputs(image)["answer"], classifier.labels or ()
     if RUBBISH in labels:
         raise ModelError(
             "This classifier has a class of rubbish already.",
@@ -44,10 +41,6 @@ def widened(classifier: Classifier, image: Tensor) -> Classifier:
             needed="a classifier without it",
             why="the checkpoint that a defense made",
             hint="For more rounds give the command that made it, with its --out and a larger --rounds.",
-        )
-    if not torch.equal(_raw(network, classifier.shown(image)), said):
-        raise _untrainable(
-            f"{len(labels)} classes", "logits that are picked out of the output, one of many labels, or one log-odds"
         )
     heads = [name for name, module in network.named_modules() if _outputs(module) == len(labels)]
     for name in reversed(heads):
@@ -59,7 +52,7 @@ def widened(classifier: Classifier, image: Tensor) -> Classifier:
             setattr(wide.get_submodule(parent), own, _grown(wide.get_submodule(name)))
         mean, std = classifier.preprocessing
         grown = Classifier(wide.eval(), mean=mean, std=std, labels=(*labels, RUBBISH), size=classifier.size)
-        now = _raw(wide, grown.shown(image))
+        now = bare(wide, grown.shown(image))
         if now.shape == (1, len(labels) + 1) and torch.allclose(now[:, :-1], said, rtol=1e-4, atol=1e-4):
             return grown
     raise ModelError(
@@ -69,29 +62,6 @@ def widened(classifier: Classifier, image: Tensor) -> Classifier:
         needed="a dense layer or a convolution of as many outputs as there are classes, whose outputs are the logits",
         hint="End your network with nn.Linear(features, classes), without a softmax after it.",
     )
-
-
-def _untrainable(seen: str, why: str) -> ModelError:
-    return ModelError(
-        "This model cannot be trained.",
-        slug="defend-model",
-        seen=seen,
-        needed="a torch.nn.Module with gradients, whose output is one logit a class",
-        why=why,
-        hint="Name a checkpoint of ours, or file.py:function that returns the network you trained.",
-    )
-
-
-def _raw(network: nn.Module, shown: Tensor) -> Tensor:
-    """What a network itself gives, as no classifier reads it; nothing where that is no tensor."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        out = network(shown)
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    return out.to(torch.float32) if isinstance(out, Tensor) else shown.new_zeros(0)
 
 
 def _outputs(module: nn.Module) -> int:

@@ -1,10 +1,12 @@
 """Where a defense works: archives and networks that are made once, kept on disk, and read when the run goes on."""
 
 import copy
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from amiss.classifier import Classifier
@@ -35,13 +37,21 @@ class Workshop:
 
     def archive(self, name: str, make: Callable[[], Archive]) -> Archive:
         """The archive of that name, made where it is not there yet."""
+        return Archive(**self.tensors(name, lambda: _parts(make())))
+
+    def tensors(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors of that name, made where they are not there yet."""
         path = self.folder / "work" / f"{name}.safetensors"
         kept = self._kept(path)
-        if kept is not None:
-            return Archive(**kept)
-        made = make()
-        self._keep(path, {field.name: getattr(made, field.name) for field in fields(made)})
-        return made
+        if kept is None:
+            kept = make()
+            self._keep(path, kept)
+        return kept
+
+    def seconds(self, name: str) -> float:
+        """CPU seconds of this process that `trained` spent on the network of that name, in all sittings."""
+        path = self.folder / "work" / f"{name}-seconds.safetensors"
+        return float((self._kept(path) or {"cpu": torch.zeros(1, dtype=torch.float64)})["cpu"])
 
     def trained(
         self,
@@ -66,7 +76,7 @@ class Workshop:
             Interrupted: It was asked to stop; the state of the training is kept.
         """
         network = copy.deepcopy(classifier.network)
-        assert isinstance(network, nn.Module)  # noqa: S101 - `widened` has seen to it
+        assert isinstance(network, nn.Module)  # noqa: S101 - `check_trainable` has seen to it
         path, place = self.folder / "work" / f"{name}.safetensors", self.folder / "work" / name
         kept = self._kept(path)
         if kept is not None:
@@ -78,6 +88,7 @@ class Workshop:
                 if self.stop is not None and self.stop():
                     raise KeyboardInterrupt
 
+            began = time.process_time()
             try:
                 fit(network, loss, data, recipe, out=place, on_step=tell, device=classifier.device)
             except KeyboardInterrupt as error:
@@ -86,6 +97,9 @@ class Workshop:
                     slug="interrupted",
                     hint="The same command goes on from here.",
                 ) from error
+            finally:
+                spent = torch.tensor([self.seconds(name) + time.process_time() - began], dtype=torch.float64)
+                self._keep(place.with_name(f"{name}-seconds.safetensors"), {"cpu": spent})
             self._keep(path, network.state_dict())
             (place / STATE_FILE).unlink(missing_ok=True)
             place.rmdir()
@@ -102,3 +116,7 @@ class Workshop:
 
     def _keep(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         write_tensors(path, tensors, {"run": self.run})
+
+
+def _parts(made: Archive) -> dict[str, Tensor]:
+    return {field.name: getattr(made, field.name) for field in fields(made)}

@@ -1,0 +1,280 @@
+"""SafetyNet: a detector of adversaries beside the network, fitted on one attack, tested on others and on its own."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from amiss.classifier import Classifier
+from amiss.data import Images
+from amiss.defend.checking import check_lessons
+from amiss.defend.detectors import CodeDetector, Detector, LinearDetector, activations, late_layer
+from amiss.defend.hardening import Hardened, Row
+from amiss.defend.outcome import before_and_after, gains
+from amiss.defend.retraining import refuse_settings
+from amiss.defend.robustness import Ordeal, endured
+from amiss.defend.workshop import Workshop
+from amiss.errors import DataError, Interrupted
+from amiss.objectives import Accepted, Avoid, Objective
+from amiss.probe import Probe
+from amiss.recipes import RECIPES, ddn, fgsm
+from amiss.repro import generator
+from amiss.study import Store, held
+from amiss.study.identity import experiment
+from amiss.task import Task
+
+__all__ = ["SafetyNet"]
+
+Fitted = TypeVar("Fitted", bound=Detector)
+
+_RADII = 12  # of FGSM, up to eps: the first that fools the network makes the adversary
+_FEW = 10  # adversaries, below which nothing is fitted
+
+
+@dataclass(frozen=True)
+class SafetyNet:
+    """A radial SVM on quantized late activations rejects adversaries; the network stays as it is: a `Defense`.
+
+    It is fitted on training images and on FGSM's adversaries of them, each of the smallest of twelve radii that fools
+    the network. It is tested on test images and on adversaries of other attacks. Attacks of type I know the network
+    alone; attacks of type II search for the smallest change that fools the network and passes the detector as well.
+    A linear detector on the same activations, fitted and attacked alike, stands beside it.
+
+    Attributes:
+        eps: Largest L_inf radius of FGSM, and that of the table's attacks, in pixel values of [0, 1].
+        layer: Whose activations are read; empty: the layer before the last ReLU.
+        levels: Of a code, 2 or more.
+        share: Share of natural images that the detectors let pass, in (0, 1).
+        learned: Natural images that are learned from, and as many that set the threshold.
+        images: Test images that are attacked.
+        few: Steps of the table's short attack.
+        many: Steps of its long one.
+        restarts: Starts of the long one.
+        steps: Steps of the smallest changes of types I and II.
+        batch: Images a pass.
+        seed: Of draws and attacks.
+
+    Raises:
+        UsageError: A setting that cannot mean anything.
+
+    References:
+        Lu, Issaranon and Forsyth (2017), SafetyNet: detecting and rejecting adversarial examples robustly.
+    """
+
+    eps: float = 8 / 255
+    layer: str = ""
+    levels: int = 4
+    share: float = 0.95
+    learned: int = 2000
+    images: int = 200
+    few: int = 10
+    many: int = 100
+    restarts: int = 5
+    steps: int = 300
+    batch: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("learned", "images", "few", "many", "restarts", "steps", "batch")
+        ranges = {name: getattr(self, name) >= 1 for name in counts}
+        ranges |= {"eps": 0 < self.eps <= 1, "levels": self.levels >= 2, "share": 0 < self.share < 1}
+        refuse_settings(self, ranges)
+
+    def harden(
+        self,
+        classifier: Classifier,
+        train: Images,
+        test: Images,
+        out: Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_row: Callable[[list[Row]], None] | None = None,
+    ) -> Hardened:
+        """Fit and test the detector, or go on after the attacks that the folder holds.
+
+        Args:
+            classifier: A network with gradients and named layers.
+            train: What the detector is fitted on, labeled.
+            test: What it is tested on, labeled; none of these are fitted on.
+            out: Folder of the run.
+            about: What `run.json` shall say of the run beside what makes it the same run.
+            progress: Told (what, done, total).
+            stop: Asked now and then; where it says so, what is finished is kept and the rest ends.
+            on_row: Told all rows so far after each.
+
+        Returns:
+            The classifier as it was, the detector, and two rows: `round` 0 of the network alone, 1 of both, where a
+            rejected test image is wrong and an attack has to pass the detector. `figures` has `auc_NAME` and
+            `passed_NAME`, the area under the curve and the share let pass of each type I attack; `natural_passed`;
+            `type2_l2` and `type2_met`, the median smallest change that fools both and how often there was one; and
+            the same under `linear_...` for the linear detector. `type2_ratio` is the median, over images where both
+            were found, of SafetyNet's smallest change over the linear detector's.
+
+        Raises:
+            ModelError: It has one class.
+            UsageError: There is no ReLU and no layer was named.
+            DataError: There are no labels, another run in the folder, or FGSM hardly fools the network.
+            Interrupted: It was asked to stop.
+        """
+        check_lessons(classifier.outputs(train.images([0]))["answer"].shape[1], train, test)
+        layer = self.layer or late_layer(classifier)
+        classifier.outputs(train.images([0]), (layer,))  # refuses a layer that is not there
+        prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
+        marks = {**prints, "settings": repr(self)}
+        with held(Store(out), marks, {"kind": "defense", **(about or {})}, classifier.device):
+            shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
+            began = time.process_time()
+            made = self._fitted(shop, classifier, train, layer)
+            spent = torch.tensor([time.process_time() - began], dtype=torch.float64)
+            minutes = float(shop.tensors("fitting", lambda: {"cpu": spent})["cpu"]) / 60
+            rows: list[Row] = []
+            for k, detector in enumerate((None, made[0])):
+                row: Row = {"round": float(k)}
+                row |= endured(
+                    classifier, test, self._ordeal(), detector=detector, shop=shop, name=f"{k:02d}-attacked"
+                )
+                rows.append(row | {"cpu_minutes": minutes if k else 0.0})
+                if on_row is not None:
+                    on_row(rows)
+            figures = gains(rows) | self._tested(shop, classifier, test, made)
+        return Hardened(classifier, tuple(rows), self._sentence(rows, figures), figures, detector=made[0])
+
+    def _ordeal(self) -> Ordeal:
+        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.seed, self.batch)
+
+    def _fitted(
+        self, shop: Workshop, classifier: Classifier, train: Images, layer: str
+    ) -> tuple[CodeDetector, LinearDetector]:
+        """Both detectors, with thresholds that natural images have set which they were not fitted on."""
+        some = torch.randperm(len(train), generator=generator(self.seed))[: 2 * self.learned]
+        some = some[(self._answers(classifier, train, some) == train.truth[some])]
+        known, aside = some[: len(some) // 2], some[len(some) // 2 :]
+        made = shop.tensors("fgsm", lambda: {"image": self._fgsm(shop, classifier, train, known)})["image"]
+        if len(made) < _FEW or len(aside) < _FEW:
+            raise DataError(
+                "There are too few adversaries to fit a detector on.",
+                slug="defend-adversaries",
+                seen=f"{len(made)} of {len(known)} images were changed by FGSM within eps={self.eps:.3g}",
+                needed=f"{_FEW} or more, and as many natural images",
+                why="a radius that is too small, a network whose gradient is masked, or few images",
+                hint="Give a larger --eps, or more images.",
+            )
+        natural = activations(classifier, layer, train.images(known), self.batch)
+        adversarial = activations(classifier, layer, made, self.batch)
+        codes = CodeDetector.fit(layer, natural, adversarial, self.levels)
+        line = LinearDetector.fit(layer, natural, adversarial)
+        fresh = activations(classifier, layer, train.images(aside), self.batch)
+        return self._settled(codes, fresh), self._settled(line, fresh)
+
+    def _settled(self, detector: Fitted, fresh: Tensor) -> Fitted:
+        """The detector with the threshold that lets its share of fresh natural images pass."""
+        scores = detector.judge(fresh)
+        lowest = scores.sort().values[int((1 - self.share) * len(scores))]
+        return replace(detector, threshold=float(lowest), spread=max(float(scores.std(correction=0)), 1e-9))
+
+    def _fgsm(self, shop: Workshop, classifier: Classifier, train: Images, known: Tensor) -> Tensor:
+        """FGSM's adversaries of those images that it fools within eps, each of the smallest radius of a few."""
+        left, made = known, []
+        for i in range(1, _RADII + 1):
+            shop.progress("Making adversaries", i - 1, _RADII)
+            self._stop(shop)
+            if len(left):
+                found = fgsm(self.eps * i / _RADII, seed=self.seed).run(classifier, train.task(left))
+                made.append(found.images[found.met].cpu())
+                left = left[~found.met.cpu()]
+        return torch.cat(made)
+
+    def _tested(
+        self, shop: Workshop, classifier: Classifier, test: Images, made: tuple[CodeDetector, LinearDetector]
+    ) -> dict[str, float]:
+        """What the detectors make of attacks that they were not fitted on, and of those that know them."""
+        some = torch.randperm(len(test), generator=generator(self.seed))[: self.images].sort().values
+        some = some[self._answers(classifier, test, some) == test.truth[some]]
+        task, figures = test.task(some), dict[str, float]()
+        attacks = {"minimal_l2": ddn(steps=self.steps, seed=self.seed, batch=self.batch)}
+        if "deepfool" in RECIPES:
+            attacks["deepfool"] = replace(RECIPES["deepfool"].make(), seed=self.seed, batch=self.batch)
+        natural = test.images(some)
+        for name, probe in attacks.items():
+            found = self._found(shop, classifier, task, probe, f"type1-{name}")
+            for mark, detector in zip(("", "linear_"), made, strict=True):
+                ours = detector.judge(activations(classifier, detector.layer, natural, self.batch))
+                theirs = detector.judge(activations(classifier, detector.layer, found["image"], self.batch))
+                figures[f"{mark}natural_passed"] = float((ours >= detector.threshold).double().mean())
+                figures[f"{mark}auc_{name}"] = _auc(ours, theirs)
+                figures[f"{mark}passed_{name}"] = float((theirs >= detector.threshold).double().mean())
+        sizes = []
+        for mark, detector in zip(("", "linear_"), made, strict=True):
+            both = Avoid() + Accepted(detector, detector.threshold, detector.spread)
+            size = self._smallest(shop, classifier, task, both, f"type2-{detector.name}")
+            sizes.append(size)
+            figures[f"{mark}type2_met"] = float(size.isfinite().double().mean())
+            if bool(size.isfinite().any()):
+                figures[f"{mark}type2_l2"] = float(size[size.isfinite()].median())
+        pairs = (sizes[0] / sizes[1])[sizes[0].isfinite() & sizes[1].isfinite()]
+        return figures | ({"type2_ratio": float(pairs.median())} if len(pairs) else {})
+
+    def _found(
+        self, shop: Workshop, classifier: Classifier, task: Task, probe: Probe, name: str
+    ) -> dict[str, Tensor]:
+        """What an attack found: images that fool, and the length of each sample's change, inf where none did."""
+
+        def tell(done: int, total: int, _met: int) -> None:
+            shop.progress("Attacking: the smallest change", done, total)
+            self._stop(shop)
+
+        def make() -> dict[str, Tensor]:
+            result = probe.run(classifier, task, progress=tell)
+            assert task.image is not None  # noqa: S101 - test images
+            size = (result.images.cpu() - task.image).flatten(1).norm(dim=1)
+            return {"image": result.images[result.met].cpu(), "size": torch.where(result.met.cpu(), size, torch.inf)}
+
+        return shop.tensors(name, make)
+
+    def _smallest(self, shop: Workshop, classifier: Classifier, task: Task, goal: Objective, name: str) -> Tensor:
+        """The smallest changes [n] for a goal that two searches of other speed find, inf where neither does."""
+        sizes = []
+        for gamma in (0.1, 0.03):
+            probe = replace(ddn(steps=self.steps, gamma=gamma, seed=self.seed, batch=self.batch), objective=goal)
+            sizes.append(self._found(shop, classifier, task, probe, f"{name}-{gamma:g}")["size"])
+        return torch.minimum(*sizes)
+
+    def _answers(self, classifier: Classifier, images: Images, rows: Tensor) -> Tensor:
+        return torch.cat([classifier.predict(images.images(part)).cpu() for part in rows.split(self.batch)])
+
+    def _stop(self, shop: Workshop) -> None:
+        if shop.stop is not None and shop.stop():
+            raise Interrupted(
+                "The defense was stopped in the middle of an attack; what was finished is kept.",
+                slug="interrupted",
+                hint="The same command goes on from here.",
+            )
+
+    def _sentence(self, rows: list[Row], figures: Mapping[str, float]) -> str:
+        """The table in plain words, and what the detector tells of attacks that know the network alone."""
+        known = [name.removeprefix("auc_") for name in figures if name.startswith("auc_")]
+        told = ", ".join(f"{figures[f'auc_{name}']:.3f} ({name.replace('_', ' ')})" for name in known)
+        text = (
+            before_and_after(rows, self.eps, "Fitting took")
+            + f" Area under the curve against attacks of type I: {told}."
+        )
+        if "type2_ratio" in figures:
+            text += (
+                f" The smallest change that fools both is {figures['type2_ratio']:.3g} times as long as beside a "
+                "linear detector."
+            )
+        return text
+
+
+def _auc(natural: Tensor, adversarial: Tensor) -> float:
+    """The chance that a natural image scores higher than an adversary, ties half; 1 where there is no adversary."""
+    if not len(adversarial):
+        return 1.0
+    apart = natural.unsqueeze(1) - adversarial.unsqueeze(0)
+    return float((apart.sign() + 1).mean() / 2)
