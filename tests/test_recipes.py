@@ -131,9 +131,29 @@ def test_classes_are_one_sample_each(world):
     assert len(fool_gradient(world.shape).run(classifier, classes(classifier, []))) == 0
 
 
+def test_classes_have_names_and_numbers(world):
+    classifier = world.classifier(labels=["b", "0"])
+    assert classes(classifier, ["0", "b"]).target.tolist() == [1, 0]  # a name, though it looks like a number
+    assert classes(classifier, ["1"]).target.tolist() == [1]
+    assert classes(classifier, ("b", 1)).key.tolist() == [0, 1]
+
+
+def test_classes_that_are_none_or_two_are_refused(world, refuses):
+    classifier = world.classifier(labels=["crane", "crane"])
+    with refuses(UsageError, "class-ambiguous", "0 or 1"):
+        classes(classifier, ["crane"])
+    classifier = world.classifier(labels=["tabby", "crane"])
+    with refuses(UsageError, "class-unknown", "tabby"):
+        classes(classifier, ["taby"])
+    with refuses(UsageError, "class-unknown", "0 to 1"):
+        classes(classifier, ["9" * 30])
+    with refuses(UsageError, "class-twice", "by its number"):
+        classes(classifier, ["crane", 1])
+
+
 def test_what_means_nothing_is_refused(world, refuses):
     classifier = world.classifier(labels=["a", "b"])
-    for only in ([2], [-1], [0, 5]):
+    for only in ([2], [-1], [0, 5], ["2"], ["-1"], [""]):
         with refuses(UsageError, "class-unknown"):
             classes(classifier, only)
     with refuses(ContractError, "contract-classes"):

@@ -16,7 +16,7 @@ from amiss.data import Images, to_bytes
 from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.objectives import Confidence
 from amiss.probe import Probe
-from amiss.recipes import classes, fool_cppn, fool_direct, fool_gradient
+from amiss.recipes import classes, fool_ascent, fool_cppn, fool_direct, fool_gradient
 from amiss.result import Result
 from amiss.study import CONFIG, RUN, Inputs, Store, Study, held
 from amiss.study.identity import likeness, refuse_other
@@ -27,6 +27,7 @@ from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, talli
 __all__ = [
     "ENCODINGS",
     "KIND",
+    "STEEP",
     "Encoded",
     "Evolution",
     "Evolved",
@@ -36,13 +37,23 @@ __all__ = [
     "run_evolution",
 ]
 
-ENCODINGS = ("direct", "cppn", "gradient")
-"""Pixels that evolve, pictures of graphs that evolve, and gray images that follow the gradient."""
+ENCODINGS = ("direct", "cppn", "gradient", "direct-gradient", "ascent")
+"""Pixels that evolve, pictures of graphs that evolve, gray images that follow the sign of the gradient, pixels that
+evolve and climb along gradients, and gray images that ascend the probability with a decay."""
+
+STEEP = ("gradient", "direct-gradient", "ascent")
+"""Those that want gradients."""
 
 KIND = "fooling"
 """What `run.json` calls the experiment."""
 
-_RECIPES = {"direct": "fool_direct", "cppn": "fool_cppn", "gradient": "fool_gradient"}
+_RECIPES = {
+    "direct": "fool_direct",
+    "cppn": "fool_cppn",
+    "gradient": "fool_gradient",
+    "direct-gradient": "fool_direct",
+    "ascent": "fool_ascent",
+}
 _MARKS = (1.0, 2.0, 5.0)
 _TICKS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 
@@ -53,23 +64,27 @@ class Evolution:
 
     Attributes:
         encodings: Out of `ENCODINGS`, each once.
+        classes: To fool, by name or number, each once; none named: all of them.
         generations: Of those that evolve, after the first; where left out as many as the recipe of each makes.
         children: Images a generation; likewise.
-        steps: Of the gradient.
+        steps: Of the gradient, and of the ascent.
         confidence: Softmax probability that fools.
         preset: Operators of those that evolve.
+        color: What the outputs of a graph are in color images: hue, lightness and saturation, or the channels.
         batch: Images a pass.
         seed: Of everything drawn.
         rejection: Whether what rejects the champions is asked in the end, where there are labeled images.
         adaptive: Images to show each rule of rejection in a search against it; 0 searches against none.
     """
 
-    encodings: tuple[str, ...] = ENCODINGS
+    encodings: tuple[str, ...] = ENCODINGS[:3]
+    classes: tuple[int | str, ...] = ()
     generations: int | None = None
     children: int | None = None
     steps: int = 100
     confidence: float = 0.99
     preset: Literal["modern", "paper-2015"] = "modern"
+    color: Literal["hls", "rgb"] = "hls"
     batch: int = 100
     seed: int = 0
     rejection: bool = True
@@ -83,6 +98,15 @@ class Evolution:
                 seen=f"encodings={self.encodings}",
                 needed=f"one or more of {', '.join(ENCODINGS)}",
                 hint="Evolution(('direct', 'cppn')); on the command line --encodings direct,cppn.",
+            )
+        if "direct-gradient" in self.encodings and self.preset == "paper-2015":
+            raise UsageError(
+                "The operators of 2015 know no gradients.",
+                slug="fooling-encodings",
+                seen="direct-gradient, and the preset paper-2015",
+                needed="direct-gradient with the preset modern, or direct",
+                why="images of 2015 are rounded down to gray levels, which has no gradient",
+                hint="Leave one of them out.",
             )
         counts = {name: getattr(self, name) for name in ("generations", "children", "steps", "batch")}
         low = [name for name, value in counts.items() if value is not None and value < 1]
@@ -101,10 +125,14 @@ class Evolution:
         common: dict[str, Any] = {"confidence": self.confidence, "seed": self.seed, "batch": self.batch}
         if encoding == "gradient":
             return replace(fool_gradient(shape, steps=self.steps, **common), until="budget")
-        recipe = fool_direct if encoding == "direct" else fool_cppn
+        if encoding == "ascent":
+            return fool_ascent(shape, steps=self.steps, until="budget", **common)
         given = {"generations": self.generations, "children": self.children}
         common |= {name: value for name, value in given.items() if value is not None}
-        return recipe(shape, preset=self.preset, until="budget", **common)
+        if encoding == "cppn":
+            return fool_cppn(shape, preset=self.preset, color=self.color, until="budget", **common)
+        climb = encoding == "direct-gradient"
+        return fool_direct(shape, preset=self.preset, gradient=climb, until="budget", **common)
 
 
 @dataclass(frozen=True)
@@ -159,8 +187,14 @@ class Evolved:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the classes."""
+        """Of the classes that were asked for."""
         return self.inputs.names
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Their numbers."""
+        assert self.inputs.target is not None  # noqa: S101 - every sample wants a class
+        return tuple(self.inputs.target.tolist())
 
 
 def run_evolution(
@@ -308,9 +342,9 @@ def _inputs(classifier: Classifier, shape: tuple[int, ...], images: Images | Non
             why="a model behind a service, or a Classifier that was told gives='met'",
             hint="Give the network itself, or have the service return logits.",
         )
-    if evolution.encodings == ("gradient",) and not reaches(classifier.gives, "grad"):
+    if {*evolution.encodings} <= {*STEEP} and not reaches(classifier.gives, "grad"):
         raise ContractError(
-            "The gradient encoding needs gradients; this model gives only logits.",
+            f"The encoding {evolution.encodings[0]} needs gradients; this model gives only logits.",
             slug="contract-ladder",
             seen=f"gives={classifier.gives!r}",
             needed="a network that torch can differentiate",
@@ -328,7 +362,7 @@ def _inputs(classifier: Classifier, shape: tuple[int, ...], images: Images | Non
             why="weights that are damaged, or a training that diverged",
             hint="Look for NaN in the weights; amiss check MODEL DATA says more.",
         )
-    task = classes(classifier)
+    task = classes(classifier, evolution.classes or None)
     return Inputs.of_task(task, [(classifier.labels or ())[int(c)] for c in task.key])
 
 
@@ -359,7 +393,7 @@ def _evolved(
     desk = Desk(classifier, Plan(batch=evolution.batch, seed=evolution.seed), out, tell, votes_for(flags), carry)
     gradient = reaches(classifier.gives, "grad")
     why = "This model gives logits and no gradients."
-    left_out = {name: why for name in evolution.encodings if name == "gradient" and not gradient}
+    left_out = {name: why for name in evolution.encodings if name in STEEP and not gradient}
     parts = tuple(
         _encoded(desk, evolution, encoding, shape, inputs)
         for encoding in evolution.encodings
@@ -377,14 +411,15 @@ def _encoded(desk: Desk, evolution: Evolution, encoding: str, shape: tuple[int, 
     witness = Chronicle(moments(steps, _MARKS), moments(steps, _TICKS))
     study = desk.study(encoding, _RECIPES[encoding], probe, inputs, witness=witness)
     found = desk.carried(study, f"{encoding}: fooling {len(inputs)} classes")
-    n, pixels = len(inputs), to_bytes(found.result.images)
+    n, pixels, target = len(inputs), to_bytes(found.result.images), found.result.task.target
+    assert target is not None  # noqa: S101 - every sample wants a class
     confidence = Confidence()
     parts = []
     for rows in torch.arange(n).split(evolution.batch):
         with torch.no_grad():
             x = pixels[rows].to(torch.float32).to(desk.classifier.device) / 255
             nats = confidence.view({"answer": desk.classifier.outputs(x)["answer"]})["nats"]
-        parts.append(nats.cpu()[torch.arange(len(rows)), rows])
+        parts.append(nats.cpu()[torch.arange(len(rows)), target[rows].cpu()])
     claimed = sum(entry.claimed for entry in found.entries)
     told = Told.of(study.notes(), n)
     return Encoded(encoding, probe, found.result, claimed, torch.cat(parts), desk.paths(found), told)

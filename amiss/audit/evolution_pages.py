@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.audit.evolution import Encoded, Evolution, Evolved, log_odds
+from amiss.audit.evolution import STEEP, Encoded, Evolution, Evolved, log_odds
 from amiss.audit.evolution_pictures import COLUMNS, Shown, columns_of, fitted, holder, sheets
 from amiss.audit.figures import percent
 from amiss.audit.frames import number
@@ -26,6 +26,8 @@ _TITLES = {
     "direct": "Direct: pixels that evolve",
     "cppn": "CPPN: pictures of graphs that evolve",
     "gradient": "Gradient: gray images pushed up the gradient",
+    "direct-gradient": "Direct and gradient: pixels that evolve and climb",
+    "ascent": "Ascent: gray images pushed up the probability, and drawn back to gray",
 }
 _TEXTS = {
     "direct": "Each genome is a list of pixels. Children are their parents with some pixels moved; every child "
@@ -33,7 +35,12 @@ _TEXTS = {
     "cppn": "Each genome is a small graph that makes a color of a pixel's place. Children have other weights, other "
     "nodes, connections more or less; every child competes for every class.",
     "gradient": "One gray image a class, changed by the sign of the gradient.",
+    "direct-gradient": "Pixels that evolve, and beside them climbers: each leaves the best image of a class along "
+    "the gradient, and what it comes to competes for every class.",
+    "ascent": "One gray image a class. Each step goes up the gradient of the probability, as far as that is to rise "
+    "by a certain amount, and then a hundredth of the way back to gray.",
 }
+_STEPPING = ("gradient", "ascent")  # step by step, where the others have generations
 PAPER = (
     {"encoding": "direct", "data": "MNIST", "evaluations": 40_200, "median": 0.9999},
     {"encoding": "cppn", "data": "MNIST", "evaluations": 40_200, "median": 0.9999},
@@ -68,7 +75,7 @@ def evolution_known(evolution: Evolution) -> dict[str, str]:
     none = "the model gives no gradients"
     figures = {"classes": "there was no class", "verified_from_disk": "no search claimed a success"}
     for name in evolution.encodings:
-        why = none if name == "gradient" else "nothing was searched"
+        why = none if name in STEEP else "nothing was searched"
         words = ("fooled", "confidence_median", "confidence_mean", "confidence_worst", "evaluations")
         figures |= {f"{word}.{name}": why for word in words}
         figures[f"evaluations_to_median.{name}"] = "the median of the classes did not reach the bar"
@@ -118,7 +125,7 @@ def evolution_record(
         "flags": [flag.to_json() for flag in found.flags],
         "cases": [],
         "fooled": [],
-        "nonsense": {**_section(found, out), "sentence": sentence, **more},
+        "nonsense": {**_section(found, classifier, out), "sentence": sentence, **more},
         "methods": [_method(part) for part in parts],
         "plan": asdict(found.evolution),
     }
@@ -133,10 +140,10 @@ def evolution_rows(found: Evolved) -> tuple[list[str], list[list[object]]]:
         asked = int(evolution_figures(part, found.evolution.confidence)[f"evaluations.{part.encoding}"])
         odds = log_odds(part.nats)
         holders = part.told.holders[-1].tolist() if len(part.told.holders) else [-1] * len(found.names)
-        for k, (name, own) in enumerate(zip(found.names, holders, strict=True)):
+        for k, (c, name, own) in enumerate(zip(found.classes, found.names, holders, strict=True)):
             turn, _, parent = part.told.first.get(own, ("", "", ""))
             o = part.result.outcomes[k]
-            said = [part.encoding, k, name, float(part.confidence[k]), round(float(odds[k]), 4), own, turn, parent]
+            said = [part.encoding, c, name, float(part.confidence[k]), round(float(odds[k]), 4), own, turn, parent]
             rows.append([*said, o.status, o.first, asked, part.paths[k]])
     return head, rows
 
@@ -184,11 +191,14 @@ def _method(part: Encoded) -> dict[str, Any]:
     }
 
 
-def _section(found: Evolved, out: Path) -> dict[str, Any]:
+def _section(found: Evolved, classifier: Classifier, out: Path) -> dict[str, Any]:
     """The page: what is the same for all encodings, and each encoding."""
     side, shown, lost = fitted(found)
     pictured = len(found.parts) * len(found.names) <= _PICTURED
     notes = [f"{_TITLES[name].partition(':')[0]} was left out: {why}" for name, why in found.left_out.items()]
+    n, all_of_them = len(found.names), len(classifier.labels or ())
+    if n < all_of_them:
+        notes.insert(0, f"{n:,} of the model's {all_of_them:,} classes were asked for.")
     parts = [_part(part, own, side, out, pictured) for part, own in zip(found.parts, shown, strict=True)]
     return {
         "classes": list(found.names),
@@ -238,12 +248,13 @@ def _part(part: Encoded, shown: Shown, side: int, out: Path, pictured: bool) -> 
     return {
         "encoding": part.encoding,
         "title": _TITLES[part.encoding],
-        "unit": "step" if part.encoding == "gradient" else "generation",
+        "unit": "step" if part.encoding in _STEPPING else "generation",
         "marks": marks,
         "curve": _curve(part),
         "champions": champions,
         "sheets": sheets(part, shown.numbers, side, out),
         "columns": columns_of(shown.numbers),
+        "color": part.probe.space.color if isinstance(part.probe.space, CPPN) else None,
         "rows": COLUMNS,
         "side": side,
     }

@@ -84,7 +84,7 @@ def champions_rejected(
     try:
         layer, detectors = fit_rules(classifier, fitted, asked.batch)
         common: dict[str, Any] = {"confidence": asked.confidence, "seed": asked.seed, "batch": asked.batch}
-        wanted = classes(classifier, _spread(len(found.names)))
+        wanted = classes(classifier, [found.classes[i] for i in _spread(len(found.names))])
         held = natural.images()
         if said is None:
             kinds = ("uniform noise", "gradient + L2") if asked.adaptive else ("uniform noise",)
@@ -149,6 +149,6 @@ def _fingerprints(found: Evolved, classifier: Classifier) -> dict[str, str]:
     return {
         "model": likeness(classifier),
         "data": found.images.fingerprint,
-        "champions": digest(*(piece for part in parts for piece in part)),
+        "champions": digest(repr(found.classes), *(piece for part in parts for piece in part)),
         "plan": f"confidence={asked.confidence}, adaptive={asked.adaptive}, steps={asked.steps}, seed={asked.seed}",
     }

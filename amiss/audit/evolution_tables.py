@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from amiss.analysis.champions import ablate, confusion_distance, imagenet_distance, is_imagenet, relate
@@ -35,7 +36,7 @@ def ablation_table(found: Evolved, classifier: Classifier) -> Table | None:
         if not isinstance(space, CPPN) or not isinstance(p, Tensor):
             continue
         for c in part.confidence.nan_to_num(0.0).argsort(descending=True, stable=True)[:_CHAMPIONS].tolist():
-            told = ablate(classifier, space, p[c].cpu(), c, found.evolution.batch)
+            told = ablate(classifier, space, p[c].cpu(), found.classes[c], found.evolution.batch)
             if not told.genes:
                 continue
             first, fall = told.order[0], told.fall
@@ -60,16 +61,19 @@ def related_table(found: Evolved, classifier: Classifier) -> Table | None:
         found: The experiment; with labeled images of all classes, where these are not those of ImageNet.
         classifier: Who was fooled.
     """
-    if is_imagenet(found.names):
+    if len(found.names) < _CLASSES:
+        return None
+    if is_imagenet(classifier.labels or ()):
         far, of = imagenet_distance(), "levels of a table of kinds that they do not share"
-    elif found.images is not None and found.images.labels is not None and len(found.names) >= _CLASSES:
+    elif found.images is not None and found.images.labels is not None:
         try:
             far, of = confusion_distance(classifier, found.images), "how seldom the model takes one for the other"
         except DataError:  # a class without images
             return None
     else:
         return None
-    rows = []
+    asked = torch.tensor(found.classes)
+    far, rows = far[asked][:, asked], []
     for part in found.parts:
         try:
             told = relate(to_bytes(part.result.images).cpu(), part.confidence.nan_to_num(0.0), far)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from amiss.analysis.transfer import keeps
 from amiss.audit.evolution import Evolved
 from amiss.audit.figures import percent
@@ -26,7 +28,7 @@ _NONE = "\u2013"
 def champions_digest(found: Evolved) -> str:
     """Digest of all champions and of which are sure, in order: what a matrix is of."""
     parts = [(part.encoding, to_bytes(part.result.images), part.result.met) for part in found.parts]
-    return digest(repr(found.evolution.confidence), *(value for part in parts for value in part))
+    return digest(repr(found.evolution.confidence), repr(found.classes), *(value for part in parts for value in part))
 
 
 def champions_matrix(
@@ -55,10 +57,11 @@ def champions_matrix(
             if kept := there.get((part.encoding, name, classifier.fingerprint)):
                 rows.append(kept)
                 continue
-            label = part.result.met.cpu().nonzero().flatten()
+            sure = part.result.met.cpu()
+            label = torch.tensor(found.classes)[sure]
             row |= dict.fromkeys((*_COUNTS[1:], "chance", "side")) | {"n": len(label)}
             if len(label):
-                images = to_bytes(part.result.images).cpu()[label]
+                images = to_bytes(part.result.images).cpu()[sure]
                 told = keeps(classifier, images, label, confidence=evolution.confidence, batch=evolution.batch)
                 row |= {key: getattr(told, key) for key in (*_COUNTS, "chance", "side")}
             rows.append(row)

@@ -121,7 +121,9 @@ def rejection_figures(said: Any) -> dict[str, float]:
     """
     if not is_record(said):
         return {}
-    rows = [row for row in said["rows"] if row["detector"] in DETECTORS and row["kind"] in (*KINDS, ADAPTIVE)]
+    rows = [
+        row for row in said["rows"] if row["detector"] in DETECTORS and row["kind"] in (*KINDS, *ENCODINGS, ADAPTIVE)
+    ]
     figures = {_name(row["detector"], row["kind"]): 1 - float(row["accepted"]["value"]) for row in rows}
     return figures | ({"rules_bypassed": float(len(said["bypassed"]))} if said.get("bypasses") else {})
 

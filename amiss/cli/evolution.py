@@ -111,8 +111,11 @@ class EvolutionWork(Opened):
         return {"evolution": self.evolution, **more}
 
 
-def _encodings(_flag: str, text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
+def _words(_flag: str, text: str) -> list[str]:
+    words = [part.strip() for part in text.split(",")]
+    if not all(words):
+        raise ValueError(text)
+    return words
 
 
 def _share(_flag: str, text: str) -> float:
@@ -135,16 +138,23 @@ def _word(what: str, *words: str) -> Option:
 OPTIONS = {
     "encodings": Option(
         "what the images are made of",
-        "one or more of direct, cppn and gradient, with commas between",
-        _encodings,
+        "one or more of direct, cppn, gradient, direct-gradient and ascent, with commas between",
+        _words,
         listed(str),
         ["direct", "cppn", "gradient"],
+    ),
+    "classes": Option(
+        "which classes to fool; all where left out",
+        "names or numbers of classes, with commas between",
+        _words,
+        listed(str),
+        [],
     ),
     "generations": count_from(
         1, "of those that evolve, after the first; direct 2000, CPPN 200 where left out", None, optional=True
     ),
     "children": count_from(1, "images a generation; direct 20, CPPN 200 where left out", None, optional=True),
-    "steps": count_from(1, "of the gradient, each one gradient a class", 100),
+    "steps": count_from(1, "of the gradient and of the ascent, each one gradient a class", 100),
     "confidence": Option(
         "softmax probability that fools",
         "a number between 0 and 1",
@@ -153,6 +163,7 @@ OPTIONS = {
         0.99,
     ),
     "preset": _word("with which operators it evolves", "modern", "paper-2015"),
+    "color": _word("what the outputs of a graph are in color images", "hls", "rgb"),
     "adaptive": count_from(0, "images to show each rule of rejection in a search against it", 0),
     "no-rejection": Option(
         "do not ask what rejects the champions",
@@ -172,8 +183,8 @@ def evolution_settings(words: Sequence[str]) -> dict[str, Any]:
     """Read `--encodings direct,cppn --generations 200 --children 200`.
 
     Returns:
-        The settings as `config.toml` keeps them: encodings, generations, children, steps, confidence, preset,
-        adaptive, rejection.
+        The settings as `config.toml` keeps them: encodings, classes, generations, children, steps, confidence,
+        preset, color, adaptive, rejection.
 
     Raises:
         UsageError: An option that the experiment does not have, or one that cannot be read.
@@ -255,7 +266,8 @@ def _tables(found: "Evolved", work: EvolutionWork, rejected: Any) -> list[dict[s
 def _made(settings: Mapping[str, Any], **more: Any) -> "Evolution":
     from amiss.audit.evolution import Evolution
 
-    return Evolution(**{**settings, "encodings": tuple(settings["encodings"])}, **more)
+    several = {name: tuple(settings[name]) for name in ("encodings", "classes")}
+    return Evolution(**{**settings, **several}, **more)
 
 
 def _shape(config: RunConfig, classifier: Classifier) -> tuple[int, int, int]:

@@ -1,6 +1,8 @@
 """Presets that fool: what nonsense is a classifier certain about."""
 
+from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Literal
 
 import torch
@@ -16,6 +18,8 @@ from amiss.spaces import Pixels
 from amiss.task import Task
 
 __all__ = ["classes", "fool_ascent", "fool_gradient"]
+
+_DIGITS = 10  # of the number of a class
 
 
 @enter("classes", "nguyen2015")
@@ -102,16 +106,17 @@ def fool_ascent(
     return Probe(Pixels(shape), Confidence(confidence), constraint, climb, until, Budget(steps), seed, batch)
 
 
-def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:
+def classes(classifier: Classifier, only: Sequence[int | str] | None = None) -> Task:
     """One sample a class, without images: what fooling probes run over.
 
     Args:
         classifier: Its labels must be known, by name or from a pass.
-        only: The classes wanted, by number; all of them where left out.
+        only: The classes wanted, each once, by number or by name; all of them where left out. A word that is no name
+            and is made of digits is a number.
 
     Raises:
         ContractError: The number of classes is not known yet.
-        UsageError: A number is none of a class.
+        UsageError: A number or a name is none of a class, a name is that of two, or a class is named twice.
     """
     if only is None:
         if classifier.labels is None:
@@ -122,14 +127,43 @@ def classes(classifier: Classifier, only: Sequence[int] | None = None) -> Task:
                 hint="Classifier(net, labels=[...]), or classifier.check(images, labels) first.",
             )
         only = range(len(classifier.labels))
-    n = None if classifier.labels is None else len(classifier.labels)
-    if outside := [c for c in only if c < 0 or (n is not None and c >= n)]:
+    numbers = [_number(one, classifier.labels) for one in only]
+    if twice := [c for c, many in Counter(numbers).items() if many > 1]:
         raise UsageError(
-            f"There is no class {outside[0]}.",
-            slug="class-unknown",
+            f"Class {twice[0]} is named twice.",
+            slug="class-twice",
             seen=f"only={list(only)[:8]}",
-            needed="numbers from 0" if n is None else f"numbers from 0 to {n - 1}",
-            hint="Give numbers of classes, or leave them out for all.",
+            needed="each class once",
+            why="once by its name and once by its number" if len({*only}) == len(numbers) else "",
+            hint="Leave one of them out.",
         )
-    target = torch.tensor(list(only), dtype=torch.int64)
+    target = torch.tensor(numbers, dtype=torch.int64)
     return Task(key=target, target=target)
+
+
+def _number(one: int | str, labels: Sequence[str] | None) -> int:
+    """The number of a class that is told by name or number."""
+    names = labels or ()
+    if isinstance(one, str) and (found := [c for c, name in enumerate(names) if name == one]):
+        if len(found) > 1:
+            raise UsageError(
+                f"{len(found)} classes are called {one!r}.",
+                slug="class-ambiguous",
+                seen=repr(one),
+                needed="a name that one class has, or a number",
+                hint=f"Give its number: {' or '.join(map(str, found[:8]))}.",
+            )
+        return found[0]
+    digits = isinstance(one, str) and one.isdecimal() and len(one) < _DIGITS
+    number = int(one) if digits or not isinstance(one, str) else -1
+    if number >= 0 and (labels is None or number < len(names)):
+        return number
+    near = get_close_matches(one, names, n=3) if isinstance(one, str) else []
+    many = "numbers from 0" if labels is None else f"numbers from 0 to {len(names) - 1}"
+    raise UsageError(
+        f"There is no class {one!r}.",
+        slug="class-unknown",
+        seen=repr(one),
+        needed=many if labels is None or not isinstance(one, str) else f"names out of the labels, or {many}",
+        hint=f"Close names: {', '.join(near)}" if near else "Leave them out for all classes.",
+    )

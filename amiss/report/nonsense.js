@@ -80,7 +80,7 @@ function curveChart(width) {
   const { svg, x, y } = oddsAxes(width, 320, xs, ys, "evaluations", `Confidence of the classes' best over evaluations. At the end ${words}. The table below has the numbers.`);
   parts.forEach((part, i) => WHICH.forEach(([name, dash]) => {
     const line = path(part.curve.evaluations, part.curve[name], x, y);
-    if (line) svg.append(shape("path", { class: `curve of-${i % 4}`, "stroke-dasharray": dash, "stroke-width": name === "median" ? 2.5 : 1.5, d: "M" + line }));
+    if (line) svg.append(shape("path", { class: `curve of-${i % 5}`, "stroke-dasharray": dash, "stroke-width": name === "median" ? 2.5 : 1.5, d: "M" + line }));
   }));
   return svg;
 }
@@ -88,7 +88,7 @@ function curveChart(width) {
 function curveKey() {
   const line = (kind, dash) => el("span", { class: "chart key", "aria-hidden": "true" },
     shape("svg", { viewBox: "0 0 24 14", width: 24, height: 14 }, shape("path", { class: kind, "stroke-dasharray": dash, d: "M1 7H23" })));
-  return el("ul", { class: "swatches" }, encodings().map((part, i) => el("li", {}, line(`curve of-${i % 4}`, ""), named(part.encoding))),
+  return el("ul", { class: "swatches" }, encodings().map((part, i) => el("li", {}, line(`curve of-${i % 5}`, ""), named(part.encoding))),
     WHICH.map(([, dash, text]) => el("li", {}, line("curve of-3", dash), text)));
 }
 
@@ -161,10 +161,12 @@ function formula(node) {
   return `${node.name} = ${node.kind}(${terms.join("") || "0"})`;
 }
 
-function graphWords(graph) {
+const OUTPUTS = { hls: "hue, lightness and saturation", rgb: "red, green and blue" };
+
+function graphWords(part, graph) {
   if (!listed(graph).length) return null;
   return [el("h3", {}, "Its graph"),
-    el("p", { class: "soft small" }, "x and y are the place of a pixel, from \u22121 to 1. The absolute values of the outputs are the color: gray, or hue, lightness and saturation."),
+    el("p", { class: "soft small" }, `x and y are the place of a pixel, from \u22121 to 1. The absolute values of the outputs are the color: gray, or ${OUTPUTS[part.color] ?? OUTPUTS.hls}.`),
     el("ul", { class: "formulas" }, graph.map((node) => el("li", {}, el("code", {}, formula(node)))))];
 }
 
@@ -207,7 +209,7 @@ function openChampion(index, move) {
       el("p", { class: "soft small name" }, entry.file),
       oddsChart(part, index))),
     ancestors(part, entry, index),
-    graphWords(entry.graph),
+    graphWords(part, entry.graph),
   ].flat(3).filter(Boolean));
   if (move) {
     $("nonsense-champion").querySelector("h2").focus({ preventScroll: true });

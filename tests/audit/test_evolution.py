@@ -51,7 +51,7 @@ def test_moments_are_a_series_that_ends_with_the_last_turn():
 
 def test_files_are_as_sure_as_is_said(run):
     found, out = run
-    assert [part.encoding for part in found.parts] == list(ENCODINGS)
+    assert [part.encoding for part in found.parts] == list(ENCODINGS[:3])
     for part in found.parts:
         images = torch.stack([torch.from_numpy(from_disk(out / path)) for path in part.paths])
         sure = (10 * WORLD.logits(images.float())).double().log_softmax(1).diagonal()
@@ -178,7 +178,7 @@ def test_it_is_read_without_a_search(run):
     again = read_evolution(linear(), SHAPE, out, SMALL)
     assert torch.equal(again.parts[1].nats, found.parts[1].nats)
     studies, whole = evolution_studies(linear(), SHAPE, out, SMALL)
-    assert [study.folder.name for study in studies] == list(ENCODINGS) and whole
+    assert [study.folder.name for study in studies] == list(ENCODINGS[:3]) and whole
     with pytest.raises(DataError, match="run-other"):
         read_evolution(linear(), SHAPE, out, replace(SMALL, children=21))
 
@@ -200,12 +200,45 @@ def test_without_gradients_the_gradient_is_left_out_and_the_rest_is_the_same(run
     for part, seeing in zip(found.parts, run[0].parts, strict=False):
         assert torch.equal(part.nats, seeing.nats) and torch.equal(part.told.holders, seeing.told.holders)
     with pytest.raises(ContractError, match="contract-ladder"):
-        run_evolution(blind, SHAPE, tmp_path / "two", Evolution(("gradient",)))
+        run_evolution(blind, SHAPE, tmp_path / "two", Evolution(("ascent", "gradient")))
+
+
+def test_some_classes_are_those_of_the_whole(run, tmp_path):
+    asked = replace(SMALL, encodings=("gradient", "cppn"), classes=("e", 1))
+    found = run_evolution(linear(), SHAPE, tmp_path, asked)
+    assert (found.classes, found.names) == ((4, 1), ("e", "b"))
+    # Gray images that follow the gradient know nothing of each other.
+    assert torch.allclose(found.parts[0].nats, run[0].parts[2].nats[[4, 1]], atol=1e-5)
+    for part in found.parts:
+        images = torch.stack([torch.from_numpy(from_disk(tmp_path / path)) for path in part.paths])
+        sure = (10 * WORLD.logits(images.float())).double().log_softmax(1)[[0, 1], [4, 1]]
+        assert torch.allclose(-part.nats.double(), sure, atol=1e-4)
+    for wrong in (("z",), (6,), ("a", 0)):
+        with pytest.raises(UsageError, match="class-"):
+            run_evolution(linear(), SHAPE, tmp_path / "none", replace(asked, classes=wrong))
+    assert not (tmp_path / "none").exists()
+
+
+def test_gradients_help_pixels_that_evolve(run, tmp_path):
+    found = run_evolution(linear(), SHAPE, tmp_path, replace(SMALL, encodings=("direct-gradient", "ascent")))
+    climbed, ascended = found.parts
+    assert float(climbed.nats.mean()) < float(run[0].parts[0].nats.mean())  # as many generations of pixels alone
+    assert climbed.told.first and not ascended.told.first  # climbers have ancestors
+    assert ascended.told.evaluations[-1] == 6 * (3 * 12 + 1)
+    gray = torch.stack([torch.from_numpy(from_disk(tmp_path / path)) for path in ascended.paths]) - 0.5
+    steps = found.parts[1].probe.run(linear(), classes(linear()))
+    assert torch.allclose(gray, (steps.images - 0.5).to(gray.dtype), atol=1e-6)
+
+
+def test_graphs_draw_in_the_colors_that_are_asked_for():
+    spaces = [Evolution(("cppn",), color=color).probe("cppn", (3, 8, 8)).space for color in ("hls", "rgb")]
+    assert [space.color for space in spaces] == ["hls", "rgb"]
 
 
 @pytest.mark.parametrize(
     ("change", "slug"),
     [
+        ({"encodings": ("direct-gradient",), "preset": "paper-2015"}, "fooling-encodings"),
         ({"encodings": ()}, "fooling-encodings"),
         ({"encodings": ("cppn", "cppn")}, "fooling-encodings"),
         ({"encodings": ("cpn",)}, "fooling-encodings"),

@@ -138,6 +138,20 @@ def test_an_onnx_file_is_fooled_by_queries_alone(amiss):
     amiss("run", "fooling", "m.onnx", "photos", "--encodings", "gradient").refused("contract-ladder", "direct,cppn")
 
 
+def test_one_class_can_be_asked_for_in_every_encoding(amiss):
+    every = ("--encodings", "direct,cppn,gradient,direct-gradient,ascent", "--color", "rgb", "--classes", "dark")
+    said = amiss(*RUN, *every, "--out", "run", "--require", "fooled.direct-gradient>=1")
+    assert said.code == 0, said.err
+    table = rows("run")
+    assert [row["encoding"] for row in table] == every[1].split(",")
+    assert {(row["class"], row["name"]) for row in table} == {("1", "dark")}
+    section = account("run")["nonsense"]
+    assert section["notes"][0] == "1 of the model's 2 classes were asked for."
+    assert [part["unit"] for part in section["parts"]] == ["generation", "generation", "step", "generation", "step"]
+    shown = amiss("show", "run", "--verify", "--model", "nets.py:wrapped", "--quiet")
+    assert shown.code == 0, shown.err
+
+
 def test_gates_hold_it_to_its_figures(amiss):
     gate = ["--require", "classes>=2", "--require", "evaluations.direct<=3"]
     said = amiss(*RUN, *gate, "--out", "run", "--json")
@@ -159,7 +173,13 @@ def test_another_run_is_refused_or_begun_beside(amiss):
     ("options", "slug", "words"),
     [
         (["--encodings", "cpn"], "fooling-encodings", ["cpn"]),
-        (["--encodings", "cppn,"], "fooling-encodings", []),
+        (["--encodings", "cppn,"], "recipe-option", ["--encodings cppn,"]),
+        (["--encodings", "direct-gradient", "--preset", "paper-2015"], "fooling-encodings", ["2015"]),
+        (["--classes", "bright,,dark"], "recipe-option", ["--classes bright,,dark"]),
+        (["--classes", "brigth"], "class-unknown", ["bright"]),
+        (["--classes", "2"], "class-unknown", ["from 0 to 1"]),
+        (["--classes", "dark,1"], "class-twice", []),
+        (["--color", "cmyk"], "recipe-option", ["hls or rgb"]),
         (["--generations", "0"], "recipe-option", ["--generations 0"]),
         (["--generations", "many"], "recipe-option", []),
         (["--children"], "recipe-option", ["nothing after it"]),
