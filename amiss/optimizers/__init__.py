@@ -4,8 +4,11 @@ from amiss.optimizers.ascent import Ascent
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
 from amiss.optimizers.ddn import DDN
+from amiss.optimizers.deepfool import DeepFool
+from amiss.optimizers.estimated import Estimated
 from amiss.optimizers.evolution import MapElites, ancestry
 from amiss.optimizers.gradient import Adam, Momentum, Sign
+from amiss.optimizers.hop_skip_jump import HopSkipJump
 from amiss.optimizers.lbfgsb import LBFGSB
 from amiss.optimizers.linearized import Linearized
 from amiss.optimizers.optimizer import Optimizer
@@ -18,7 +21,10 @@ __all__ = [
     "LBFGSB",
     "Adam",
     "Ascent",
+    "DeepFool",
+    "Estimated",
     "Grid",
+    "HopSkipJump",
     "Linearized",
     "MapElites",
     "Momentum",

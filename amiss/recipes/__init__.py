@@ -8,6 +8,7 @@ from amiss.recipes.evolved import fool_cppn, fool_direct
 from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert, label_fgrad
 from amiss.recipes.fooling import classes, fool_ascent, fool_gradient
 from amiss.recipes.labels import ddn, fgsm, label_opt, pgd, square
+from amiss.recipes.queries import hop_skip_jump, nes, spsa
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
 
@@ -24,10 +25,13 @@ __all__ = [
     "fool_cppn",
     "fool_direct",
     "fool_gradient",
+    "hop_skip_jump",
     "invert",
     "label_fgrad",
     "label_opt",
     "lse",
+    "nes",
     "pgd",
+    "spsa",
     "square",
 ]
