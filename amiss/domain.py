@@ -133,7 +133,7 @@ class Domain:
     def cross(self, parents: Any, mates: Any, turn: int) -> P:
         """What children of two parents begin as; rows 2i and 2i + 1 are a pair, each other's mates."""
         pair = torch.arange(len(parents), device=self.task.key.device) // 2
-        return self.space.cross(parents, mates, fold(fold(fold(self.task.key[:1], turn), -1), pair))
+        return self.space.cross(parents, mates, fold(fold(fold(self.task.key[:1], turn), -1), pair), turn)
 
     def _images(self, x: Tensor, task: Task) -> Tensor:
         for part in self.constraint.parts:

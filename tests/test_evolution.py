@@ -18,6 +18,7 @@ from amiss.repro import normal
 from amiss.spaces import CPPN, Genome, Pixels
 from amiss.spaces.cppn import CPPN_QUIRKS
 from amiss.spaces.genome import GENOME_QUIRKS
+from amiss.spaces.graphs import MODERN, Rates
 from amiss.task import Task
 from amiss.testing import LinearWorld
 
@@ -127,6 +128,22 @@ def test_children_are_their_parents_children():
     assert all(len(step.query) == 21 for step in steps)
 
 
+def test_parents_are_taken_where_confidence_can_move():
+    world = LinearWorld(classes=3, dtype=torch.float32)
+    classifier = Classifier(world.logits, labels="abc")
+    probe = Probe(
+        Genome(SHAPE), Confidence(0.8), Unconstrained(), MapElites(40, parents="unsure"), "budget", Budget(6)
+    )
+    for step in probe.walk(classifier, classes(classifier)):
+        best, likely = step.state["best"], step.state["optimizer"]["pool"]
+        p = (-best["loss"].double()).exp()
+        want = torch.where(best["met"], 0, p * (1 - p) + 0.02)
+        if best["met"].all():
+            assert likely.tolist() == [1, 1, 1]
+        elif step.state["optimizer"]["turn"]:
+            assert torch.allclose(likely, want) and not likely[best["met"]].any()
+
+
 def test_parents_are_taken_from_the_cells_that_are_not_met():
     # In a world of two classes a bright image is one, a dark one the other; only the first is easily had.
     easy = Classifier(lambda x: torch.stack([10 * x.flatten(1).mean(1) + 9, 0 * x[:, 0, 0, 0]], 1), labels="ab")
@@ -225,8 +242,8 @@ def test_what_cannot_evolve_is_refused(refuses):
 def test_presets_are_what_they_say():
     old, new = fool_cppn(SHAPE, preset="paper-2015"), fool_cppn(SHAPE)
     assert old.space.quirks == CPPN_QUIRKS and old.space.rates.fine == 0
-    assert new.space.quirks == () and new.space.rates.fine == 0.8
-    assert (old.optimizer.parents, new.optimizer.parents) == ("all", "unsolved")
+    assert new.space.quirks == () and new.space.rates == MODERN and old.space.rates == Rates()
+    assert (old.optimizer.parents, new.optimizer.parents) == ("all", "unsure")
     some = fool_cppn(SHAPE, preset="paper-2015", quirks="truncated, raw-coordinates")
     assert some.space.quirks == ("raw-coordinates", "truncated")
     assert fool_direct(SHAPE, preset="paper-2015", quirks="none").space.quirks == ()
@@ -253,7 +270,7 @@ def test_logits_alone_are_enough(recipe, preset):
 
 def test_a_space_of_ones_own_may_cross_as_well():
     class Mean(Genome):
-        def cross(self, parents, mates, key):
+        def cross(self, parents, mates, key, turn=0):
             assert torch.equal(key[::2], key[1::2]) and torch.equal(parents[::2], mates[1::2])
             return (parents + mates) / 2
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,9 +15,13 @@ from amiss.repro import fold, uniform
 from amiss.spaces.space import Space
 from amiss.task import ALL, Answer, Level, Query, State
 
-__all__ = ["MapElites", "ancestry"]
+__all__ = ["MapElites", "Parents", "ancestry"]
+
+Parents = Literal["all", "unsolved", "unsure"]
+"""Which cells parents are drawn from."""
 
 _COLUMNS = 5  # of a capture: generation, cell, individual, its parent, its mate
+_FLOOR = 0.02  # of the likelihood of a cell that is not met, so that none is left alone
 _QUIET = 2  # generations of climbers in a row that take no cell, until children have their turn
 
 
@@ -42,7 +46,9 @@ class MapElites(Optimizer):
         children: Children a generation.
         first: Individuals of the first generation; as many as children where left out.
         parents: "all": from all cells that are taken, so that who holds many cells has many children. "unsolved":
-            from the cells that are not met, while there are some.
+            from the cells that are not met, while there are some. "unsure": from these, in proportion to
+            p (1 - p) + 0.02 with p = exp(-loss), which is the probability that `Confidence` asks for: from where
+            a change of log-odds is the largest change of probability.
         gradient: Step size of the climbers, of whom there are no more than children; None: there are none, and no
             gradient is asked for.
 
@@ -62,7 +68,7 @@ class MapElites(Optimizer):
         self,
         children: int = 200,
         first: int | None = None,
-        parents: Literal["all", "unsolved"] = "unsolved",
+        parents: Parents = "unsolved",
         *,
         gradient: float | None = None,
     ) -> None:
@@ -70,12 +76,12 @@ class MapElites(Optimizer):
         if gradient is not None:
             self.gradient, self.wants = gradient, "grad"
         steep = gradient is None or gradient > 0
-        if children < 1 or self.first < 1 or parents not in ("all", "unsolved") or not steep:
+        if children < 1 or self.first < 1 or parents not in get_args(Parents) or not steep:
             raise UsageError(
                 "A population cannot evolve like this.",
                 slug="evolution-options",
                 seen=f"children={children}, first={first}, parents={parents!r}, gradient={gradient}",
-                needed="1 individual or more, parents='all' or 'unsolved', and a step size above 0 or none",
+                needed="1 individual or more, parents='all', 'unsolved' or 'unsure', and a step size above 0 or none",
                 hint="MapElites(children=200, parents='unsolved')",
             )
 
@@ -148,7 +154,10 @@ class MapElites(Optimizer):
             climbers = climbed(climbers, domain, answer, self.gradient, born)
             quiet = 0 if bool((answer.won >= 0).any()) else state["quiet"] + 1
         took = torch.where(answer.won >= 0, born + answer.won, -1)
-        return {"quiet": quiet, "climbers": placed(climbers, domain.best["p"], told["holder"], told["pool"], took)}
+        return {
+            "quiet": quiet,
+            "climbers": placed(climbers, domain.best["p"], told["holder"], told["pool"] > 0, took),
+        }
 
     def _drawn(self, domain: Domain) -> Any:
         """The first generation: starts of samples that are like the first one but for their keys."""
@@ -157,18 +166,19 @@ class MapElites(Optimizer):
         return domain.space.start(replace(first, key=fold(fold(first.key, -3), place)))
 
     def _pool(self, domain: Domain) -> Tensor:
-        """Cells that parents are drawn from [n]: those taken, of these the unsolved ones; all where there is none."""
+        """How likely parents are drawn from each cell [n]: from those taken, of these the unsolved ones, if any."""
         taken = domain.best["loss"].isfinite()
         unsolved = taken & ~domain.best["met"]
-        if self.parents == "unsolved" and bool(unsolved.any()):
-            return unsolved
-        return taken if bool(taken.any()) else ~taken
+        if self.parents == "all" or not bool(unsolved.any()):
+            return (taken if bool(taken.any()) else ~taken).double()
+        p = (-domain.best["loss"].double()).exp()
+        return unsolved.double() if self.parents == "unsolved" else torch.where(unsolved, p * (1 - p) + _FLOOR, 0)
 
     def _pairs(self, state: State, domain: Domain) -> tuple[Tensor, Tensor]:
         """The cell that each child's parent is taken from, and its mate's; rows 2i and 2i + 1 are a pair."""
-        pool = state["pool"].nonzero().flatten()
-        luck = _luck(int(domain.task.key[0]), state["turn"], (self.children + 1) // 2).to(pool.device)
-        pairs = pool[(luck * len(pool)).long()]
+        upto = state["pool"].double().cumsum(0)
+        luck = _luck(int(domain.task.key[0]), state["turn"], (self.children + 1) // 2).to(upto.device)
+        pairs = torch.searchsorted(upto, luck * upto[-1], right=True)  # a cell of no likelihood is passed over
         return pairs.flatten()[: self.children], pairs.flip(1).flatten()[: self.children]
 
 

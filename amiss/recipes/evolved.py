@@ -96,8 +96,9 @@ def fool_cppn(
     Args:
         shape: Shape (C, H, W) of an image.
         preset: "paper-2015" has the operators and the quirks of the code of 2015, with x and y in numbers of pixels.
-            "modern" has x and y in [-1, 1], four of five children differ finely from their parents from
-            generation 150 on, and parents are taken from the classes that are left.
+            "modern" has x and y in [-1, 1], and parents are taken from the classes that are left, most from those
+            of middling confidence. From generation 150 on its children differ finely, exchange outputs with their
+            mates, and are made anew where they draw what their parents draw.
         color: What the outputs of color images are: "hls" hue, lightness and saturation; "rgb" the channels.
         confidence: Softmax probability to reach.
         generations: After the first, whose graphs have no hidden nodes.
@@ -117,8 +118,8 @@ def fool_cppn(
     """
     old = _old(preset)
     names = _quirks(quirks, CPPN_QUIRKS if old else ())
-    space = CPPN(shape, color, rates=Rates(fine=0.0 if old else 0.8), quirks=names)
-    search = MapElites(children, parents="all" if old else "unsolved")
+    space = CPPN(shape, color, rates=Rates() if old else None, quirks=names)
+    search = MapElites(children, parents="all" if old else "unsure")
     constraint = on_file(Unconstrained(), levels)
     return Probe(space, Confidence(confidence), constraint, search, until, Budget(generations), seed, batch)
 

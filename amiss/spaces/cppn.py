@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from amiss.errors import UsageError
-from amiss.repro import fold
+from amiss.repro import fold, uniform
 from amiss.spaces.colors import BYTE_HUE, rgb_of_hls
 from amiss.spaces.genome import image_shape, known_quirks
-from amiss.spaces.graphs import EDGES, INPUTS, KINDS, NODES, Graphs, Rates, begin, mutate
+from amiss.spaces.graphs import EDGES, INPUTS, KINDS, MODERN, NODES, Graphs, Rates, begin, mutate
 from amiss.spaces.rendering import grow, make_plan, render
 from amiss.spaces.space import Space
+from amiss.spaces.swapping import swap
 from amiss.task import Level, Task
 
 __all__ = ["CPPN", "CPPN_QUIRKS", "Drawing"]
 
 CPPN_QUIRKS = ("raw-coordinates", "byte-hue", "truncated")
 """What the code of 2015 does and its paper does not say."""
+
+_GLANCE = (16, 16)  # size at which a child is looked at beside its parent
+_SEEN = 0.5 / 255  # mean change from which on it counts as another picture: half a gray level
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,7 @@ class CPPN(Space):
         shape: Shape (C, H, W) of an image, or the side of a color image.
         color: What three outputs are: "hls" hue, lightness and saturation; "rgb" the channels themselves. Images of
             one channel are gray either way.
-        rates: How children differ from their parents. Where left out, four of five differ finely from generation
-            150 on.
+        rates: How children differ from their parents; `MODERN` where left out.
         quirks: Out of `CPPN_QUIRKS`. "raw-coordinates": x and y are numbers of pixels, 0 and up, so that a genome
             draws another picture at another size. "byte-hue": the hue goes round 1.42 times. "truncated": values are
             rounded down to a gray level.
@@ -82,7 +85,7 @@ class CPPN(Space):
             )
         self.shape, self.color = image_shape(shape), color
         self.quirks = known_quirks(quirks, CPPN_QUIRKS)
-        self.rates = rates or Rates(fine=0.8)
+        self.rates = MODERN if rates is None else rates
 
     def start(self, task: Task, k: int = 1) -> Tensor:
         """Graphs without hidden nodes, drawn for each sample [n * k, 444]."""
@@ -95,6 +98,31 @@ class CPPN(Space):
 
     def vary(self, parents: Tensor, key: Tensor, turn: int = 0) -> Tensor:
         """A child of each parent."""
+        children = self._mutated(parents, key, turn)
+        if turn < self.rates.settled or not self.rates.retries:
+            return children
+        before, alike = self.draw(parents, _GLANCE), torch.arange(len(children), device=parents.device)
+        for retry in range(self.rates.retries):
+            change = (self.draw(children[alike], _GLANCE) - before[alike]).abs().mean((1, 2, 3))
+            alike = alike[change < _SEEN]
+            if not len(alike):
+                break
+            children[alike] = self._mutated(parents[alike], fold(key[alike], retry), turn)
+        return children
+
+    def cross(self, parents: Tensor, mates: Tensor, key: Tensor, turn: int = 0) -> Tensor:
+        """The parents, of whom some have some outputs of their mates; the two children of a pair have the rest."""
+        if turn < self.rates.settled or self.shape[0] == 1:
+            return parents
+        luck = uniform(fold(key, 1), (2,))
+        rows = (luck[:, 0] < self.rates.swap).nonzero().flatten()
+        # One set of outputs out of all but none and all of them; its bits say which.
+        chosen = 1 + (luck[rows, 1:] * (2 ** self.shape[0] - 2)).long()
+        taken = (chosen >> torch.arange(self.shape[0], device=key.device)) & 1 > 0
+        child = swap(Graphs.of(parents[rows]), Graphs.of(mates[rows]), taken.cpu().numpy())
+        return parents.index_copy(0, rows, child.tensor().to(parents.device))
+
+    def _mutated(self, parents: Tensor, key: Tensor, turn: int) -> Tensor:
         return mutate(Graphs.of(parents), key.cpu(), self.shape[0], self.rates, turn).tensor().to(parents.device)
 
     def weights(self, p: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class Genome(Space):
         children[hit] = polynomial(parents[hit], (luck[hit] / max(rate, 1e-9)).to(parents.dtype), self.eta)
         return children
 
-    def cross(self, parents: Tensor, mates: Tensor, key: Tensor) -> Tensor:
+    def cross(self, parents: Tensor, mates: Tensor, key: Tensor, turn: int = 0) -> Tensor:
         """A child of each two parents; with parents and mates exchanged, the same keys give the other child."""
         crossed = (uniform(fold(key, 1), (1,)) < self.crossover)[:, 0]
         swapped = (uniform(fold(key, 2), (1,)) < 0.5)[:, 0]

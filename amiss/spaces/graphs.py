@@ -15,7 +15,19 @@ from torch import Tensor
 from amiss.repro import fold, uniform
 from amiss.spaces.genome import polynomial
 
-__all__ = ["EDGES", "INPUTS", "KINDS", "NODES", "Graphs", "Rates", "ancestors", "begin", "feeds", "mutate"]
+__all__ = [
+    "EDGES",
+    "INPUTS",
+    "KINDS",
+    "MODERN",
+    "NODES",
+    "Graphs",
+    "Rates",
+    "ancestors",
+    "begin",
+    "feeds",
+    "mutate",
+]
 
 INPUTS = ("x", "y", "distance", "one")
 """What feeds a graph at each pixel."""
@@ -54,12 +66,17 @@ class Rates:
             what comes into a node is multiplied, or what comes from x, y and distance (the picture is zoomed); or
             an output is shifted; or one connection or node is added. How far is drawn between 0.01 and 2 for
             weights and shifts, and between 1 and e for factors.
-        settled: Generation from which on `fine` counts. Before that, structure is what is looked for.
+        swap: Probability that two parents exchange some of their outputs, with all that draws these. A picture
+            then has the lightness of one and the hues of the other.
+        retries: How many times at most a child that draws what its parent draws is made anew.
+        settled: Generation from which on `fine`, `swap` and `retries` count. Before that, structure is what is
+            looked for.
         copied: Whether both connections of a new node have the weight of the one that it stands upon; else the first
             has 1.
 
     References:
-        Nguyen, Yosinski and Clune (2015), and their code, for all but `fine`; Stanley and Miikkulainen (2002),
+        Nguyen, Yosinski and Clune (2015), and their code, for all but `fine`, `swap` and
+        `retries`; Stanley and Miikkulainen (2002),
         evolving neural networks through augmenting topologies, for weights that are not copied.
     """
 
@@ -71,8 +88,14 @@ class Rates:
     drop_node: float = 0.2
     eta: float = 15.0
     fine: float = 0.0
+    swap: float = 0.0
+    retries: int = 0
     settled: int = 150
     copied: bool = True
+
+
+MODERN = Rates(fine=0.9, swap=0.4, retries=4)
+"""What reaches a thousand classes soonest."""
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Space:
         """
         raise NotImplementedError
 
-    def cross(self, parents: Any, mates: Any, key: Tensor) -> P:
+    def cross(self, parents: Any, mates: Any, key: Tensor, turn: int = 0) -> P:
         """What a child of two parents begins as, before it varies: one of them, unless the space can cross them.
 
         Args:
@@ -50,6 +50,7 @@ class Space:
             mates: R others.
             key: The randomness of each pair [R]. Two rows whose parents and mates are exchanged have the same key,
                 and get the pair's two children.
+            turn: Which generation they are.
         """
         return parents
 
