@@ -71,6 +71,8 @@ class Classifier:
         device: Where the network is moved; where its parameters are, if left out.
         size: Side of the square images that it was trained on, where that is known: what the command line brings
             images to if nobody says otherwise. It is heeded nowhere else.
+        channels: Channels of the images that it takes, where that is known: what the command line makes images of
+            where there are none. It is heeded nowhere else.
 
     Raises:
         ModelError: A std that is not above 0, no names where labels are all it tells, or a head that is not there.
@@ -88,6 +90,7 @@ class Classifier:
         gives: Level = "jacobian",
         device: torch.device | str | None = None,
         size: int | None = None,
+        channels: int | None = None,
     ) -> None:
         if gives == "met" and labels is None:
             raise ModelError(
@@ -111,7 +114,7 @@ class Classifier:
                 seen=f"std={tuple(std)}",
                 hint="Give the divisor that your training used, for images in [0, 1].",
             )
-        self.network, self.gives, self.size = network, gives, size
+        self.network, self.gives, self.size, self.channels = network, gives, size, channels
         self._named = None if labels is None else tuple(map(str, labels))
         self._head = None if head is None else column(head, self._named)
         self.labels: tuple[str, ...] | None = self._named

@@ -15,6 +15,7 @@ from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.objectives import Confidence
+from amiss.optimizers import MapElites
 from amiss.probe import Probe
 from amiss.recipes import classes, fool_ascent, fool_cppn, fool_direct, fool_gradient
 from amiss.result import Result
@@ -394,24 +395,42 @@ def _evolved(
     gradient = reaches(classifier.gives, "grad")
     why = "This model gives logits and no gradients."
     left_out = {name: why for name in evolution.encodings if name in STEEP and not gradient}
+    probes = {name: evolution.probe(name, shape) for name in evolution.encodings if name not in left_out}
+    costs = [_cost(probe, len(inputs)) for probe in probes.values()]
     parts = tuple(
-        _encoded(desk, evolution, encoding, shape, inputs)
-        for encoding in evolution.encodings
-        if encoding not in left_out
+        _encoded(desk, evolution, name, probe, inputs, sum(costs[:i]), costs[i], sum(costs))
+        for i, (name, probe) in enumerate(probes.items())
     )
     said = {part.encoding: tallied(part.result.outcomes, part.claimed) for part in parts}
     flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
     return Evolved(evolution, inputs, tuple(shape), parts, left_out, flags, images)
 
 
-def _encoded(desk: Desk, evolution: Evolution, encoding: str, shape: tuple[int, ...], inputs: Inputs) -> Encoded:
-    """One encoding."""
-    probe = evolution.probe(encoding, shape)
-    steps = probe.budget.steps
+def _cost(probe: Probe, n: int) -> int:
+    """About how many evaluations a search makes for so many classes; a gradient counts as three."""
+    search, steps = probe.optimizer, probe.budget.steps
+    if not isinstance(search, MapElites):
+        return 3 * n * steps
+    born = search.children
+    return search.first + steps * (born if search.gradient is None else max(born, 3 * min(n, born)))
+
+
+def _encoded(
+    desk: Desk, evolution: Evolution, encoding: str, probe: Probe, inputs: Inputs, done: int, cost: int, whole: int
+) -> Encoded:
+    """One encoding; so many of the whole run's evaluations are done before it, and it costs so many."""
+    steps, n = probe.budget.steps, len(inputs)
     witness = Chronicle(moments(steps, _MARKS), moments(steps, _TICKS))
     study = desk.study(encoding, _RECIPES[encoding], probe, inputs, witness=witness)
-    found = desk.carried(study, f"{encoding}: fooling {len(inputs)} classes")
-    n, pixels, target = len(inputs), to_bytes(found.result.images), found.result.task.target
+
+    what = f"Fooling {n:,} class{'' if n == 1 else 'es'}, in evaluations ({encoding})"
+
+    def tell(ended: float, _n: int, _met: int) -> None:
+        desk.tell(what, done + round(cost * ended / n), whole)
+
+    desk.carry(study, tell)
+    found = study.read(range(n))
+    pixels, target = to_bytes(found.result.images), found.result.task.target
     assert target is not None  # noqa: S101 - every sample wants a class
     confidence = Confidence()
     parts = []

@@ -12,6 +12,7 @@ from amiss.cli.compare import compare
 from amiss.cli.defend import defend
 from amiss.cli.demo import demo
 from amiss.cli.figures import figures
+from amiss.cli.helping import RunCommand
 from amiss.cli.run import run as run_recipe
 from amiss.cli.show import show
 from amiss.cli.train import train
@@ -31,7 +32,8 @@ app = typer.Typer(
 for verb in (demo, audit, check, show, compare, train, defend, figures, bench):
     app.command()(verb)
 # What is left over are options of the recipe.
-app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run_recipe)
+extra = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command("run", cls=RunCommand, context_settings=extra)(run_recipe)
 
 
 @app.callback(invoke_without_command=True)

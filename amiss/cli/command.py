@@ -40,8 +40,9 @@ def written(context: typer.Context) -> str:
     """The command that was given, in words that give its figures again.
 
     Options that decide only where results go, what is printed and what must be reached are left out, and so are
-    those at their default, but for the seed. A path stays as it was given where it is relative; of one that is
-    absolute or leaves the working folder the name alone is kept, for no other machine has its folders.
+    those at their default, but for the seed. A path stays as it was given where it is relative. One that is absolute
+    is told from the working folder where it lies inside; of others the name alone is kept, for no other machine has
+    these folders.
     """
     words = ["amiss", context.command.name or ""]
     for parameter in context.command.params:
@@ -57,5 +58,8 @@ def written(context: typer.Context) -> str:
 
 
 def _portable(text: str) -> str:
-    path = PurePath(text)
-    return path.name if path.is_absolute() or ".." in path.parts else text
+    """A path without folders of this machine's own; a function after a colon goes with it."""
+    path, here = PurePath(text), Path.cwd()
+    if not path.is_absolute():
+        return text
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from amiss.cli.settings import refuse_misfit
+from amiss.cli.settings import EXPERIMENT, refuse_misfit
 from amiss.data.guards import open_plain
 from amiss.errors import DataError, UsageError
 from amiss.recipes import RECIPES
@@ -16,9 +16,6 @@ from amiss.study.toml import to_toml
 
 __all__ = [
     "CONFIG",
-    "EXPERIMENT",
-    "EXPERIMENTS",
-    "FOOLING",
     "RunConfig",
     "goes_on",
     "is_kind",
@@ -27,11 +24,6 @@ __all__ = [
 ]
 
 CONFIG, _MOST = "config.toml", 2**20
-EXPERIMENT = "feature_opt"
-"""The recipe that a command runs as an experiment, with settings of its own: several layers, several bounds."""
-FOOLING = "fooling"
-"""Likewise, and the name of no recipe: several encodings, over all classes."""
-EXPERIMENTS = (EXPERIMENT, FOOLING)
 _WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
 """Names of models and data that are no paths."""
 _REAL = int | float

@@ -11,10 +11,11 @@ import torch
 from amiss.analysis.transfer import keeps
 from amiss.classifier import Classifier
 from amiss.cli.command import model_name
-from amiss.cli.config import FOOLING, RunConfig, is_kind
+from amiss.cli.config import RunConfig, is_kind
 from amiss.cli.evolution_transfer import champions_shown
 from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
 from amiss.cli.folder import EVOLUTION, NONSENSE, REJECTION
+from amiss.cli.settings import FOOLING
 from amiss.data.cells import csv_text
 from amiss.data.guards import open_plain
 from amiss.disk import Disk
@@ -175,7 +176,13 @@ OPTIONS = {
 }
 """What `amiss run fooling` takes beside the options of every run."""
 
-FOOLED = Experiment(FOOLING, "docs/fooling.md", OPTIONS, {"--encoding": "encodings"})
+FOOLED = Experiment(
+    FOOLING,
+    "Make nonsense that MODEL is sure of, for every class and in several encodings; DATA may be left out.",
+    "docs/fooling.md",
+    OPTIONS,
+    {"--encoding": "encodings", "--class": "classes"},
+)
 """The experiment as the command line knows it."""
 
 
@@ -272,7 +279,8 @@ def _made(settings: Mapping[str, Any], **more: Any) -> "Evolution":
 
 def _shape(config: RunConfig, classifier: Classifier) -> tuple[int, int, int]:
     """The shape of images that --size and --channels tell, or the model itself does."""
-    size, channels = config.images.get("size") or classifier.size, config.images.get("channels")
+    size = config.images.get("size") or classifier.size
+    channels = config.images.get("channels") or classifier.channels
     if size is None or channels is None:
         lacks = [name for name, value in (("--size", size), ("--channels", channels)) if value is None]
         raise UsageError(

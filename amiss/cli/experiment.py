@@ -65,12 +65,14 @@ class Experiment:
 
     Attributes:
         name: As it is called there.
+        what: What it does, in a sentence.
         page: Its page among the docs.
         options: By name, without hyphens before it.
         also: Other ways to write an option, hyphens included, and its name.
     """
 
     name: str
+    what: str
     page: str
     options: Mapping[str, Option]
     also: Mapping[str, str] = field(default_factory=dict)

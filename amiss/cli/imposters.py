@@ -164,7 +164,13 @@ OPTIONS = {
 }
 """What `amiss run feature-opt` takes beside the options of every run."""
 
-FEATURE_OPT = Experiment("feature-opt", "docs/imposters.md", OPTIONS, {"--layer": "layers", "--deltas": "delta"})
+FEATURE_OPT = Experiment(
+    "feature-opt",
+    "Make imposters: images that look like one image and have another's features, at several layers.",
+    "docs/imposters.md",
+    OPTIONS,
+    {"--layer": "layers", "--deltas": "delta"},
+)
 """The experiment as the command line knows it."""
 
 

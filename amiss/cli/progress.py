@@ -41,17 +41,19 @@ def showing(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _lines() -> Callable[[str, int, int], None]:
-    name, began, said = "", 0.0, 0.0
+    name, began, said, first = "", 0.0, 0.0, 0
 
     def line(what: str, done: int, total: int) -> None:
-        nonlocal name, began, said
+        nonlocal name, began, said, first
         now = time.monotonic()
         if what.split(" (")[0] != name:
-            name, began = what.split(" (")[0], now
+            name, began, first = what.split(" (")[0], now, done  # what was done before took none of this time
         elif now - said < _EVERY:
             return
         said = now
-        left = f", about {(now - began) * (total - done) / done:.0f} s to go" if 0 < done < total else ""
+        left = (
+            f", about {(now - began) * (total - done) / (done - first):.0f} s to go" if first < done < total else ""
+        )
         print(f"{what}: {done} of {total}{left}", file=sys.stderr, flush=True)
 
     return line

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from amiss.cli.auditing import AUDITS, account_of, open_audit, write_account
-from amiss.cli.config import EXPERIMENT, FOOLING, RunConfig
+from amiss.cli.config import RunConfig
 from amiss.cli.evolution import open_evolution
 from amiss.cli.experiment import Opened
 from amiss.cli.folder import RECORD
 from amiss.cli.gates import settled
 from amiss.cli.imposters import open_sweep
 from amiss.cli.running import Tell, derive, open_work
+from amiss.cli.settings import EXPERIMENT, FOOLING
 from amiss.errors import DataError
 from amiss.gates import Gate, parse
 from amiss.study import Store, Study

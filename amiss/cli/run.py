@@ -12,7 +12,7 @@ import typer
 from amiss.cli.audit import numbers
 from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
-from amiss.cli.config import EXPERIMENT, EXPERIMENTS, FOOLING, RunConfig, goes_on, read_config, trusted
+from amiss.cli.config import RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
 from amiss.cli.evolution import FOOLED, evolution_settings, known_of_evolution, open_evolution
 from amiss.cli.experiment import Opened, to_folder
@@ -24,7 +24,15 @@ from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.others import open_others
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
-from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
+from amiss.cli.settings import (
+    EXPERIMENT,
+    EXPERIMENTS,
+    FOOLING,
+    find_recipe,
+    parse_budget,
+    parse_settings,
+    sorted_words,
+)
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.gates import Gate
@@ -71,7 +79,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
 ) -> None:
-    """Run one recipe over a data set. Options of the recipe: --eps 8/255 --steps 40 ..., as its page says.
+    """Run one recipe over a data set. Options of the recipe, such as --eps 8/255: amiss run RECIPE --help.
 
     `amiss run DIR` goes on with the run in a folder; where its model is Python code, name that once more:
     `amiss run DIR nets.py:build`. Code is never run because a file in a folder says so.

@@ -10,7 +10,23 @@ from typing import Any
 from amiss.errors import UsageError
 from amiss.recipes import RECIPES, Recipe
 
-__all__ = ["find_recipe", "parse_budget", "parse_settings", "refuse_misfit", "settings_of", "sorted_words"]
+__all__ = [
+    "EXPERIMENT",
+    "EXPERIMENTS",
+    "FOOLING",
+    "find_recipe",
+    "parse_budget",
+    "parse_settings",
+    "refuse_misfit",
+    "settings_of",
+    "sorted_words",
+]
+
+EXPERIMENT = "feature_opt"
+"""The recipe that a command runs as an experiment, with settings of its own: several layers, several bounds."""
+FOOLING = "fooling"
+"""Likewise, and the name of no recipe: several encodings, over all classes."""
+EXPERIMENTS = (EXPERIMENT, FOOLING)
 
 _OURS = ("decoder", "shape", "seed", "batch", "codes", "labels")
 """What the command line gives a recipe itself, and what it has no words for."""
@@ -23,12 +39,13 @@ def find_recipe(name: str) -> Recipe:
         UsageError: There is none.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=3)
+        single, experiments = sorted({*RECIPES} - {*EXPERIMENTS}), [e.replace("_", "-") for e in EXPERIMENTS]
+        near = difflib.get_close_matches(name, [*single, *experiments], n=3)
         raise UsageError(
             f"There is no recipe {name!r}.",
             slug="recipe-unknown",
             seen=name,
-            needed=f"one of {', '.join(sorted(RECIPES))}",
+            needed=f"one of {', '.join(single)}; or an experiment: {' or '.join(experiments)}",
             hint=f"Close names: {', '.join(near)}" if near else "amiss run pgd MODEL DATA --eps 8/255",
         )
     return RECIPES[name]

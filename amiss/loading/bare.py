@@ -23,6 +23,7 @@ class Bare:
         std: Standard deviation for each channel.
         labels: Names of its outputs.
         size: Side of the square images that it was trained on.
+        channels: Of the images that it takes.
         gives: How far up the ladder it goes.
         bytes: Whether it takes bytes 0..255, which cannot be normalized.
     """
@@ -32,6 +33,7 @@ class Bare:
     std: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
     size: int | None = None
+    channels: int | None = None
     gives: Level = "jacobian"
     bytes: bool = False
 

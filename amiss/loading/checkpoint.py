@@ -45,11 +45,13 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
                 why="the file was changed, or written by something else",
                 hint="Train the model again, or write it with amiss.training.save_model.",
             )
-    said = facts["heads" if many else "classes"]
-    names = said and [readable(name) for name in said]
+    named = facts["heads" if many else "classes"]
+    names = named and [readable(name) for name in named]
     if many != (head is not None):
         raise _head(path, names or (), head)
-    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names, head=head)
+    said = facts["recipe"].get("arguments", {})  # the network was built of them
+    shape = {name: said[name] for name in ("size", "channels") if isinstance(said.get(name), int)}
+    return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names, head=head, **shape)
 
 
 def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:

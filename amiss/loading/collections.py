@@ -51,8 +51,9 @@ def open_timm(name: str, weights: Path | str | None = None) -> Bare:
     if labels is None and subset is not None:
         info = timm.data.ImageNetInfo(subset)
         labels = [info.index_to_description(i).partition(",")[0] for i in range(info.num_classes())]
-    _, *sides = config.get("input_size") or (3, None, None)
-    return _described(network, int(network.num_classes), config.get("mean"), config.get("std"), labels, sides)
+    channels, *sides = config.get("input_size") or (3, None, None)
+    said = (config.get("mean"), config.get("std"), labels)
+    return _described(network, int(network.num_classes), *said, sides, channels)
 
 
 def open_torchvision(name: str, weights: Path | str | None = None) -> Bare:
@@ -143,11 +144,13 @@ def _described(
     std: Sequence[float] | None,
     labels: Sequence[str] | None,
     sides: Sequence[int | None],
+    channels: int | None = 3,
 ) -> Bare:
     """The network with its collection's facts; names only where there is one for each class."""
     named = tuple(map(str, labels)) if labels is not None and len(labels) == count else None
     size = sides[0] if sides[0] == sides[1] else None
-    return Bare(network, None if mean is None else tuple(mean), None if std is None else tuple(std), named, size)
+    own = (None if part is None else tuple(part) for part in (mean, std))
+    return Bare(network, *own, named, size, channels)
 
 
 def _unknown(collection: str, name: str, known: Sequence[str]) -> ModelError:

@@ -42,6 +42,9 @@ class OnnxNetwork:
         output: Name of the output.
         fingerprint: Digest of the model's files.
 
+    Attributes:
+        channels: Of the images that it takes; None where it takes any number.
+
     Raises:
         ModelError: The model has no single input for images.
     """
@@ -52,7 +55,7 @@ class OnnxNetwork:
         self._input, shape, self._type = _image_input(session)
         self._last = shape[1] not in (1, 3) and shape[3] in (1, 3)
         channels, *sides = (shape[i] for i in ((3, 1, 2) if self._last else (1, 2, 3)))
-        self._rows, self._channels, self._sides = shape[0], channels, sides
+        self._rows, self.channels, self._sides = shape[0], channels, sides
 
     @property
     def size(self) -> int | None:
@@ -84,13 +87,13 @@ class OnnxNetwork:
 
     def _refuse(self, x: Tensor) -> None:
         """Refuse images that the model says it does not take."""
-        if self._channels not in (None, x.shape[1]):
+        if self.channels not in (None, x.shape[1]):
             raise ModelError(
                 "The network takes another number of channels than the images have.",
                 slug="model-channels",
                 seen=f"images [N, {x.shape[1]}, H, W]",
-                needed=f"{self._channels} channels",
-                hint=f"--channels {self._channels}",
+                needed=f"{self.channels} channels",
+                hint=f"--channels {self.channels}",
             )
         for have, want in zip(x.shape[2:], self._sides, strict=True):
             if want not in (None, have):
@@ -125,7 +128,8 @@ def open_onnx(path: Path, output: str | None = None, device: torch.device | str 
     network = OnnxNetwork(session, chosen.name, digest(data, chosen.name, *(file.read_bytes() for file in beside)))
     width = _fixed(chosen.shape[1]) if len(chosen.shape) > 1 else 1
     labels = _labels(session.get_modelmeta().custom_metadata_map, 2 if width == 1 else width)
-    return Bare(network, labels=labels, size=network.size, gives="loss", bytes=network.bytes)
+    shape: dict[str, Any] = {"size": network.size, "channels": network.channels}
+    return Bare(network, labels=labels, **shape, gives="loss", bytes=network.bytes)
 
 
 def _read(path: Path) -> bytes:

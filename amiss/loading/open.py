@@ -68,6 +68,7 @@ def open_classifier(
         gives=made.gives,
         device=device,
         size=made.size,
+        channels=made.channels,
     )
 
 

@@ -93,7 +93,7 @@ def _probed(record: Record) -> list[str]:
     if verified := record.get("verified"):
         lines.append(f"- Judged again from the bytes on disk: {verified['held']:,} of {verified['claimed']:,} held.")
     if command := record.get("command"):
-        lines.append(f"- Repeat it by: {_text(command)} (seed {record.get('seed')})")
+        lines.append(f"- Repeat it by: {_code(command)} (seed {record.get('seed')})")
     return lines
 
 
@@ -187,6 +187,12 @@ def _flags(record: Record) -> list[str]:
 
 def _quoted(text: object) -> str:
     return json.dumps(readable(str(text)))
+
+
+def _code(value: object) -> str:
+    """A command on one line, to be copied as it stands; in words where it holds what could end the code."""
+    line = "".join(c if c.isprintable() else " " for c in readable(str(value))).strip()
+    return _text(line) if set(line) & set("`<>") else f"`{line}`"
 
 
 def _text(value: object) -> str:

@@ -219,6 +219,17 @@ def test_some_classes_are_those_of_the_whole(run, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_progress_is_of_the_whole_run(tmp_path):
+    told = []
+    run_evolution(linear(), SHAPE, tmp_path, SMALL, progress=lambda *said: told.append(said))
+    searched = [(done, total) for what, done, total in told if what.startswith("Fooling 6 classes")]
+    whole = 2 * 20 * (12 + 1) + 3 * 6 * 12  # two that evolve; a gradient is three
+    assert {total for _, total in searched} == {whole}
+    assert [done for done, _ in searched] == sorted(done for done, _ in searched)
+    assert searched[0][0] == 0 and searched[-1][0] == whole
+    assert len({done for done, _ in searched}) > 30  # a turn at a time, and not a class at a time
+
+
 def test_gradients_help_pixels_that_evolve(run, tmp_path):
     found = run_evolution(linear(), SHAPE, tmp_path, replace(SMALL, encodings=("direct-gradient", "ascent")))
     climbed, ascended = found.parts

@@ -15,8 +15,10 @@ from amiss.cli.config import RunConfig, read_config
 from amiss.cli.evolution import evolution_of, evolution_settings
 from amiss.cli.folder import cleared
 from amiss.errors import UsageError
+from amiss.models import build
 from amiss.study import Store
 from amiss.study.sameness import run_digest
+from amiss.training import save_model
 from tests.audit.conftest import strict
 from tests.cli.conftest import draw
 from tests.cli.test_run import graph
@@ -122,6 +124,20 @@ def test_no_images_are_needed(amiss, stopped):
     assert rows("again") == rows("run")
     amiss(*command[:3]).refused("fooling-shape", "--size", "--channels", code=2)
     amiss("run", "fooling", "nets.py:wrapped", "--size", "8").refused("fooling-shape", code=2)
+
+
+def test_what_a_model_says_of_its_images_need_not_be_said(amiss):
+    graph()
+    direct = ("--encodings", "direct", *SIZE)
+    said = amiss("run", "fooling", "m.onnx", *direct, "--out", "onnx")
+    assert said.code == 0, said.err
+    assert np.asarray(Image.open(Path("onnx") / rows("onnx")[0]["image"])).shape == (8, 8)
+    recipe = {"architecture": "LeNet", "arguments": {"channels": 1, "classes": 3, "size": 8}}
+    facts = {"kind": "classifier", "mean": None, "std": None, "classes": ["a", "b", "c"]}
+    save_model("model.safetensors", build(recipe, seed=0), recipe, facts)
+    said = amiss("run", "fooling", "model.safetensors", *direct, "--out", "ours")
+    assert said.code == 0, said.err
+    assert [row["name"] for row in rows("ours")] == ["a", "b", "c"]
 
 
 def test_a_model_is_asked_for_where_none_was_named(amiss):

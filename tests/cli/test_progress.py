@@ -37,6 +37,14 @@ def test_lines_come_at_once_and_then_every_five_seconds(clock, capsys):
     ]
 
 
+def test_what_was_done_before_took_none_of_the_time(clock, capsys):
+    with progress.showing(False) as tell:
+        tell("Fooling (cppn)", 90, 100)
+        clock.now += 5
+        tell("Fooling (gradient)", 91, 100)
+    assert capsys.readouterr().err.splitlines()[1] == "Fooling (gradient): 91 of 100, about 45 s to go"
+
+
 def test_a_new_stage_speaks_at_once_and_begins_its_own_count(clock, capsys):
     with progress.showing(False) as tell:
         tell("One", 0, 10)

@@ -36,7 +36,7 @@ def test_the_answer_is_that_of_the_formula(x):
     c = am.open_classifier("m.onnx")
     assert c.gives == "loss" and c.layers == ("answer",)
     assert close(c.outputs(x)["answer"], x.flatten(1) @ w)
-    assert c.size == SIDE
+    assert (c.size, c.channels) == (SIDE, 3)
     assert c.outputs(x.double())["answer"].dtype == torch.float64
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
     given = am.open_classifier("m.onnx", mean=mean, std=std)
@@ -234,7 +234,7 @@ def test_images_of_another_shape(x, images, refuses):
     assert "--channels 3" in caught.value.hint
     write(shape=("n", 3, "h", "w"))
     c = am.open_classifier("m.onnx")
-    assert c.size is None
+    assert (c.size, c.channels) == (None, 3)
     with refuses(ModelError, "model-raises"):
         c.outputs(images(1, (3, 8, 8)))
 
