@@ -12,6 +12,7 @@ import typer
 from amiss.citations import bibtex
 from amiss.cli.command import shown
 from amiss.cli.config import CONFIG, RunConfig, goes_on, read_config, trusted
+from amiss.cli.defended import remade, rounds_csv
 from amiss.cli.device import usable
 from amiss.cli.flags import told_flags
 from amiss.cli.looking import Look, look
@@ -44,12 +45,16 @@ def show(
 
     --verify judges every success by its file once more and changes nothing; one that does not hold ends with code 1.
     --rebuild remakes what follows from the shards. Both want the model; Python code must be named by --model.
+    Of a defense, --csv prints a row a network, and --rebuild remakes table, drawing and page without the model.
     """
     wishes = {"--open": open_page, "--csv": as_csv, "--bibtex": papers, "--verify": verify, "--rebuild": rebuild}
     _refuse([name for name, wish in wishes.items() if wish], as_json, model or judge)
     seen = look(folder)
     device = None if device is None else usable(device)
-    if verify or rebuild:
+    if rebuild and _defense(seen):
+        remade(folder)
+        seen = look(folder)
+    elif verify or rebuild:
         config = _config(seen, model, judge, "verify" if verify else "rebuild")
         with showing(quiet or as_json) as tell:
             if verify:
@@ -104,6 +109,14 @@ def _config(seen: Look, model: str | None, judge: str | None, wish: str) -> RunC
         UsageError: Code that was not named.
     """
     folder = seen.folder
+    if _defense(seen):
+        raise DataError(
+            "A defense has no successes that could be judged by their files.",
+            slug="run-settings-missing",
+            seen=f"a defense in {folder}",
+            needed="a run or an audit",
+            hint="amiss check judges the hardened network; amiss show DIR --rebuild remakes the page.",
+        )
     if not (folder / CONFIG).is_file():
         inner = folder.parent.name == "studies"
         raise DataError(
@@ -177,6 +190,8 @@ def _kinds(parts: list[Look]) -> dict[str, int]:
 
 def _csv(seen: Look) -> str:
     """results.csv as the ledger gives it now; for an audit that of every study, with a column that names it."""
+    if _defense(seen):
+        return rounds_csv(seen.folder)
     if not seen.audit:
         return csv_text(*seen.rows())
     tables = {name: part.rows() for name, part in seen.studies.items()}
@@ -187,6 +202,10 @@ def _csv(seen: Look) -> str:
             cells = dict(zip(head, row, strict=True))
             rows.append([name, *(cells.get(column, "") for column in columns)])
     return csv_text(["study", *columns], rows)
+
+
+def _defense(seen: Look) -> bool:
+    return bool(seen.about.get("kind") == "defense")
 
 
 def _references(seen: Look) -> list[str]:
