@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from amiss.objectives import Avoid as Avoid
     from amiss.objectives import Become as Become
     from amiss.objectives import Confidence as Confidence
+    from amiss.objectives import Hides as Hides
     from amiss.objectives import Invert as Invert
     from amiss.objectives import Mimic as Mimic
     from amiss.objectives import MimicLinear as MimicLinear
@@ -95,6 +96,7 @@ _HOMES = {
         "Avoid",
         "Become",
         "Confidence",
+        "Hides",
         "Invert",
         "Mimic",
         "MimicLinear",

@@ -1,4 +1,4 @@
-"""Models of images: classifiers, autoencoders, flows, and the contracts they meet."""
+"""Models of images: classifiers, a detector, autoencoders, flows, and the contracts they meet."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from torch import nn
 from amiss.errors import ModelError
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.density import Bernoulli, Density, LatentVariable, Likelihood, Normal, bits_per_dim
+from amiss.models.detector import Detection, Detector
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
 from amiss.models.vae import ELBO, ConvVAE
 from amiss.models.variants import fused, reinitialized
@@ -21,6 +22,8 @@ __all__ = [
     "CodeFlow",
     "ConvVAE",
     "Density",
+    "Detection",
+    "Detector",
     "Flow",
     "LatentVariable",
     "LeNet",
@@ -39,6 +42,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "LeNet": LeNet,
     "SmallCNN": SmallCNN,
     "ResNet": ResNet,
+    "Detector": Detector,
     "ConvVAE": ConvVAE,
     "CodeFlow": CodeFlow,
     "PixelFlow": PixelFlow,

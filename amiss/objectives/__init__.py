@@ -1,7 +1,7 @@
 """What is wanted of an image, row by row."""
 
 from amiss.objectives.accepted import Accepted, OwnRule, Rule
-from amiss.objectives.answers import Says
+from amiss.objectives.answers import Hides, Says
 from amiss.objectives.expectation import EOT
 from amiss.objectives.features import Activate, Mimic, MimicLinear
 from amiss.objectives.inversion import Invert
@@ -15,6 +15,7 @@ __all__ = [
     "Avoid",
     "Become",
     "Confidence",
+    "Hides",
     "Invert",
     "Mimic",
     "MimicLinear",

@@ -10,7 +10,7 @@ from amiss.classifier import Classifier
 from amiss.objectives.objective import Objective, View
 from amiss.task import Task
 
-__all__ = ["Answerer", "Says"]
+__all__ = ["Answerer", "Hides", "Says"]
 
 
 class Answerer(Protocol):
@@ -45,3 +45,28 @@ class Says(Objective):
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
         """-log p; met where the model says it."""
         return -y["log_p"], y["said"]
+
+
+class Hides(Objective):
+    """The model does not name this class among what it finds; the log-probability that it is missing is the loss.
+
+    The model, a detector say, answers with the names of what it finds in each image, and gives the log-probability
+    of "not NAME".
+
+    Args:
+        name: The class to hide.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
+        """Log-probability that the class is missing, and whether the model finds none of it."""
+        answerer = cast(Answerer, classifier)
+        with torch.no_grad():
+            hidden = [self.name not in answer for answer in answerer.answer(x)]
+        return {"log_p": answerer.log_prob(f"not {self.name}", x), "hidden": torch.tensor(hidden, device=x.device)}
+
+    def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
+        """-log p; met where the class is not found."""
+        return -y["log_p"], y["hidden"]

@@ -3,6 +3,7 @@
 from amiss.training.batches import Batch
 from amiss.training.checkpoint import load_model, read_facts, save_model
 from amiss.training.curves import curve_svg, write_curve
+from amiss.training.detection import DetectionLoss
 from amiss.training.evaluate import accuracy, flow_bits, head_accuracies, mean_elbo, reconstruction_error
 from amiss.training.job import Trained, evaluate, train
 from amiss.training.losses import AttributesLoss, ClassifierLoss, ELBOLoss, FlowLoss, TrainingLoss
@@ -14,6 +15,7 @@ __all__ = [
     "AttributesLoss",
     "Batch",
     "ClassifierLoss",
+    "DetectionLoss",
     "ELBOLoss",
     "FlowLoss",
     "History",

@@ -42,6 +42,29 @@ class Captioner(nn.Module):
         return [" ".join(self.words[i] for i in row) for row in self.scores(x).argmax(-1).tolist()]
 
 
+class Finder(nn.Module):
+    """Finds any of three things, each by a linear map of the image."""
+
+    gives = "jacobian"
+    words = ("cat", "dog", "owl")
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight  # [3, pixels]
+
+    def odds(self, x):
+        return 5 * (x.flatten(1) - 0.5) @ self.weight.T
+
+    def log_prob(self, answer, x):
+        odds = self.odds(x)[:, self.words.index(answer.removeprefix("not "))]
+        return torch.nn.functional.logsigmoid(-odds if answer.startswith("not ") else odds)
+
+    def answer(self, x):
+        return [
+            tuple(w for w, odds in zip(self.words, row, strict=True) if odds > 0) for row in self.odds(x).tolist()
+        ]
+
+
 class Graphs(Space):
     """Genomes as plain lists: [node, from, weight] edges over coordinates, each node a sine of what comes in."""
 

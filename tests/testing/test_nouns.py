@@ -19,6 +19,7 @@ from amiss.objectives import (
     Avoid,
     Become,
     Confidence,
+    Hides,
     Invert,
     Mimic,
     MimicLinear,
@@ -103,6 +104,7 @@ OBJECTIVES = [
     (0.5 * Become(), ()),
     (EOT(Become(margin=0.1), [Noise(0.05)], n=4), ()),
     (Says("owl dog"), (worlds.Captioner(CAPTIONS.weight.view(2, 3, -1)), CAPTIONS.task)),
+    (Hides("owl"), (worlds.Finder(CAPTIONS.weight[:3]), CAPTIONS.task)),
     (Avoid(), (CAPTIONS.classifier(), CAPTIONS.task)),  # six classes, and labels that are not the answers
 ]
 CONSTRAINTS = [
