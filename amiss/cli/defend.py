@@ -1,4 +1,4 @@
-"""`amiss defend MODEL DATA --with NAME`: a hardened network, and what its hardening cost, round by round."""
+"""`amiss defend MODEL DATA --with NAME`: a hardened network or a detector beside it, and what that cost."""
 
 import json
 from dataclasses import fields
@@ -9,20 +9,20 @@ import torch
 import typer
 
 from amiss.audit.defense_pages import defense_record
+from amiss.audit.hardening_pages import hardening_record
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, left_out, model_name, shown, written
+from amiss.cli.defended import TABLE, write_page, write_rounds
 from amiss.cli.device import usable
 from amiss.cli.flags import FLAGS, told_flags
-from amiss.cli.folder import ROUNDS
 from amiss.cli.model import MODEL_HELP, Table, Weights, named
 from amiss.cli.progress import showing
 from amiss.cli.stopping import stopping
 from amiss.data import Images, open_data
-from amiss.defend import DEFENSES, Defense, Hardened, Row, rounds_svg, table_of
+from amiss.defend import DEFENSES, Defense, Hardened, RubbishClass
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.loading import check_fit
-from amiss.report import build
 from amiss.repro import generator
 from amiss.study import refuse_foreign
 from amiss.tensorfile import write_tensors
@@ -31,7 +31,8 @@ from amiss.trust import before, refuse_other_order
 
 __all__ = ["defend", "hardened_file"]
 
-TABLE, CURVE, MODEL, WEIGHTS = "rounds.csv", "rounds.svg", "model.safetensors", "weights.safetensors"
+MODEL, WEIGHTS = "model.safetensors", "weights.safetensors"
+DETECTOR = "detector.safetensors"
 _HELD_OUT = 5  # one image of so many is held out where DATA has no test split
 
 
@@ -43,21 +44,42 @@ def defend(
     ],
     with_: Annotated[str, typer.Option("--with", help=f"which defense: {', '.join(DEFENSES)}")],
     out: Annotated[Path, typer.Option("--out", "-o", help="run folder; an unfinished run there goes on")],
-    rounds: Annotated[int, typer.Option(help="times that it is retrained")] = 5,
-    champions: Annotated[int, typer.Option(help="images of nonsense that a round adds")] = 100,
-    epochs: Annotated[float, typer.Option(help="passes over images and nonsense a round")] = 1.0,
-    share: Annotated[float, typer.Option(help="share of what is trained on that is nonsense")] = 0.25,
-    encoding: Annotated[str, typer.Option(help="how nonsense is written down: cppn or direct")] = "cppn",
-    confidence: Annotated[float, typer.Option(help="softmax probability that counts as fooled")] = 0.99,
-    learned_generations: Annotated[int, typer.Option(help="of an evolution that is learned from")] = 20,
-    generations: Annotated[int, typer.Option(help="of one that measures what fooling costs")] = 100,
-    children: Annotated[int, typer.Option(help="images a generation")] = 100,
-    held_out: Annotated[int, typer.Option(help="champions of other seeds a round, for the test")] = 50,
-    rate: Annotated[float, typer.Option(help="highest learning rate")] = 1e-3,
-    shift: Annotated[int, typer.Option(help="images move by up to so many pixels while they are learned from")] = 0,
+    eps: Annotated[float | None, typer.Option(help="L_inf radius of adversaries, in pixel values of [0, 1]")] = None,
+    epochs: Annotated[float | None, typer.Option(help="passes over the images; of rubbish-class, a round")] = None,
+    rate: Annotated[float | None, typer.Option(help="highest learning rate")] = None,
+    shift: Annotated[int | None, typer.Option(help="images move by up to so many pixels while learned from")] = None,
     layers: Annotated[
         str | None, typer.Option(help="modules that learn, with commas between; the whole network if left out")
     ] = None,
+    precision: Annotated[str | None, typer.Option(help="arithmetic of training: float32 or bf16")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="gradients of an adversary; of safetynet, of the smallest changes")
+    ] = None,
+    weight: Annotated[
+        float | None, typer.Option(help="of the adversaries' part of the loss, or of the pairing")
+    ] = None,
+    clean: Annotated[float | None, typer.Option(help="of the images' own part, adversarial-training")] = None,
+    grow: Annotated[float | None, typer.Option(help="share of the training in which the radius grows")] = None,
+    form: Annotated[str | None, typer.Option(help="of logit-pairing: lecture, adversarial or clean")] = None,
+    noise: Annotated[float | None, typer.Option(help="deviation of the noise of logit-pairing, form clean")] = None,
+    layer: Annotated[str | None, typer.Option(help="whose activations safetynet reads")] = None,
+    levels: Annotated[int | None, typer.Option(help="of a code of safetynet")] = None,
+    learned: Annotated[int | None, typer.Option(help="natural images that safetynet learns from")] = None,
+    images: Annotated[int | None, typer.Option(help="test images that are attacked")] = None,
+    few: Annotated[int | None, typer.Option(help="steps of the short attack")] = None,
+    many: Annotated[int | None, typer.Option(help="steps of the long attack")] = None,
+    restarts: Annotated[int | None, typer.Option(help="starts of the long attack")] = None,
+    rounds: Annotated[int | None, typer.Option(help="times that rubbish-class retrains")] = None,
+    champions: Annotated[int | None, typer.Option(help="images of nonsense that a round adds")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="of rubbish-class, what is nonsense; of safetynet, what images pass")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="how nonsense is written down: cppn or direct")] = None,
+    confidence: Annotated[float | None, typer.Option(help="softmax probability that counts as fooled")] = None,
+    learned_generations: Annotated[int | None, typer.Option(help="of an evolution that is learned from")] = None,
+    generations: Annotated[int | None, typer.Option(help="of one that measures what fooling costs")] = None,
+    children: Annotated[int | None, typer.Option(help="images a generation")] = None,
+    held_out: Annotated[int | None, typer.Option(help="champions of other seeds a round, for the test")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="side that images are brought to")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for gray, 3 for color")] = None,
     label_column: Annotated[str | None, typer.Option(help="the column of labels, where DATA has a CSV")] = None,
@@ -74,23 +96,27 @@ def defend(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print rounds and figures as JSON")] = False,
 ) -> None:
-    """Harden a classifier, round by round, and tell what it gained and what it lost.
+    """Harden a classifier, and tell what it gained and what it lost.
 
-    The same command goes on where it was stopped; with a larger --rounds it goes on after the last.
+    An option that is left out is as the defense has it. The same command goes on where it was stopped; with a larger
+    --rounds, rubbish-class goes on after the last.
     """
     from amiss.cli.audit import numbers
 
-    settings = {"rounds": rounds, "champions": champions, "epochs": epochs, "share": share, "encoding": encoding}
-    settings |= {"confidence": confidence, "generations": generations, "children": children, "held_out": held_out}
-    settings |= {
+    given: dict[str, Any] = {"eps": eps, "epochs": epochs, "rate": rate, "shift": shift}
+    given |= {"layers": layers, "precision": precision, "steps": steps, "weight": weight}
+    given |= {"clean": clean, "grow": grow, "form": form, "noise": noise}
+    given |= {"layer": layer, "levels": levels, "learned": learned, "images": images}
+    given |= {"few": few, "many": many, "restarts": restarts, "rounds": rounds}
+    given |= {"champions": champions, "share": share, "encoding": encoding, "confidence": confidence}
+    given |= {
         "learned_generations": learned_generations,
-        "rate": rate,
-        "shift": shift,
-        "layers": layers,
-        "batch": batch,
-        "seed": seed,
+        "generations": generations,
+        "children": children,
+        "held_out": held_out,
     }
-    defense = _defense(with_, settings)
+    told = {name: value for name, value in given.items() if value is not None}
+    defense = _defense(with_, told | {"seed": seed, "batch": batch})
     refuse_foreign(out)
     classifier = named(
         model,
@@ -118,13 +144,16 @@ def defend(
             about=about,
             progress=tell,
             stop=stop,
-            on_row=lambda rows: _write(out, {"rows": rows}, rows),
+            on_row=lambda rows: write_rounds(out, {"rows": rows}, rows),
         )
     file = hardened_file(done, model, out)
-    told: dict[str, Any] = {"confidence": confidence, "flags": flags, "about": about, "settings": repr(defense)}
-    build(defense_record(done, classifier, train, test, out, **told), out)
+    page: dict[str, Any] = {"flags": flags, "about": about, "settings": repr(defense)}
+    if isinstance(defense, RubbishClass):
+        write_page(out, defense_record(done, classifier, train, test, out, confidence=defense.confidence, **page))
+    else:
+        write_page(out, hardening_record(done, classifier, train, test, **page))
     record = {"sentence": done.sentence, "figures": done.figures, "rows": done.rows, "model": file.name}
-    _write(out, record, done.rows)
+    write_rounds(out, record, done.rows)
     Disk().write(out / FLAGS, (json.dumps(flags, indent=1, allow_nan=False) + "\n").encode())
     if as_json:
         typer.echo(json.dumps({**record, "flags": flags, "folder": str(out), "report": str(out / "report.html")}))
@@ -133,11 +162,16 @@ def defend(
     typer.echo(shown(done.sentence))
     typer.echo(f"Rounds: {out / TABLE}")
     typer.echo(f"Report: {out / 'report.html'}")
-    typer.echo(f"Hardened: {file}" + ("" if file.name == MODEL else _how(model, file, done.classifier)))
+    if file.name == DETECTOR:
+        typer.echo(f"Detector: {file}; the network is as it was")
+    else:
+        typer.echo(f"Hardened: {file}" + ("" if file.name == MODEL else _how(model, file, done.classifier)))
 
 
 def hardened_file(done: Hardened, model: str, out: Path) -> Path:
     """Write the hardened network: as a checkpoint of ours where MODEL was one, as weights alone otherwise.
+
+    Of a defense that leaves the network as it was, the detector is written instead.
 
     Args:
         done: What the defense left.
@@ -147,6 +181,9 @@ def hardened_file(done: Hardened, model: str, out: Path) -> Path:
     Returns:
         The file.
     """
+    if done.detector is not None:
+        done.detector.save(out / DETECTOR)
+        return out / DETECTOR
     network: Any = done.classifier.network
     labels = list(done.classifier.labels or ())
     if not model.endswith(".safetensors"):
@@ -155,16 +192,16 @@ def hardened_file(done: Hardened, model: str, out: Path) -> Path:
     facts = read_facts(model)
     recipe = facts.pop("recipe")
     recipe = {**recipe, "arguments": {**recipe["arguments"], "classes": len(labels)}}
-    figures = {name: done.figures[name] for name in ("accuracy", "called_rubbish")}
+    figures = {name: done.figures[name] for name in ("accuracy", "called_rubbish", "robust") if name in done.figures}
     save_model(out / MODEL, network, recipe, {**facts, "classes": labels, "figures": figures})
     return out / MODEL
 
 
-def _defense(name: str, settings: dict[str, Any]) -> Defense:
-    """The defense of that name, with those of the settings that it has.
+def _defense(name: str, given: dict[str, Any]) -> Defense:
+    """The defense of that name, with the options that were given.
 
     Raises:
-        UsageError: There is none, or an option cannot mean anything.
+        UsageError: There is none, it has no such option, or an option cannot mean anything.
     """
     if name not in DEFENSES:
         raise UsageError(
@@ -175,9 +212,18 @@ def _defense(name: str, settings: dict[str, Any]) -> Defense:
             hint=f"--with {next(iter(DEFENSES))}",
         )
     made = DEFENSES[name]
-    layers = tuple(part.strip() for part in (settings["layers"] or "").split(",") if part.strip())
-    known = {field.name for field in fields(made)}
-    return made(**{key: value for key, value in {**settings, "layers": layers}.items() if key in known})
+    known = {field.name: field.name.replace("_", "-") for field in fields(made)}  # type: ignore[arg-type]
+    if strange := [key for key in given if key not in known]:
+        raise UsageError(
+            f"The defense {name!r} has no option --{strange[0].replace('_', '-')}.",
+            slug="defend-option",
+            seen=", ".join(f"--{key.replace('_', '-')}" for key in strange),
+            needed="options out of " + ", ".join(f"--{word}" for word in sorted(known.values())),
+            hint=f"Leave it out, or choose another defense: {', '.join(DEFENSES)}.",
+        )
+    if "layers" in given:
+        given = {**given, "layers": tuple(part.strip() for part in given["layers"].split(",") if part.strip())}
+    return made(**{key: value for key, value in given.items() if key in known})
 
 
 def _splits(data: str, sight: dict[str, Any], seed: int) -> tuple[Images, Images]:
@@ -211,14 +257,6 @@ def _splits(data: str, sight: dict[str, Any], seed: int) -> tuple[Images, Images
     return train.pick(order[aside:].sort().values), train.pick(order[:aside].sort().values)
 
 
-def _write(out: Path, record: dict[str, Any], rows: Any) -> None:
-    """The record, the table and the drawing of the rounds so far."""
-    disk, listed = Disk(), list[Row](rows)
-    disk.write(out / ROUNDS, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
-    disk.write(out / TABLE, table_of(listed).encode())
-    disk.write(out / CURVE, rounds_svg(listed).encode())
-
-
 def _how(model: str, file: Path, classifier: Classifier) -> str:
-    """How weights alone are used: with a function that builds the network with one output more."""
+    """How weights alone are used: with a function that builds the network with so many outputs."""
     return f" (weights for {model_name(model)} with {len(classifier.labels or ())} outputs: --weights {file})"

@@ -45,6 +45,27 @@ function defense() {
   const found = DATA.defense;
   return [
     el("h1", { tabindex: "-1" }, named(found.sentence)),
+    ...(found.curve ? rounds(found) : hardened(found)),
+    el("h2", {}, "Limits"),
+    el("ul", { class: "limits" }, listed(found.limits).map((text) => el("li", {}, named(text)))),
+  ];
+}
+
+/** A network before and after, under the same attacks; and two detectors, where there is one beside it. */
+function hardened(found) {
+  return [
+    el("h2", {}, "Before and after"),
+    wideTable(listed(found.head), listed(found.rows), "Before and after under the same attacks"),
+    listed(found.text).map((text) => el("p", { class: "lead" }, named(text))),
+    found.detectors ? [el("h2", {}, "What the detectors tell"),
+      wideTable(listed(found.detectors.head), listed(found.detectors.rows), "Detectors"),
+      el("p", { class: "lead" }, "Attacks of type I know the network alone, and neither detector was fitted on them. Type II is the smallest change that fools the network and passes the detector as well.")] : null,
+  ];
+}
+
+/** Retraining with rubbish: its rounds, and what fools each of its networks. */
+function rounds(found) {
+  return [
     el("h2", {}, "What fooling each network took"),
     fluid(costChart), costKey(),
     wideTable(listed(found.head), listed(found.rows), "The rounds"),
@@ -55,7 +76,5 @@ function defense() {
     el("h2", {}, "What fools them"),
     el("p", { class: "soft" }, `Champions of one long evolution against each network, of the same classes each time, with its confidence in them. Those below the bar of ${percent(found.bar)} have a dashed frame.`),
     listed(found.networks).map(network),
-    el("h2", {}, "Limits"),
-    el("ul", { class: "limits" }, listed(found.limits).map((text) => el("li", {}, named(text)))),
   ];
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amiss.defend import read_detector
 from tests.cli.conftest import draw
 
 SETTINGS = {"champions": 4, "held-out": 2, "learned-generations": 2, "generations": 3, "children": 10, "epochs": 2}
@@ -132,3 +133,59 @@ def test_what_cannot_be_hardened_is_refused_before_anything_is_written(amiss, sq
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("mine")
     defend(amiss, "nets.py:build", squares, out="mine").refused("out-not-empty")
+
+
+LINE = """
+import torch
+from torch import nn
+
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 2))
+"""
+SHORT = ("--images", 12, "--few", 2, "--many", 4, "--restarts", 2, "--eps", 0.2)
+
+
+@pytest.mark.parametrize("name", ["adversarial-training", "logit-pairing", "augmentation"])
+def test_a_network_is_trained_on_and_told_under_attack(amiss, squares, name):
+    Path("nets.py").write_text(LINE)
+    words = ("--with", name, "--out", "run", "--epochs", 2, "--steps", 2, "--seed", 1, *SHORT)
+    said = amiss("defend", "nets.py:build", squares, *words)
+    assert said.code == 0, said.err
+    record = json.loads(Path("run/rounds.json").read_text())
+    assert record["sentence"] in said.out and "Training" in said.err
+    rows = list(csv.DictReader(Path("run/rounds.csv").read_text().splitlines()))
+    assert [row["round"] for row in rows] == ["0", "1"] and rows[1]["images"] == "12"
+    assert float(rows[1]["robust_many"]) == pytest.approx(record["figures"]["robust_many"], abs=1e-6)
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert html.escape(record["sentence"]) in page and "Before and after" in page
+    assert not Path("run/rounds.svg").exists()
+    assert amiss("check", "nets.py:build", squares, "--weights", "run/weights.safetensors").code == 0
+    assert amiss("defend", "nets.py:build", squares, *words, "--json").code == 0  # all of it is there
+    told = json.loads(amiss("show", "run", "--json").out)
+    assert told["finished"] and told["figures"] == record["figures"]
+
+
+def test_a_detector_is_left_beside_the_network(amiss, squares):
+    Path("nets.py").write_text(LINE)
+    more = ("--eps", 0.9, "--steps", 10, "--learned", 32)
+    trained = ("--with", "adversarial-training", "--out", "first", "--epochs", 20, "--rate", 0.02, "--eps", 0.01)
+    assert amiss("defend", "nets.py:build", squares, *trained, "--images", 4, "-q").code == 0
+    words = ("--weights", "first/weights.safetensors", "--with", "safetynet", "--out", "run", *SHORT, *more)
+    said = amiss("defend", "nets.py:build", squares, *words)
+    assert said.code == 0, said.err
+    assert "Detector: run/detector.safetensors" in said.out and "Area under the curve" in said.out
+    assert read_detector(Path("run/detector.safetensors")).layer == "1"
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "Linear detector" in page and "Type II" in page
+
+
+def test_options_of_another_defense_are_refused(amiss, squares):
+    Path("nets.py").write_text(LINE)
+    words = ("defend", "nets.py:build", squares, "--out", "run", "--with")
+    amiss(*words, "augmentation", "--rounds", "2").refused("defend-option", "--rounds", "--eps", code=2)
+    amiss(*words, "rubbish-class", "--eps", "0.1").refused("defend-option", "--eps", "--rounds", code=2)
+    amiss(*words, "logit-pairing", "--eps", "8").refused("defend-options", "eps=8.0", code=2)
+    amiss(*words, "logit-pairing", "--form", "other").refused("defend-options", "form='other'", code=2)
+    assert not Path("run").exists()

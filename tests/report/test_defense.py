@@ -73,3 +73,21 @@ def test_nothing_runs_out_of_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#defense .wider").first.is_visible()
+
+
+def test_a_hardened_network_is_told_before_and_after(run, visit):
+    record, folder = run
+    defense = {
+        "sentence": "Accuracy fell little.",
+        "head": ["Network", "PGD, many steps"],
+        "rows": [["as given", "0.0 %"], ["hardened", "86.0 %"]],
+        "text": ["Believe the lowest figure."],
+        "detectors": {"head": ["Detector", "Area"], "rows": [[HOSTILE, "0.950"]]},
+        "networks": [],
+        "limits": ["One seed."],
+    }
+    page = visit(build({**record, "defense": defense}, folder), "defense")
+    text = page.locator("#defense").inner_text()
+    for words in ("Accuracy fell little.", "86.0 %", "Believe the lowest figure.", "0.950", "One seed.", HOSTILE):
+        assert words in text
+    assert page.locator("#defense .chart").count() == 0 and page.title() != "owned"
