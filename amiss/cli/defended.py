@@ -33,7 +33,7 @@ def write_rounds(out: Path, record: Mapping[str, Any], rows: Sequence[Row]) -> N
         disk.write(out / CURVE, rounds_svg(rows).encode())
 
 
-def write_page(out: Path, page: Mapping[str, Any]) -> None:
+def write_page(out: Path, page: dict[str, Any]) -> None:
     """Write the report, and what it is made of beside it.
 
     Args:
@@ -96,9 +96,10 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _rows(folder: Path, record: Mapping[str, Any]) -> list[Row]:
     rows = record.get("rows")
-    whole = isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
-    if whole and all(row.keys() == rows[0].keys() and all(map(_figure, row.values())) for row in rows):
-        return list(rows)
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        names = rows[0].keys()
+        if all(row.keys() == names and all(map(_figure, row.values())) for row in rows):
+            return rows
     raise _damaged(folder, ROUNDS, "rows that are no rows of figures")
 
 

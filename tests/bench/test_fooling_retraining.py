@@ -47,7 +47,9 @@ def test_the_mark_is_the_old_median_and_held_out_images_are_not_learned_from(run
     assert figures["retrain_imagenet_reached"] == float(after["median"][-1] >= told["mark"])
     assert figures["retrain_imagenet_evaluations_after"] <= after["evaluations"][-1]
     sure = aside["fools"] & (aside["confidence"] >= 0.3)
-    assert told["held_out"] == sure.sum() <= told["held_out_called"] == aside["fools"].sum()
+    assert told["recalls"]["sure"]["of"] == sure.sum() <= told["recalls"]["called"]["of"] == aside["fools"].sum()
+    assert told["recalls"]["called"]["refused"] >= told["recalls"]["sure"]["refused"]
+    assert figures["retrain_imagenet_called_rubbish"] == told["called_rubbish"] / told["photographs"]
     assert ("rubbish_recall_imagenet" in figures) == bool(sure.any())
     assert not torch.equal(aside["images"], before["images"])
     assert fooling_retraining.retraining_imagenet(run) == (figures, told)
