@@ -14,6 +14,8 @@ from amiss.task import Level, Task
 
 __all__ = ["Accepted", "OwnRule", "Rule"]
 
+_IN_TORCH = "Return a tensor that torch computed from the images, or leave gives='jacobian' out."
+
 
 class Rule:
     """A score of images, the higher the more natural, by which a system rejects what it is shown.
@@ -63,30 +65,34 @@ class OwnRule(Rule):
         """Scores [N], float64.
 
         Raises:
-            ModelError: The function raises, or gives no number an image.
+            ModelError: The function raises, gives no number an image, or no gradient where one was promised.
         """
         try:
             found = torch.as_tensor(self.function(x))
         except (torch.OutOfMemoryError, AmissError):
             raise
         except Exception as error:
-            raise self._refused(
-                x, f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200] or '(no message)'}"
-            ) from error
+            seen = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200] or '(no message)'}"
+            raise self._refused(x, seen, _IN_TORCH if "numpy" in seen else "") from error
         if found.shape == (len(x), 1):
             found = found[:, 0]
         if found.shape != (len(x),):
             raise self._refused(x, f"numbers of shape {tuple(found.shape)} for {len(x)} images")
+        promised = self.gives == "jacobian" and x.requires_grad and torch.is_grad_enabled()
+        if promised and not found.requires_grad:
+            raise self._refused(x, "scores that no gradient leads to, of a rule that gives='jacobian'", _IN_TORCH)
         return found.to(device=x.device, dtype=torch.float64)
 
-    def _refused(self, x: Tensor, seen: str) -> ModelError:
+    def _refused(self, x: Tensor, seen: str, hint: str = "") -> ModelError:
         return ModelError(
             f"The rule {self.name!r} gives no score for each image.",
             slug="rule-score",
             seen=seen,
             needed=f"one number for each of {len(x)} images [N, C, H, W] in [0, 1]",
-            why="a function of other images, or one that reduces over the batch",
-            hint="Call it on such a tensor by hand: score(torch.rand(2, 1, 28, 28)) must have shape [2].",
+            why="it leaves torch for NumPy"
+            if hint
+            else "a function of other images, or one that reduces over the batch",
+            hint=hint or "Call it on such a tensor by hand: score(torch.rand(2, 1, 28, 28)) must have shape [2].",
         )
 
 

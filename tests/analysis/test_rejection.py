@@ -113,14 +113,19 @@ def test_the_rules_of_one_pass_share_it(detectors):
     assert CLASSIFIER.counts.forward == before + 1
 
 
+@pytest.mark.filterwarnings("ignore")  # of theirs
 def test_pytorch_ood_agrees(detectors):
-    detector = pytest.importorskip("pytorch_ood.detector")
+    try:
+        from pytorch_ood import detector
+    except Exception as error:  # with a torchvision that is none for this torch it raises whatever it likes
+        pytest.skip(f"pytorch-ood is not installed, or not for this torch: {type(error).__name__}")
     natural = read_natural(CLASSIFIER, "relu3", IMAGES, LABELS)
     f, logits = (torch.from_numpy(part).float() for part in seen(OTHERS))
     scores, _ = rj.score_images(CLASSIFIER, detectors.rules, OTHERS)
     head, bank = CLASSIFIER.network.fc2, natural.features.float()
     theirs = {
         "msp": detector.MaxSoftmax.score(logits),
+        "max logit": detector.MaxLogit.score(logits),
         "energy": detector.EnergyBased.score(logits),
         "knn": detector.KNN(None, k=10).fit_features(bank, LABELS).predict_features(f),
         "vim": detector.ViM(None, 3, head.weight, head.bias).fit_features(bank, LABELS).predict_features(f),
@@ -238,6 +243,9 @@ def test_what_an_evaluation_costs():
 
 
 def test_without_features_or_gradients_some_are_left_out_with_the_reason():
+    for kinds in (("cppn", "evolved"), "cppn"):
+        with pytest.raises(UsageError, match="nonsense-kind"):
+            rj.make_nonsense(CLASSIFIER, (1, SIDE, SIDE), kinds=kinds)
     network = CLASSIFIER.network
     black = Classifier(lambda x: network(x).detach(), labels=list("abcd"), gives="loss")
     found = rj.fit_detectors(black, "relu3", IMAGES, LABELS)
@@ -319,6 +327,20 @@ def test_a_score_that_is_none_is_refused(function):
         rj.score_images(CLASSIFIER, [OwnRule(function)], OTHERS)
 
 
+@pytest.mark.parametrize(
+    "function", [lambda x: x.numpy().std((1, 2, 3)), lambda x: x.detach().numpy().std((1, 2, 3))]
+)
+def test_a_score_in_numpy_is_searched_against_by_scores_alone(function):
+    own = OwnRule(function, name="smooth")
+    scores, _ = rj.score_images(CLASSIFIER, [own], OTHERS)
+    assert np.allclose(scores["smooth"], OTHERS.numpy().std((1, 2, 3)))
+    assert rj.bypass(CLASSIFIER, Accepted(own, 0.0), (1, SIDE, SIDE), "cppn", generations=1, children=4).spent > 0
+    promised = Accepted(OwnRule(function, name="smooth", gives="jacobian"), 0.0)
+    with pytest.raises(ModelError, match="rule-score") as caught:  # a gradient is promised, and none leads through
+        rj.bypass(CLASSIFIER, promised, (1, SIDE, SIDE), "gradient", steps=2)
+    assert "Return a tensor that torch computed" in caught.value.hint
+
+
 def test_two_rules_of_one_name_are_refused():
     with pytest.raises(UsageError, match="rejection-names"):
         rj.score_images(CLASSIFIER, [rj.Energy(), rj.Energy()], OTHERS)
@@ -386,6 +408,9 @@ def test_the_audit_of_ones_own_score_and_of_one_that_lets_nothing_pass():
     assert again["bypassed"] == ["smooth"] and len(again["rows"]) == len(told.rows)
     with pytest.raises(KeyError):
         told.row("smooth", "nothing")
+    head, *lines = [line.split() for line in repr(told).splitlines()]
+    assert head == ["let", "pass", *told.kinds] and lines[-1] == ["bypassed", "for", "every", "class:", "smooth"]
+    assert {line[0]: line[2] for line in lines[:2]} == {"smooth": "1.00", "known": "0.00"}
 
 
 @pytest.mark.parametrize("name", ["odin", "relative mahalanobis", "knn", "vim"])
@@ -413,6 +438,9 @@ def test_nonsense_of_every_kind_that_the_classifier_allows():
         assert len(images) == (500 if kind == "uniform noise" else 8)
         assert torch.allclose((images * 255).round() / 255, images)
     assert not torch.equal(made["gradient"][:4], made["gradient"][4:])
+    for kinds in (("cppn", "evolved"), "cppn"):
+        with pytest.raises(UsageError, match="nonsense-kind"):
+            rj.make_nonsense(CLASSIFIER, (1, SIDE, SIDE), kinds=kinds)
     network = CLASSIFIER.network
     black = Classifier(lambda x: network(x).detach(), labels=list("abcd"), gives="loss")
     told: list[str] = []

@@ -115,6 +115,16 @@ class Rejection:
                 return row
         raise KeyError((detector, kind))
 
+    def __repr__(self) -> str:
+        """The shares let pass as a table, a rule a row."""
+        head = ["let pass", *self.kinds]
+        let = {(row.detector, row.kind): f"{row.accepted.value:.2f}" for row in self.rows}
+        lines = [head, *([name, *(let.get((name, kind), "-") for kind in self.kinds)] for name in self.detectors)]
+        wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in lines]
+        past = ", ".join(self.bypassed) or "none"
+        return "\n".join([*table, *([f"bypassed for every class: {past}"] if self.bypasses else [])])
+
     @property
     def record(self) -> dict[str, Any]:
         """Everything but the images, as plain values that JSON can hold.

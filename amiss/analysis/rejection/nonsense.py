@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from amiss.classifier import Classifier
+from amiss.errors import UsageError
 from amiss.optimizers import Ascent, Sign
 from amiss.optimizers.optimizer import Optimizer
 from amiss.probe import Budget, Probe
@@ -58,12 +59,24 @@ def make_nonsense(
         batch: Images a pass.
         progress: Called with the kind before it is made.
 
+    Raises:
+        UsageError: A kind that is none.
+
     Returns:
         Images [n, C, H, W] by kind, out of `KINDS`, as files of 256 gray levels hold them.
 
     References:
         Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, sections 2 and 3.3.
     """
+    if strange := [kind for kind in kinds if kind not in KINDS]:
+        raise UsageError(
+            f"There is no nonsense of the kind {strange[0]!r}.",
+            slug="nonsense-kind",
+            seen=f"kinds={list(kinds)}",
+            needed=f"kinds out of {', '.join(map(repr, KINDS))}",
+            why="one name in place of several" if isinstance(kinds, str) else "",
+            hint=f"kinds=({KINDS[1]!r}, {KINDS[2]!r}), or leave them out for all.",
+        )
     wanted = classes(classifier) if task is None else task
     made: dict[str, Tensor] = {}
 
