@@ -51,11 +51,13 @@ class Hides(Objective):
     """The model does not name this class among what it finds; the log-probability that it is missing is the loss.
 
     The model, a detector say, answers with the names of what it finds in each image, and gives the log-probability
-    of "not NAME".
+    of "not NAME". That goes on rising after the class is hidden, so the most certain success is kept.
 
     Args:
         name: The class to hide.
     """
+
+    keeps = "lowest"
 
     def __init__(self, name: str) -> None:
         self.name = name
