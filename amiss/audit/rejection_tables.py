@@ -75,6 +75,13 @@ def rejection_table(said: Any) -> Table | None:
         )
     if isinstance(said.get("left_out"), dict):
         notes += [f"{name} was left out: {why}." for name, why in said["left_out"].items()]
+    blind = said.get("ignored") if isinstance(said.get("ignored"), dict) else {}
+    unseen = [f"{name} {percent(share)}" for name, share in blind.items() if _is_share(share) and share > 0]
+    if unseen:
+        notes.append(
+            "Of the directions of features, those in which natural images do not differ, such as dead units, are not "
+            f"looked at by a rule: {', '.join(unseen)}. Nonsense that wakes them is let pass."
+        )
     notes.append("Champions of one run descend from each other; each different picture counts once.")
     return {
         "title": "What would reject it",
@@ -172,8 +179,9 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_figure(one: Any) -> bool:
-    if not isinstance(one, dict):
-        return False
-    parts = [one.get(name) for name in ("value", "low", "high")]
+    return isinstance(one, dict) and all(_is_share(one.get(name)) for name in ("value", "low", "high"))
+
+
+def _is_share(value: Any) -> bool:
     # NaN is in no interval.
-    return all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1 for x in parts)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -175,7 +175,8 @@ def _conclude(seen: Look, found: Checked, whole: bool, as_json: bool) -> None:
     if not as_json:
         words = ", ".join(f"{k:,} {kind}" for kind, k in kinds.items())
         what = f"successes ({words})" if kinds else "successes"
-        typer.echo(f"All {n:,} {what} hold: each was read from its file and judged again.")
+        held = f"All {n:,} {what} hold: each was read from its file and judged again."
+        typer.echo(held if n else "There was no success to judge.")
 
 
 def _kinds(parts: list[Look]) -> dict[str, int]:

@@ -240,7 +240,9 @@ def test_a_record_of_rejection_is_told_and_what_is_none_is_not():
     made = {"rows": [one], "bypassed": ["energy"]}
     table = rejection_table(made)
     assert table["rows"] == [["energy", "cppn", 40, *["0.250 (0.10\u20130.50)"] * 3]]
-    assert "rule itself: energy." in table["note"]
+    assert "rule itself: energy." in table["note"] and "dead units" not in table["note"]
+    blind = rejection_table({**made, "ignored": {"mahalanobis": 0.125, "relative mahalanobis": 0, "odin": "all"}})
+    assert "not looked at by a rule: mahalanobis 12%. Nonsense" in blind["note"]
     text = json.dumps(made)
     for was, now in (('"value": 0.25', '"value": NaN'), ('"n": 40', '"n": true'), ('"energy", "kind"', '1, "kind"')):
         assert was in text

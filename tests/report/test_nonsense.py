@@ -68,9 +68,9 @@ def test_a_champion_is_opened_by_the_keyboard_with_its_line_and_its_graph(report
     text = panel.inner_text()
     assert "log-odds 6: budget spent" in text and "40 in a row" in text and "37 of them are left out" in text
     assert panel.locator(".ancestors li").all_inner_texts() == [
-        "class 2\n0",
-        "not kept\n\nclass 1\n7",
-        "class 0\n100",
+        "class 2\ngeneration 0",
+        "not kept\n\nclass 1\ngeneration 7",
+        "class 0\ngeneration 100",
     ]
     assert drawn(page, panel.locator(".ancestors canvas").first) == 20
     assert panel.locator(".formulas li").all_inner_texts() == [
