@@ -98,6 +98,13 @@ BIBTEX = {
   number = {3},
   year = {1992}
 }""",
+    "croce2020": """@inproceedings{croce2020,
+  author = {Francesco Croce and Matthias Hein},
+  title = {Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks},
+  booktitle = {International Conference on Machine Learning},
+  year = {2020},
+  eprint = {2003.01690}
+}""",
     "zoetmulder2018": """@unpublished{zoetmulder2018,
   author = {Riaan Zoetmulder and Efstratios Gavves and Peter O'Connor},
   title = {Explaining the Mistakes of Neural Networks with Latent Sympathetic Examples},

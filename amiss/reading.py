@@ -63,7 +63,7 @@ def read(
         active = domain.everyone if everyone else (owner >= 0).nonzero().flatten()
 
     def look(rows: Tensor) -> tuple[Answer, Tensor]:
-        if everyone and rows is active:
+        if rows is active and (everyone or owner is ALL):
             return _look(objective, classifier, domain, query, owner)
         weight = None if query.weight is None else query.weight[rows]
         draw = query.draw[rows] if isinstance(query.draw, Tensor) else query.draw
@@ -120,9 +120,15 @@ def _look(
         elif query.weight is not None:
             penalty = query.weight.to(loss.dtype) * domain.penalty(p, x, owner)
             value = torch.where(met, 0.0, loss) + penalty
-        margins = objective.margins(y, task) if want == "jacobian" else None
+        margins = objective.margins(y, task) if want == "jacobian" or query.of == "margin" else None
+        if margins is not None and query.of == "margin":
+            assert query.toward is not None  # noqa: S101 - who wants one margin says of which class
+            value = margins.gather(1, query.toward[:, None])[:, 0]
+        if margins is not None and query.nearest is not None:
+            near = margins.detach().abs().topk(min(query.nearest, margins.shape[1]), largest=False).indices
+            margins = margins.gather(1, near)
         grad = None
-        if margins is not None:
+        if margins is not None and want == "jacobian":
             columns = margins.unbind(1)
             grad = torch.stack([gradient(c, p, j + 1 < len(columns)) for j, c in enumerate(columns)], 1)
         elif climb:

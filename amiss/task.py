@@ -104,8 +104,10 @@ class Query:
             None asks for the judgement alone.
         of: What `value` is and `grad` is the gradient of: "value", what is descended; "slack", the objective's
             slack, which goes on where the loss is 0 already, and carries no penalty; "odds", the objective's
-            log-odds of success, likewise.
+            log-odds of success, likewise; "margin", one of its margins, and all of them are told.
         toward: For `ALL` rows of which gradients are wanted: the sample whose loss each row is to lower [R], int64.
+            For "margin": whose margin it is, by its place among them [R], int64.
+        nearest: Of a Jacobian: only so many margins, those nearest to 0; None: all of them.
     """
 
     p: P
@@ -113,8 +115,9 @@ class Query:
     want: Level = "grad"
     weight: Tensor | None = None
     draw: int | Tensor | None = None
-    of: Literal["value", "slack", "odds"] = "value"
+    of: Literal["value", "slack", "odds", "margin"] = "value"
     toward: Tensor | None = None
+    nearest: int | None = None
 
     def __len__(self) -> int:
         return len(self.p)
@@ -131,7 +134,8 @@ class Answer:
         value: What is descended [R]: the loss, or with a weight (0 where met, else loss) + weight x penalty. Where
             the slack or the odds were asked for, those. Of `ALL` rows the loss of the sample that each goes toward.
         grad: The value's gradient [R, *p], or the margins' Jacobian [R, m, *p].
-        margins: The objective's margins [R, m], each 0 at its own boundary.
+        margins: The objective's margins [R, m], each 0 at its own boundary: with a Jacobian, and where one of them
+            was asked for.
         won: The row that became a sample's standing best [n], or -1.
     """
 

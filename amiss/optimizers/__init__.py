@@ -1,5 +1,6 @@
 """State machines that move parameters: asked for a query, told its answer, and never near the network."""
 
+from amiss.optimizers.apgd import APGD
 from amiss.optimizers.ascent import Ascent
 from amiss.optimizers.candidates import Grid, Segments
 from amiss.optimizers.chain import Then
@@ -17,6 +18,7 @@ from amiss.optimizers.queries import Square
 from amiss.optimizers.weighing import Weigh
 
 __all__ = [
+    "APGD",
     "DDN",
     "LBFGSB",
     "Adam",

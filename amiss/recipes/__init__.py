@@ -11,6 +11,7 @@ from amiss.recipes.labels import ddn, fgsm, label_opt, pgd, square
 from amiss.recipes.queries import hop_skip_jump, nes, spsa
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
+from amiss.recipes.worst import worst_case
 
 __all__ = [
     "RECIPES",
@@ -34,4 +35,5 @@ __all__ = [
     "pgd",
     "spsa",
     "square",
+    "worst_case",
 ]

@@ -29,6 +29,7 @@ from amiss.objectives import (
     Sum,
 )
 from amiss.optimizers import (
+    APGD,
     DDN,
     LBFGSB,
     Adam,
@@ -142,6 +143,8 @@ OPTIMIZERS = [
     DDN(),
     DDN(0.5, 0),
     HopSkipJump(),
+    APGD(0.05, steps=5),
+    APGD(0.5, "l2", 3, 0),
     HopSkipJump("linf", rows=4, carry=0.0),
     Estimated(Sign(0.02), "gaussian", 6),
     Estimated(Momentum(0.02), "rademacher", 6, 0.02),
@@ -178,6 +181,7 @@ RECIPES = {
     ],
     "square": [(recipes.square(0.05), ())],
     "hop_skip_jump": [(recipes.hop_skip_jump(60, rows=10), ()), (recipes.hop_skip_jump(60, norm="linf", rows=6), ())],
+    "worst_case": [(recipes.worst_case(0.05), ()), (recipes.worst_case(0.5, norm="l2"), ())],
     "nes": [(recipes.nes(0.05, 100, pairs=4), ())],
     "spsa": [(recipes.spsa(0.05, 100, pairs=4), ())],
     "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, levels=None), ())],
