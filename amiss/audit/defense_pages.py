@@ -8,7 +8,7 @@ from typing import Any
 from amiss.classifier import Classifier
 from amiss.data import Images, write_png
 from amiss.defend import Archive, Hardened, Row
-from amiss.defend.telling import cost, interval
+from amiss.defend.telling import cost, interval, times
 from amiss.repro import versions
 
 __all__ = ["defense_record"]
@@ -144,7 +144,11 @@ def _tiles(done: Hardened, last: Row) -> list[dict[str, str]]:
     ratio = done.figures.get("cost_ratio")
     more = "more than " * (last["evaluations_median"] is None)
     rows = [
-        ("Cost of nonsense", "unknown" if ratio is None else f"{more}{ratio:.2g}x", "evaluations, after over before"),
+        (
+            "Cost of nonsense",
+            "unknown" if ratio is None else f"{more}{times(ratio)}x",
+            "evaluations, after over before",
+        ),
         ("Accuracy", _percent(last["accuracy"]), f"{_percent(done.rows[0]['accuracy'])} before"),
         ("Called rubbish", _percent(last["called_rubbish"]), "of the test images"),
         ("Recall", _percent(last["recall"]), f"of {last['recall_of'] or 0:,.0f} held-out champions of rounds before"),

@@ -8,7 +8,7 @@ from amiss.defend.hardening import Row
 from amiss.training import curve_svg
 from amiss.trust import wilson
 
-__all__ = ["cost", "figures_of", "interval", "rounds_svg", "sentence_of", "table_of"]
+__all__ = ["cost", "figures_of", "interval", "rounds_svg", "sentence_of", "table_of", "times"]
 
 
 def cost(row: Row, which: str = "median") -> float:
@@ -21,6 +21,11 @@ def interval(row: Row, name: str = "recall") -> tuple[float, float]:
     """Where a share of a row may lie that is of `NAME_of` images: Wilson's interval of 95 %, in [0, 1]."""
     n = int(row[f"{name}_of"] or 0)
     return wilson(round((row[name] or 0.0) * n), n)
+
+
+def times(ratio: float) -> str:
+    """A ratio in words: two figures where it is small, and no powers of ten where it is large."""
+    return f"{ratio:.2g}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def sentence_of(rows: Sequence[Row], confidence: float) -> str:
@@ -40,7 +45,7 @@ def sentence_of(rows: Sequence[Row], confidence: float) -> str:
         for name, what in _KINDS.items()
         if last[f"recall_{name}_of"]
     ]
-    words += f"It refuses {', and '.join(others)}. " if others else ""
+    words += f"It refuses {_listed(others)}. " if others else ""
     words += f"{_price(first, last, confidence)}. {_share(last['fooled'])} of new nonsense still fools it."
     if n > 1 and (once["evaluations_median"] or last["evaluations_median"]):  # else nobody knows
         grown = "" if cost(last) > cost(once) else "not "
@@ -113,11 +118,15 @@ def _price(first: Row, last: Row, confidence: float) -> str:
         return f"The median champion is {sure}, {cost(first):,.0f} evaluations each, of {confidence:g} wanted"
     more = "more than " * (last["evaluations_median"] is None)
     said = f"{_said(first)} before and {_said(last)} now, until the median class is {confidence:g} sure"
-    return f"Nonsense costs {more}{cost(last) / cost(first):.2g} times the evaluations ({said})"
+    return f"Nonsense costs {more}{times(cost(last) / cost(first))} times the evaluations ({said})"
 
 
 def _said(row: Row) -> str:
     return f"{'more than ' * (row['evaluations_median'] is None)}{cost(row):,.0f}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _share(value: float | None) -> str:

@@ -11,7 +11,7 @@ from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend import DEFENSES, RubbishClass, Workshop, climb, evolve, rounds_svg, table_of
 from amiss.defend.checking import check_layers, check_shift
-from amiss.defend.telling import figures_of, sentence_of
+from amiss.defend.telling import figures_of, sentence_of, times
 from amiss.errors import DataError, Interrupted, ModelError, UsageError
 from amiss.models import LeNet
 from amiss.tensorfile import read_tensors
@@ -300,7 +300,7 @@ def test_the_sentence_of_a_network_that_has_learned_what_nonsense_is():
     assert sentence_of(rows, 0.99) == (
         "After 2 rounds: accuracy 99.1 % -> 98.8 %, 0.0 % of the test images are called rubbish, and 90.0 % (59.6 "
         "to 98.2 with 95 % certainty) of 10 held-out champions that fooled the networks before it (with 0.99; 30 had "
-        "the label). It refuses 80.0 % of 10 that evolved longer, and 50.0 % of 2 that a gradient made, and 0.0 % of "
+        "the label). It refuses 80.0 % of 10 that evolved longer, 50.0 % of 2 that a gradient made, and 0.0 % of "
         "1 that fooled the network just before it. Nonsense costs 3.1 times the evaluations (100 before and 310 now, "
         "until the median class is 0.99 sure). 50.0 % of new nonsense still fools it. In this run the cost has grown "
         "since the first round (200 then)."
@@ -340,6 +340,12 @@ def test_the_sentence_of_a_network_before_which_nothing_was_sure_claims_no_recal
         "known. The median champion is 0.9 sure before and 0.4 sure now, 1,000 evaluations each, of 0.99 wanted. "
         "50.0 % of new nonsense still fools it."
     )
+
+
+def test_a_great_ratio_is_told_without_powers_of_ten():
+    rows = [row(0, 100.0, budget=10_100.0), row(1, None, budget=10_100.0)]
+    assert "costs more than 101 times the evaluations (100 before and more than 10,100 now" in sentence_of(rows, 0.99)
+    assert [times(1.234), times(9.96), times(12.4), times(4321.0)] == ["1.2", "10", "12", "4,321"]
 
 
 def test_a_cost_that_is_not_known_is_not_told():
