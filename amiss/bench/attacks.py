@@ -1,0 +1,17 @@
+"""Label attacks: the worst case beside AutoAttack."""
+
+from amiss.bench.attacks_worst import worst
+from amiss.bench.bench import Bar, Bench
+
+__all__ = ["BENCH"]
+
+BENCH = Bench(
+    "attacks",
+    {"worst": worst},
+    {
+        "worst_case_gap": Bar("<=", 0, 1.0),
+        "worst_case_cost": Bar("<=", 1, 1e9),
+        "worst_case_over": Bar("<=", 1e-6),
+    },
+)
+"""How little breaks a right answer, beside other people's attacks."""
