@@ -55,6 +55,13 @@ BIBTEX = {
   number = {5},
   year = {1995}
 }""",
+    "athalye2018": """@inproceedings{athalye2018,
+  author = {Anish Athalye and Logan Engstrom and Andrew Ilyas and Kevin Kwok},
+  title = {Synthesizing Robust Adversarial Examples},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018},
+  eprint = {1707.07397}
+}""",
     "madry2018": """@inproceedings{madry2018,
   author = {Aleksander Madry and Aleksandar Makelov and Ludwig Schmidt and Dimitris Tsipras and Adrian Vladu},
   title = {Towards Deep Learning Models Resistant to Adversarial Attacks},
@@ -104,6 +111,14 @@ BIBTEX = {
   booktitle = {International Conference on Machine Learning},
   year = {2020},
   eprint = {2003.01690}
+}""",
+    "papernot2017": """@inproceedings{papernot2017,
+  author = {Nicolas Papernot and Patrick McDaniel and Ian Goodfellow and Somesh Jha and Z. Berkay Celik and
+    Ananthram Swami},
+  title = {Practical Black-Box Attacks against Machine Learning},
+  booktitle = {ACM Asia Conference on Computer and Communications Security},
+  year = {2017},
+  eprint = {1602.02697}
 }""",
     "zoetmulder2018": """@unpublished{zoetmulder2018,
   author = {Riaan Zoetmulder and Efstratios Gavves and Peter O'Connor},
