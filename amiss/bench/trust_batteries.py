@@ -54,6 +54,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "square": (recipes.square(0.05), None),
         "hop_skip_jump": (recipes.hop_skip_jump(60, rows=10), None),
         "worst_case": (recipes.worst_case(0.05), None),
+        "eot": (recipes.eot(0.3, 10, views=3), None),
         "nes": (recipes.nes(0.05, 100, pairs=4), None),
         "spsa": (recipes.spsa(0.05, 100, pairs=4), None),
         "ddn": (recipes.ddn(), None),

@@ -11,6 +11,7 @@ from amiss.recipes.labels import ddn, fgsm, label_opt, pgd, square
 from amiss.recipes.queries import hop_skip_jump, nes, spsa
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
+from amiss.recipes.views import eot
 from amiss.recipes.worst import worst_case
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Recipe",
     "classes",
     "ddn",
+    "eot",
     "feature_fgrad",
     "feature_linear",
     "feature_opt",

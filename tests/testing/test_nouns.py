@@ -182,6 +182,7 @@ RECIPES = {
     "square": [(recipes.square(0.05), ())],
     "hop_skip_jump": [(recipes.hop_skip_jump(60, rows=10), ()), (recipes.hop_skip_jump(60, norm="linf", rows=6), ())],
     "worst_case": [(recipes.worst_case(0.05), ()), (recipes.worst_case(0.5, norm="l2"), ())],
+    "eot": [(recipes.eot(0.3, 6, views=2, printed=False), ())],
     "nes": [(recipes.nes(0.05, 100, pairs=4), ())],
     "spsa": [(recipes.spsa(0.05, 100, pairs=4), ())],
     "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, levels=None), ())],
