@@ -5,6 +5,7 @@ from typing import Literal
 from amiss.constraints import Linf
 from amiss.errors import UsageError
 from amiss.objectives import EOT
+from amiss.objectives.expectation import Transform
 from amiss.optimizers import Adam
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file, wanted
@@ -61,7 +62,7 @@ def eot(
         )
     view = View((1 / distance, distance), (-rotation, rotation), (-tilt, tilt), wall=(0.2, 0.9), over=2)
     ink, _, *rest = PRINTED
-    chain = (ink, view, *rest) if printed else (view,)
+    chain: tuple[Transform, ...] = (ink, view, *rest) if printed else (view,)
     goal = EOT(wanted(target, margin), chain, views, share)
     # Signs of a mean over few views are noisy: Adam averages them, and its step is a tenth of the radius.
     search = Adam(max(eps / 10, 1e-4))

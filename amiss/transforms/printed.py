@@ -1,5 +1,6 @@
 """Print-and-photograph: paper, a hand that holds it, a lens, a sensor and a file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -41,7 +42,7 @@ class Print:
         return black + (white - black) * (x + bend * x * (1 - x))
 
 
-PRINTED = (
+PRINTED: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     Print(),
     View((0.8, 1.2), (-10, 10), (-20, 20), (-10, 10), (-0.05, 0.05), (0.2, 0.9)),
     Blur((0.0, 0.8)),
