@@ -25,6 +25,7 @@ BENCHES = {
     "features": "amiss.bench.features",
     "fooling": "amiss.bench.fooling",
     "fooling-long": "amiss.bench.fooling_long",
+    "camera": "amiss.bench.camera",
     "attacks": "amiss.bench.attacks",
     "defend": "amiss.bench.defend",
 }
