@@ -277,6 +277,16 @@ def test_refusals(refuses):
         Objective().score({}, bare)
 
 
+def test_margins_of_a_sum_are_no_higher_than_what_its_other_parts_have_to_spare():
+    both = Become(2) + Confidence(0.5, 2)
+    _, _, y, task = read(both)
+    label, sure = both.parts
+    wanted = torch.minimum(label.margins(y["0"], task), sure.slack(y["1"], task)[:, None])
+    assert torch.equal(both.margins(y, task), wanted)
+    with pytest.raises(ContractError, match="margins"):
+        (Confidence(0.5, 2) + Confidence(0.9, 2)).margins(y, task)
+
+
 @pytest.mark.parametrize(
     "objective",
     [

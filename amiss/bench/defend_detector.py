@@ -25,6 +25,7 @@ def safetynet(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         few=ordeal.few,
         many=ordeal.many,
         restarts=ordeal.restarts,
+        worst=ordeal.worst,
         seed=run.seed,
         **less,
     )

@@ -69,6 +69,7 @@ def defend(
     few: Annotated[int | None, typer.Option(help="steps of the short attack")] = None,
     many: Annotated[int | None, typer.Option(help="steps of the long attack")] = None,
     restarts: Annotated[int | None, typer.Option(help="starts of the long attack")] = None,
+    worst: Annotated[bool | None, typer.Option(help="attack by the worst case too, several times as long")] = None,
     rounds: Annotated[int | None, typer.Option(help="times that rubbish-class retrains")] = None,
     champions: Annotated[int | None, typer.Option(help="images of nonsense that a round adds")] = None,
     share: Annotated[
@@ -107,7 +108,7 @@ def defend(
     given |= {"layers": layers, "precision": precision, "steps": steps, "weight": weight}
     given |= {"clean": clean, "grow": grow, "form": form, "noise": noise}
     given |= {"layer": layer, "levels": levels, "learned": learned, "images": images}
-    given |= {"few": few, "many": many, "restarts": restarts, "rounds": rounds}
+    given |= {"few": few, "many": many, "restarts": restarts, "worst": worst, "rounds": rounds}
     given |= {"champions": champions, "share": share, "encoding": encoding, "confidence": confidence}
     given |= {
         "learned_generations": learned_generations,

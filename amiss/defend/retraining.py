@@ -41,6 +41,7 @@ class Retraining:
         few: Steps of its short attack.
         many: Steps of its long one.
         restarts: Starts of the long one.
+        worst: Whether the table asks for the worst case as well.
         seed: Of training and attacks.
 
     Raises:
@@ -58,6 +59,7 @@ class Retraining:
     few: int = 10
     many: int = 100
     restarts: int = 5
+    worst: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -136,7 +138,7 @@ class Retraining:
         return Hardened(now, tuple(rows), before_and_after(rows, self.eps), gains(rows))
 
     def _ordeal(self) -> Ordeal:
-        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.seed, self.batch)
+        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.worst, self.seed, self.batch)
 
     def _recipe(self) -> TrainingRecipe:
         return TrainingRecipe(

@@ -17,7 +17,7 @@ from amiss.errors import Interrupted
 from amiss.objectives import Accepted, Avoid, Objective
 from amiss.optimizers import Sign
 from amiss.probe import Budget, Probe
-from amiss.recipes import RECIPES
+from amiss.recipes import worst_case
 from amiss.repro import generator
 from amiss.spaces import Pixels
 from amiss.task import Task
@@ -25,7 +25,7 @@ from amiss.task import Task
 __all__ = ["ATTACKS", "Ordeal", "endured"]
 
 ATTACKS = ("few", "many", "worst")
-"""The attacks of the table: PGD of few steps, PGD of many steps and starts, and the worst case, where it is there."""
+"""The attacks of the table: PGD of few steps, PGD of many steps and starts, and the worst case."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Ordeal:
         few: Steps of the short attack, from the image itself.
         many: Steps of the long one, of 2.5 eps / steps each.
         restarts: Its starts: the image, and random ones ever further away.
+        worst: Whether the recipe `worst_case` is asked as well, which takes several times as long.
         seed: Of the images and the starts.
         batch: Images a pass.
 
@@ -54,16 +55,18 @@ class Ordeal:
     few: int = 10
     many: int = 100
     restarts: int = 5
+    worst: bool = True
     seed: int = 0
     batch: int = 128
 
     def probes(self, objective: Objective | None = None) -> dict[str, Probe]:
-        """The attacks by name, against the label or another objective; without the worst case where there is none."""
+        """The attacks by name, against the label or another objective."""
         goal = objective or Avoid(0.0)
         short, long = (self._pgd(goal, *one) for one in ((self.few, 1), (self.many, self.restarts)))
         made = {"few": short, "many": long}
-        if objective is None and "worst_case" in RECIPES:
-            made["worst"] = replace(RECIPES["worst_case"].make(self.eps), seed=self.seed, batch=self.batch)
+        if self.worst:
+            strongest = worst_case(self.eps, seed=self.seed, batch=self.batch, levels=None)
+            made["worst"] = strongest if objective is None else replace(strongest, objective=objective)
         return made
 
     def _pgd(self, goal: Objective, steps: int, restarts: int) -> Probe:

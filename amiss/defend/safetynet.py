@@ -54,6 +54,7 @@ class SafetyNet:
         few: Steps of the table's short attack.
         many: Steps of its long one.
         restarts: Starts of the long one.
+        worst: Whether the table asks for the worst case as well.
         steps: Steps of the smallest changes of types I and II.
         batch: Images a pass.
         seed: Of draws and attacks.
@@ -74,6 +75,7 @@ class SafetyNet:
     few: int = 10
     many: int = 100
     restarts: int = 5
+    worst: bool = True
     steps: int = 300
     batch: int = 128
     seed: int = 0
@@ -146,7 +148,7 @@ class SafetyNet:
         return Hardened(classifier, tuple(rows), self._sentence(rows, figures), figures, detector=made[0])
 
     def _ordeal(self) -> Ordeal:
-        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.seed, self.batch)
+        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.worst, self.seed, self.batch)
 
     def _fitted(
         self, shop: Workshop, classifier: Classifier, train: Images, layer: str

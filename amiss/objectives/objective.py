@@ -171,6 +171,21 @@ class Sum(Objective):
             loss, met = loss + more, met & also
         return loss, met
 
+    def margins(self, y: View, task: Task) -> Tensor:
+        """The margins of the parts that have some, each no higher than the slack of the others [R, m]."""
+        own = [type(part).margins is not Objective.margins for part in self.parts]
+        if not any(own):
+            return super().margins(y, task)
+        parts = zip(self.parts, own, strict=True)
+        told = [
+            part.margins(y[str(i)], task) if has else part.slack(y[str(i)], task).unsqueeze(-1)
+            for i, (part, has) in enumerate(parts)
+        ]
+        least = told[0]
+        for more in told[1:]:
+            least = torch.minimum(least, more)
+        return least
+
     def slack(self, y: View, task: Task) -> Tensor:
         """The least of the parts' slacks."""
         least = self.parts[0].slack(y["0"], task)

@@ -124,7 +124,17 @@ def pixels(n, seed):
 
 
 TRAIN, TEST = pixels(256, 0), pixels(60, 1)
-QUICK = {"eps": 0.2, "epochs": 30, "rate": 3e-2, "batch": 32, "images": 40, "many": 20, "restarts": 2, "seed": 3}
+QUICK = {
+    "eps": 0.2,
+    "epochs": 30,
+    "rate": 3e-2,
+    "batch": 32,
+    "images": 40,
+    "many": 20,
+    "restarts": 2,
+    "worst": False,
+    "seed": 3,
+}
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def blobs(n, seed):
 
 
 TRAIN, TEST = blobs(360, 0), blobs(60, 1)
-QUICK = SafetyNet(eps=0.3, learned=150, images=40, few=5, many=15, restarts=2, steps=40, seed=2)
+QUICK = SafetyNet(eps=0.3, learned=150, images=40, few=5, many=15, restarts=2, worst=False, steps=40, seed=2)
 
 
 @pytest.fixture(scope="module")

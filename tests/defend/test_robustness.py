@@ -10,6 +10,8 @@ from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend import Detector, Ordeal, endured
 from amiss.defend.outcome import before_and_after, gains
+from amiss.objectives import Accepted, Avoid
+from amiss.probe import Budget
 
 torch.set_num_threads(1)
 
@@ -35,7 +37,7 @@ def test_robust_accuracy_is_the_share_further_off_than_eps():
     right = torch.arange(len(images)) % 10 != 0
     known = float((right & (distance > EPS)).double().mean())
     assert 0.2 < known < 0.8
-    row = endured(classifier, images, Ordeal(EPS, images=1000, many=20, restarts=2))
+    row = endured(classifier, images, Ordeal(EPS, images=1000, many=20, restarts=2, worst=False))
     assert row["accuracy"] == pytest.approx(0.9)
     assert row["images"] == 60
     assert row["robust_few"] == pytest.approx(known) and row["robust_many"] == pytest.approx(known)
@@ -44,9 +46,24 @@ def test_robust_accuracy_is_the_share_further_off_than_eps():
 def test_some_images_are_drawn_by_the_seed():
     classifier, images, distance = world()
     standing = (torch.arange(len(images)) % 10 != 0) & (distance > EPS)
-    found = {endured(classifier, images, Ordeal(EPS, images=20, many=5, seed=s))["robust_many"] for s in range(6)}
+    found = {
+        endured(classifier, images, Ordeal(EPS, images=20, many=5, worst=False, seed=s))["robust_many"]
+        for s in range(6)
+    }
     assert len(found) > 1
     assert all(abs(share - float(standing.double().mean())) < 0.4 for share in found)
+
+
+def test_the_worst_case_is_unrounded_and_finds_the_truth_with_a_detector_and_without():
+    classifier, images, distance = world()
+    wrong = (torch.arange(60) % 10 == 0) | (distance <= EPS)
+    deaf = Bright("answer", threshold=-1.0)  # of what a ReLU leaves, all is accepted
+    for goal in (None, Avoid(1e-3) + Accepted(deaf, deaf.threshold)):
+        probe = Ordeal(EPS, seed=4).probes(goal)["worst"]
+        assert "Quantized" not in repr(probe) and probe.seed == 4
+        found = replace(probe, budget=Budget(130)).run(classifier, images.task()).met
+        assert torch.equal(found, wrong)
+    assert "worst" not in Ordeal(EPS, worst=False).probes()
 
 
 class Bright(Detector):
@@ -58,7 +75,7 @@ class Bright(Detector):
 
 def test_what_a_detector_rejects_is_wrong_and_an_attack_must_pass_it():
     classifier, images, _ = world()
-    ordeal = Ordeal(EPS, images=1000, few=40, many=40, restarts=1)
+    ordeal = Ordeal(EPS, images=1000, few=40, many=40, restarts=1, worst=False)
     deaf = Bright("answer", threshold=-1.0)  # of what a ReLU leaves, all is accepted
     assert endured(classifier, images, ordeal, detector=deaf) == endured(classifier, images, ordeal) | {
         "robust_worst": None
