@@ -371,6 +371,7 @@ class Classifier:
                 "The number of logits is not the number of labels.",
                 slug="model-classes",
                 seen=f"{out.shape[1]} logits, {len(self.labels)} labels",
+                needed="one label for each logit, two of either or more",
                 hint="Give one label for each output of the network, in its order.",
             )
         return out.to(x.dtype) if out.dtype != x.dtype else out

@@ -168,6 +168,68 @@ def test_one_class_can_be_asked_for_in_every_encoding(amiss):
     assert shown.code == 0, shown.err
 
 
+LEARN = """
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+import amiss
+
+
+def fitted():
+    data, digit = load_digits(return_X_y=True)
+    with threadpool_limits(1):  # threads that spin are slow on a busy machine
+        return LogisticRegression(max_iter=500).fit(data[:600] / 16, digit[:600])
+
+
+def build():
+    model = fitted()
+
+    def logits(x):
+        return torch.from_numpy(model.decision_function(x.flatten(1).numpy()))
+
+    return amiss.Classifier(logits, labels=[str(d) for d in model.classes_], gives="loss")
+
+
+def one():
+    return amiss.Classifier(lambda x: torch.zeros(len(x), 1), labels=["only"], gives="loss")
+"""
+
+
+def test_a_classifier_of_scikit_learn_is_fooled_by_queries_alone(amiss):
+    Path("learn.py").write_text(LEARN, encoding="utf-8")
+    exec(LEARN, learn := {})
+    few = ("--generations", "6", "--children", "10", "--quiet")
+    said = amiss("run", "fooling", "learn.py:build", *BARE, *few, "--classes", "3,8", "--out", "run")
+    assert said.code == 0, said.err
+    model, table = learn["fitted"](), rows("run")
+    assert [(row["encoding"], row["name"]) for row in table] == [(e, c) for e in ("direct", "cppn") for c in "38"]
+    for row in table:
+        pixels = np.asarray(Image.open(Path("run") / row["image"]), np.float64).reshape(1, 64) / 255
+        sure = model.predict_proba(pixels)[0, int(row["class"])]
+        assert float(row["confidence"]) == pytest.approx(sure, abs=1e-4)
+    said = amiss("run", "fool_cppn", "learn.py:build", "digits", "--limit", "40", *few, "--out", "one")
+    assert said.code == 0 and "of 10 samples" in said.out, said.err
+
+
+def test_one_class_and_no_budget_are_refused_before_anything_is_written(amiss):
+    Path("learn.py").write_text(LEARN, encoding="utf-8")
+    amiss("run", "fooling", "learn.py:one", *BARE).refused("model-classes", "2 logits, 1 labels")
+    amiss("run", "fool_cppn", "learn.py:one", "photos").refused("model-classes")
+    graph()
+    for budget in (("--generations", "0"), ("--budget", "queries=0")):
+        amiss("run", "fool_direct", "m.onnx", "photos", *budget).refused("budget-zero", "above 0", code=2)
+    assert not Path("runs").exists()
+
+
+def test_recipes_evolve_against_an_onnx_file(amiss):
+    graph()
+    for recipe in ("fool_direct", "fool_cppn"):
+        said = amiss("run", recipe, "m.onnx", "photos", *SIZE[:4], "--quiet", "--out", recipe)
+        assert said.code == 0 and "of 2 samples" in said.out, said.err
+
+
 def test_gates_hold_it_to_its_figures(amiss):
     gate = ["--require", "classes>=2", "--require", "evaluations.direct<=3"]
     said = amiss(*RUN, *gate, "--out", "run", "--json")
