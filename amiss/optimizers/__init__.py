@@ -15,6 +15,7 @@ from amiss.optimizers.linearized import Linearized
 from amiss.optimizers.optimizer import Optimizer
 from amiss.optimizers.phases import TwoPhase
 from amiss.optimizers.queries import Square
+from amiss.optimizers.square_l2 import SquareL2
 from amiss.optimizers.weighing import Weigh
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Segments",
     "Sign",
     "Square",
+    "SquareL2",
     "Then",
     "TwoPhase",
     "Weigh",

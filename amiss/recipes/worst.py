@@ -5,7 +5,7 @@ from typing import Literal
 from amiss.constraints import L2, Linf
 from amiss.errors import UsageError
 from amiss.objectives import Avoid
-from amiss.optimizers import APGD, Optimizer, Square, Then
+from amiss.optimizers import APGD, Square, SquareL2, Then
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file
 from amiss.spaces import Pixels
@@ -33,9 +33,9 @@ def worst_case(
 ) -> Probe:
     """Whether anything within a radius makes the answer wrong: strong attacks one after the other, on what is left.
 
-    Eleven runs of `APGD` climb the margin, the log-odds, and the margin of each of the nine likeliest classes;
-    then, for "linf", `Square` looks 2,000 times without gradients. What is broken is left alone from then on, so a
-    network that withstands little costs little. The share of the images that are right and not met is the robust
+    Eleven runs of `APGD` climb the margin, the log-odds, and the margin of each of the nine likeliest classes; then
+    `Square`, for "l2" `SquareL2`, looks 2,000 times without gradients. What is broken is left alone from then on, so
+    a network that withstands little costs little. The share of the images that are right and not met is the robust
     accuracy; it bounds from above what the network withstands.
 
     Args:
@@ -61,7 +61,7 @@ def worst_case(
             hint="worst_case(8 / 255) for L_inf, worst_case(0.5, norm='l2') for Euclidean changes.",
         )
     runs = APGD(eps, norm, _STEPS, _CLASSES)
-    search: Optimizer = Then(runs, Square(eps), runs.turns, "steps") if norm == "linf" else runs
-    budget = Budget(runs.turns + (_QUERIES if norm == "linf" else 0))
+    squares = Square(eps) if norm == "linf" else SquareL2(eps)
+    search, budget = Then(runs, squares, runs.turns, "steps"), Budget(runs.turns + _QUERIES)
     constraint = on_file(Linf(eps) if norm == "linf" else L2(eps), levels)
     return Probe(Pixels(), Avoid(_MARGIN), constraint, search, "met", budget, seed, batch)
