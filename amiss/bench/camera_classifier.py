@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amiss.analysis.viewing import ViewMap, view_map
 from amiss.bench.bench import Run
-from amiss.bench.signs import EPS, SCALES, SHOTS, TILTS, VIEWS, Street, classifier
+from amiss.bench.signs import EPS, SCALES, SHOTS, TILTS, VIEWS, Street, classifier, unseen
 from amiss.classifier import Classifier
 from amiss.data.worlds.signs import KINDS
 from amiss.objectives import EOT, Become, Confidence, Objective
@@ -34,7 +34,7 @@ def classify(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """
     torch.set_num_threads(1)
     asked, street = classifier(run), Street(run.seed, 1, 20) if run.quick else Street(run.seed, 2)
-    views, steps = (5, 4) if run.quick else (100, 100)
+    views, steps = (5, 4) if run.quick else (100, 150)
     task = street.task
     assert task.image is not None and task.target is not None and task.label is not None  # noqa: S101, PT018
     made = {
@@ -43,8 +43,12 @@ def classify(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         "eot": _made(asked, street, Confidence(0.5), "budget", steps, views=8),
     }
     told: dict[str, Any] = {"signs": len(task), "views": views, "eps": EPS, "steps": steps, "view": repr(VIEWS)}
-    clean = asked_of(asked, street.seen(task.image, views)[0]) == task.label[:, None]
+    others = unseen(run)
+    assert others.task.image is not None  # noqa: S101 - a street has pictures
+    clean = asked_of(asked, others.seen(others.task.image, 8)[0]) == others.signs.kinds[:, None]
     told["clean"] = {"right": int(clean.sum()), "of": clean.numel()}
+    right = asked_of(asked, street.seen(task.image, views)[0]) == task.label[:, None]
+    told["clean_of_attacked"] = {"right": right.sum(1).tolist(), "of": views}
     sights = []
     for name, images in made.items():
         held = asked_of(asked, street.seen(images, views)[0]) == task.target[:, None]

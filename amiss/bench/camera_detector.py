@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amiss.analysis.viewing import ViewMap, view_map
 from amiss.bench.bench import Run
-from amiss.bench.signs import EPS, SCALES, SHOTS, TILTS, VIEWS, Street, detector
+from amiss.bench.signs import EPS, SCALES, SHOTS, TILTS, VIEWS, Street, detector, unseen
 from amiss.data.worlds.signs import KINDS, sign_boxes
 from amiss.models import Detector
 from amiss.models.detector import overlaps
@@ -40,7 +40,11 @@ def detect(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     }
     told: dict[str, Any] = {"signs": len(task), "views": views, "eps": EPS, "steps": steps, "view": repr(VIEWS)}
     clean = _found(asked, street, *street.seen(task.image, views))
-    told["clean"] = {"found": int(clean.sum()), "of": clean.numel()}
+    told["clean_of_attacked"] = {"found": clean.sum(1).tolist(), "of": views}
+    others = unseen(run)
+    assert others.task.image is not None  # noqa: S101 - a street has pictures
+    known = _found(asked, others, *others.seen(others.task.image, 8))
+    told["clean"] = {"found": int(known.sum()), "of": known.numel()}
     front = torch.eye(3).expand(len(task), 1, 3, 3)
     sights = []
     for name, images in made.items():
@@ -58,7 +62,7 @@ def detect(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     write_camera(run.place / "detector.html", "Signs before a camera: a detector", sentence, sights)
     of = len(task) * views
     return {
-        "detector_clean": float(clean.double().mean()),
+        "detector_clean": float(known.double().mean()),
         "detector_design_view_success": told["single"]["design"] / len(task),
         "detector_single_view_success": sum(told["single"]["held"]) / of,
         "detector_eot_success": sum(told["eot"]["held"]) / of,

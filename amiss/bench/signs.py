@@ -19,7 +19,7 @@ from amiss.tensorfile import read_tensors, write_tensors
 from amiss.training import DetectionLoss, classifier_for, fit, load_model, train
 from amiss.transforms import Light, Noise, Scene, View
 
-__all__ = ["EPS", "SCALES", "SHOTS", "TILTS", "VIEWS", "Street", "classifier", "detector"]
+__all__ = ["EPS", "SCALES", "SHOTS", "TILTS", "VIEWS", "Street", "classifier", "detector", "unseen"]
 
 EPS = 0.3
 """L_inf radius of every attack of the bench, in pixel values of [0, 1]."""
@@ -37,7 +37,7 @@ SHOTS = tuple(
 """Where examples are photographed from."""
 
 _ANYWHERE = View((0.4, 1.5), (-30, 30), (-45, 45), shift=(-0.3, 0.3))  # what a detector learns from
-_LEARN, _VIEW, _STREET, _JUDGE = 1, 2, 3, 4  # streams of a seed
+_LEARN, _VIEW, _STREET, _JUDGE, _CLEAN = 1, 2, 3, 4, 5  # streams of a seed
 _SENSOR: tuple[Transform, ...] = (Light((0.8, 1.2), (-0.1, 0.1)), Noise(0.02))
 
 
@@ -115,7 +115,7 @@ def classifier(run: Run) -> Classifier:
     path = run.place / "signs-classifier.safetensors"
     if not path.is_file():
         torch.set_num_threads(1)
-        images = _learned(run, VIEWS).images()
+        images = _taken(_learned(run, VIEWS))
         train(classifier_for(images, run.seed, 2 if run.quick else 10, "SmallCNN"), images).save(path)
     model, facts = load_model(path)
     return Classifier(model, mean=facts["mean"], std=facts["std"], labels=facts["classes"])
@@ -129,15 +129,29 @@ def detector(run: Run) -> Detector:
     if not path.is_file():
         torch.set_num_threads(1)
         signs = _learned(run, _ANYWHERE)
-        images: Images = signs.images()
+        images = _taken(signs)
         data = {"image": images.pixels, "label": images.truth, "box": signs.boxes()}
         # As a classifier of them, but in longer steps, and nothing is shifted: the boxes would stay where they were.
-        preset = classifier_for(images, run.seed, 2 if run.quick else 10, "SmallCNN")
+        preset = classifier_for(images, run.seed, 2 if run.quick else 16, "SmallCNN")
         recipe = replace(preset.training, rate=3e-3, shift=0)
         fit(net, DetectionLoss(), data, recipe)
         write_tensors(path, net.state_dict(), {})
     net.load_state_dict(read_tensors(path)[0])
     return net.eval()
+
+
+def unseen(run: Run) -> Street:
+    """Signs that nobody attacks, many more than are attacked: what a network is right about is told of these."""
+    return Street(_stream(run.seed, _CLEAN), 1, 20) if run.quick else Street(_stream(run.seed, _CLEAN), 25)
+
+
+def _taken(signs: Signs) -> Images:
+    """The signs drawn, each in light of its own and with a sensor's noise."""
+    images = signs.images()
+    x = images.images()
+    for place, transform in enumerate(_SENSOR, 1):
+        x = transform(x, fold(signs.looks, place))
+    return replace(images, pixels=(x.clamp(0, 1) * 255).round().to(torch.uint8))
 
 
 def _learned(run: Run, view: View) -> Signs:

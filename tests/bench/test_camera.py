@@ -79,7 +79,7 @@ def test_the_classifiers_part_in_its_quick_form(run):
     json.dumps(told)
     assert figures["largest_change"] <= EPS + 1e-6
     assert all(0 <= value <= 1 for value in figures.values())
-    assert told["signs"] == len(KINDS) and told["clean"]["of"] == 5 * len(KINDS)
+    assert told["signs"] == len(KINDS) and told["clean"]["of"] == 8 * len(KINDS)
     assert (run.place / "classifier.html").stat().st_size > 10_000 and (run.place / "sheet.svg").is_file()
 
 
