@@ -18,6 +18,7 @@ __all__ = ["CodeDetector", "Detector", "LinearDetector", "activations", "late_la
 
 _SOFT = 0.25  # width of a smoothed threshold, in standard deviations of the unit
 _TINY = 1e-6
+_SHARP = 3.0  # of the kernel, over 1 / (units x variance): narrower, so that codes unlike any natural one are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,7 @@ class CodeDetector(Detector):
         width = _SOFT * natural.std(0, correction=0).clamp_min(_TINY)
         codes = torch.cat([_levels(part, steps) for part in (natural, adversarial)])
         kind = torch.arange(len(codes)) >= len(natural)
-        gamma = 1 / (codes.shape[1] * max(float(codes.var(correction=0)), _TINY))
+        gamma = _SHARP / (codes.shape[1] * max(float(codes.var(correction=0)), _TINY))
         machine = SVC(kernel="rbf", gamma=gamma, class_weight="balanced").fit(codes.numpy(), kind.numpy())
         support, dual = (torch.tensor(part) for part in (machine.support_vectors_, machine.dual_coef_[0]))
         return cls(layer, 0.0, 1.0, steps, width, support, dual, gamma, float(machine.intercept_[0]))

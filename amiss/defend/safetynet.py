@@ -32,6 +32,7 @@ __all__ = ["SafetyNet"]
 Fitted = TypeVar("Fitted", bound=Detector)
 
 _RADII = 12  # of FGSM, up to eps: the first that fools the network makes the adversary
+_PURSUED = 256  # test images, at the most, of which the smallest change of type II is searched for
 _FEW = 10  # adversaries, below which nothing is fitted
 
 
@@ -211,7 +212,7 @@ class SafetyNet:
                 figures[f"{mark}natural_passed"] = float((ours >= detector.threshold).double().mean())
                 figures[f"{mark}auc_{name}"] = _auc(ours, theirs)
                 figures[f"{mark}passed_{name}"] = float((theirs >= detector.threshold).double().mean())
-        sizes = []
+        sizes, task = [], test.task(some[:_PURSUED])
         for mark, detector in zip(("", "linear_"), made, strict=True):
             both = Avoid() + Accepted(detector, detector.threshold, detector.spread)
             size = self._smallest(shop, classifier, task, both, f"type2-{detector.name}")
