@@ -13,6 +13,7 @@ from amiss.analysis.champions import (
     distinct,
     imagenet_distance,
     is_imagenet,
+    kindred,
     lineage_distance,
     mantel,
     picture_distance,
@@ -93,6 +94,45 @@ def test_the_same_class_in_two_runs():
     assert stats.kstest([value - 0.01 for value in p], "uniform").statistic < 0.138
     assert repeated(picture_distance(one, chance), 99).p > 0.01
     assert repeated(torch.ones(3, 3), 9).p == 1
+
+
+def test_closely_related_classes_in_two_runs():
+    kinds = drawn(3, 4, 1, 8, 8).repeat_interleave(3, 0)
+    one, other = (kinds + 0.5 * drawn(seed, 12, 1, 8, 8) for seed in (40, 41))
+    near = same_kind(12, 3) == 0
+    found = kindred(picture_distance(one, other), near, 199)
+    assert found.p == 1 / 200 and found.own < found.other and (found.n, found.permutations) == (12, 199)
+    # It finds relations that the order of far classes hides, and none where there is none: all p are as likely.
+    far = 10 * symmetric(8, 12) * same_kind(12, 3)
+    hidden = -far + 20.0 * same_kind(12, 3)
+    assert kindred(hidden, near, 199).p == 1 / 200 and mantel(hidden, far, 199).p > 0.05
+    p = [kindred(drawn(seed, 9, 9), same_kind(9, 3) == 0, 49, seed).p for seed in range(200)]
+    assert stats.kstest([value - 0.01 for value in p], "uniform").statistic < 0.138
+    assert kindred(torch.ones(4, 4), torch.ones(4, 4, dtype=torch.bool), 9).p == 1
+
+
+def test_of_relatives_each_class_counts_once_and_a_class_without_any_does_not():
+    near = torch.zeros(6, 6, dtype=torch.bool)
+    for a, b in ((0, 1), (0, 2), (0, 3)):
+        near[a, b] = near[b, a] = True
+    apart = symmetric(4, 6)
+    row = apart[0, 1:4]
+    found = kindred(apart, near | torch.eye(6, dtype=torch.bool), 9)
+    assert found.own == pytest.approx(float((row.mean() + row.sum()) / 4)) and found.n == 4
+
+
+def test_relatives_that_are_none_are_refused(refuses):
+    broken = symmetric(0, 5)
+    broken[0, 1] = torch.nan
+    every = torch.ones(5, 5, dtype=torch.bool)
+    for apart, near in (
+        (broken, every),
+        (symmetric(0, 5), ~every),
+        (symmetric(0, 4), every),
+        (drawn(1, 5, 4), every),
+    ):
+        with refuses(DataError, "champions-distances"):
+            kindred(apart, near)
 
 
 def test_order_and_scale_do_not_count_and_a_seed_repeats():

@@ -24,7 +24,7 @@ def test_the_quick_form_tells_of_digits(tmp_path):
     kept = {"images": (found.images * 255).round().byte(), "confidence": torch.zeros(10), "p": found.p}
     write_tensors(tmp_path / CHAMPIONS, kept, {"evaluations": 2000})
     figures, told = fooling_champions.champions(run)
-    assert {"related_p", "related_p_distinct", "repeated_p"} < set(figures)
+    assert {"related_p", "related_p_order", "related_p_distinct", "repeated_p"} < set(figures)
     assert all(1 / 100 <= value <= 1 for name, value in figures.items() if "_p" in name)
     assert 0 < figures["ablation_max"] <= 1 and 0 <= figures["ablation_share"] <= 1
     assert told["ablation"]["champions"] == 10 and told["lineage"]["founders"] >= 1

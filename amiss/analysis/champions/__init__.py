@@ -16,10 +16,12 @@ from amiss.analysis.champions.lineage import (
 )
 from amiss.analysis.champions.recognizing import Agreement, agreement, compressed, nearness, spectral_slope
 from amiss.analysis.champions.related import (
+    Kindred,
     Mantel,
     Related,
     Repeated,
     distinct,
+    kindred,
     lineage_distance,
     mantel,
     picture_distance,
@@ -34,6 +36,7 @@ __all__ = [
     "Descent",
     "Frames",
     "Gene",
+    "Kindred",
     "Lineage",
     "Mantel",
     "Occlusion",
@@ -52,6 +55,7 @@ __all__ = [
     "genes_of",
     "imagenet_distance",
     "is_imagenet",
+    "kindred",
     "lineage_distance",
     "lines",
     "mantel",
