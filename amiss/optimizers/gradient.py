@@ -1,23 +1,37 @@
 """First-order steps: sign, momentum, Adam."""
 
-from typing import Literal
+import math
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from amiss.domain import Domain
-from amiss.errors import ContractError
+from amiss.errors import ContractError, UsageError
 from amiss.optimizers.optimizer import Optimizer
 from amiss.task import Answer, Query, State
 
-__all__ = ["Adam", "FirstOrder", "Momentum", "Sign", "adam"]
+__all__ = ["Adam", "FirstOrder", "Momentum", "Schedule", "Sign", "adam"]
+
+Schedule: TypeAlias = Literal["constant", "linear", "cosine"]
+"""How the length of a step goes over the budget's steps: as it is, or down to nothing."""
 
 
 class FirstOrder(Optimizer):
-    """One row a sample (or one a restart): look, step, project; after the last step one look without a gradient."""
+    """One row a sample (or one a restart): look, step, project; after the last step one look without a gradient.
+
+    Attributes:
+        restarts: Rows a sample.
+        spread: Standard deviation of the furthest start.
+        schedule: How the length of a step goes over the budget.
+        of: What is followed: the "value" downhill, or the objective's "slack" or "odds" uphill. Those two go on
+            where a margin loss is 0, and carry no penalty.
+    """
 
     restarts: int = 1
     spread: float = 0.0
+    schedule: Schedule = "constant"
+    of: Literal["value", "slack", "odds"] = "value"
 
     def init(self, domain: Domain, warm: State | None = None) -> State:
         """Begin where the optimizer before ended, or at the start; restarts but the first a way off it."""
@@ -41,15 +55,17 @@ class FirstOrder(Optimizer):
         owner = self._owner(domain)
         if state["step"] > domain.steps:
             return Query(state["p"], torch.full_like(owner, -1), "met")
-        last = state["step"] == domain.steps
-        weight = domain.weight(owner)
-        return Query(state["p"], owner, "loss" if last else "grad", weight, None if last else state["step"])
+        if state["step"] == domain.steps:
+            return Query(state["p"], owner, "loss", domain.weight(owner))
+        return Query(state["p"], owner, "grad", domain.weight(owner), state["step"], self.of)
 
     def tell(self, state: State, domain: Domain, query: Query, answer: Answer) -> State:
-        """Step against the gradient and project."""
+        """Step along the gradient, downhill or uphill as is wanted, and project."""
         if answer.grad is None:
             return {**state, "step": state["step"] + 1}
-        step, memory = self._step(state, answer.grad)
+        step, memory = self._step(state, answer.grad if self.of == "value" else -answer.grad)
+        if self.schedule != "constant":
+            step = _share(self.schedule, state["step"] / max(domain.steps, 1)) * step
         if query.owner is not None and query.owner is not domain.everyone:
             # An idle row stays where it is: what was averaged would carry it on, away from where it waits.
             idle = (query.owner < 0).reshape(-1, *[1] * (step.ndim - 1))
@@ -86,6 +102,11 @@ class Momentum(FirstOrder):
         norm: "linf" steps by the sign of the average, "l2" along it.
         restarts: Starts a sample.
         spread: Standard deviation of the random starts; 0 starts at the image.
+        schedule: How the length of a step goes over the budget: "constant", "linear" or "cosine" down to 0.
+        of: What is followed: the "value" downhill, or the objective's "slack" or "odds" uphill.
+
+    Raises:
+        UsageError: No start, a spread below 0, or a schedule of another name.
 
     References:
         Dong, Liao, Pang et al. (2018), boosting adversarial attacks with momentum, eq. 6 and 7.
@@ -99,9 +120,23 @@ class Momentum(FirstOrder):
         *,
         restarts: int = 1,
         spread: float = 0.0,
+        schedule: Schedule = "constant",
+        of: Literal["value", "slack", "odds"] = "value",
     ) -> None:
+        if restarts < 1 or not spread >= 0 or schedule not in ("constant", "linear", "cosine"):
+            raise UsageError(
+                "Steps cannot be taken like this.",
+                slug="steps-options",
+                seen=f"restarts={restarts}, spread={spread}, schedule={schedule!r}",
+                needed="one start or more, a spread of 0 or more, and 'constant', 'linear' or 'cosine'",
+                hint="Sign(0.01, restarts=5, spread=0.1, schedule='cosine')",
+            )
         self.step, self.momentum, self.norm = step, momentum, norm
         self.restarts, self.spread = restarts, spread
+        if schedule != "constant":  # else nothing is said of it, nor of what is followed as a rule
+            self.schedule = schedule
+        if of != "value":
+            self.of = of
 
     def _memory(self, p: Tensor) -> State:
         return {"average": torch.zeros_like(p)} if self.momentum else {}
@@ -125,16 +160,31 @@ class Sign(Momentum):
         step: How far a pixel moves in one step.
         restarts: Starts a sample.
         spread: Standard deviation of the random starts; 0 starts at the image.
+        schedule: How the length of a step goes over the budget: "constant", "linear" or "cosine" down to 0.
+        of: What is followed: the "value" downhill, or the objective's "slack" or "odds" uphill.
+
+    Raises:
+        UsageError: No start, a spread below 0, or a schedule of another name.
 
     References:
         Goodfellow, Shlens and Szegedy (2015), section 4; Madry et al. (2018), eq. 2.2.
     """
 
-    def __init__(self, step: float, *, restarts: int = 1, spread: float = 0.0) -> None:
-        super().__init__(step, momentum=0.0, restarts=restarts, spread=spread)
+    def __init__(
+        self,
+        step: float,
+        *,
+        restarts: int = 1,
+        spread: float = 0.0,
+        schedule: Schedule = "constant",
+        of: Literal["value", "slack", "odds"] = "value",
+    ) -> None:
+        super().__init__(step, momentum=0.0, restarts=restarts, spread=spread, schedule=schedule, of=of)
 
     def __repr__(self) -> str:
-        return f"Sign(step={self.step!r}, restarts={self.restarts!r}, spread={self.spread!r})"
+        more = {name: value for name, value in vars(self).items() if name in ("schedule", "of")}
+        said = "".join(f", {name}={value!r}" for name, value in more.items())
+        return f"Sign(step={self.step!r}, restarts={self.restarts!r}, spread={self.spread!r}{said})"
 
 
 class Adam(FirstOrder):
@@ -170,6 +220,11 @@ class Adam(FirstOrder):
         averages = state["mean"], state["square"]
         step, mean, square = adam(grad, averages, state["step"] + 1, self.lr, self.betas, self.eps)
         return step, {"mean": mean, "square": square}
+
+
+def _share(schedule: Schedule, done: float) -> float:
+    """Part of the step's length that is left where a part of the budget is done."""
+    return 1 - done if schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
 def adam(

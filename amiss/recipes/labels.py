@@ -4,12 +4,13 @@ from typing import Literal
 
 from amiss.constraints import L2, Linf
 from amiss.errors import ContractError, UsageError
-from amiss.optimizers import DDN, LBFGSB, Momentum, Optimizer, Sign, Square, Then, Weigh
+from amiss.optimizers import DDN, LBFGSB, DeepFool, Linearized, Momentum, Optimizer, Sign, Square, Then, Weigh
+from amiss.optimizers.gradient import Schedule
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file, wanted
 from amiss.spaces import Pixels
 
-__all__ = ["ddn", "fgsm", "label_opt", "pgd", "square"]
+__all__ = ["ddn", "deepfool", "fgsm", "label_opt", "pgd", "square"]
 
 _LEVELS = 10  # sign steps, each of a gray level, that go before a search for changes that may be finer
 
@@ -48,6 +49,9 @@ def pgd(
     target: int | str | Literal["task"] | None = None,
     margin: float = 0.05,
     until: Literal["met", "budget"] = "met",
+    climb: Literal["margin", "odds"] = "margin",
+    restarts: int = 1,
+    schedule: Schedule = "constant",
     seed: int = 0,
     batch: int = 64,
     levels: int | None = 256,
@@ -62,14 +66,33 @@ def pgd(
         target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
         margin: How far the wanted logit must be ahead.
         until: "budget" goes on after a success.
+        climb: "margin": what is missing of it falls, which ends where it is met. "odds": the log-odds of success
+            rise, in which all classes pull; their gradient has the direction of the cross-entropy's, and does not
+            vanish where the classifier is very sure.
+        restarts: Starts a sample: the image itself, and random points of the ball, ever further from it. Each costs
+            as much as the first.
+        schedule: How the length of a step goes over the steps: "constant", "linear" or "cosine" down to 0.
         seed: Of the probe.
         batch: Rows a pass.
         levels: Gray levels of a file; None leaves images unrounded.
+
+    Raises:
+        ContractError: Neither a radius nor the length of a step.
+        UsageError: A norm, a loss or a schedule of another name, a radius below 0 or in units of 0..255, or no step
+            or start.
 
     References:
         Madry, Makelov, Schmidt, Tsipras and Vladu (2018), towards deep learning models resistant to adversarial
         attacks, eq. 2.2.
     """
+    if climb not in ("margin", "odds"):
+        raise UsageError(
+            "There is no such thing to climb.",
+            slug="recipe-climb",
+            seen=f"climb={climb!r}",
+            needed="'margin' (what is missing of it falls) or 'odds' (the log-odds of success rise)",
+            hint="pgd(8 / 255, climb='odds')",
+        )
     if norm not in ("linf", "l2"):
         raise UsageError(
             "There are no such steps.",
@@ -89,7 +112,11 @@ def pgd(
             )
         step = 2.5 * eps / steps
     constraint = on_file(Linf(eps) if norm == "linf" else L2(eps), levels)
-    optimizer: Optimizer = Sign(step) if norm == "linf" else Momentum(step, 0.0, "l2")
+    of: Literal["odds", "value"] = "odds" if climb == "odds" else "value"
+    spread = 0.0 if restarts == 1 else step if eps is None else eps
+    optimizer: Optimizer = Sign(step, restarts=restarts, spread=spread, schedule=schedule, of=of)
+    if norm == "l2":
+        optimizer = Momentum(step, 0.0, "l2", restarts=restarts, spread=spread, schedule=schedule, of=of)
     return Probe(Pixels(), wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
 
 
@@ -153,6 +180,37 @@ def ddn(
     """
     search, constraint = DDN(gamma), on_file(L2(), levels)
     return Probe(Pixels(), wanted(target, margin), constraint, search, "budget", Budget(steps), seed, batch)
+
+
+@enter("images", "moosavi2016")
+def deepfool(
+    *,
+    margin: float = 0.05,
+    steps: int = 50,
+    among: int = 5,
+    rounds: int = 10,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """Over the nearest linearized boundary until the answer is another, and then back to that boundary.
+
+    Args:
+        margin: How far some other logit must be ahead.
+        steps: Steps over a boundary that a sample may take; most need three.
+        among: Classes to choose the boundary from, those that are least behind; each costs a backward pass a step.
+        rounds: Steps that make a success smaller; six bisections follow.
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    References:
+        Moosavi-Dezfooli, Fawzi and Frossard (2016), DeepFool, algorithm 2; the way back is not theirs.
+    """
+    back = Linearized(rounds=rounds)
+    search, updates = Then(DeepFool(among=among), back, steps), steps + 1 + rounds + back.halvings
+    budget = Budget(updates)
+    return Probe(Pixels(), wanted(None, margin), on_file(L2(), levels), search, "budget", budget, seed, batch)
 
 
 @enter("images", "szegedy2014")
