@@ -46,9 +46,9 @@ class MapElites(Optimizer):
         children: Children a generation.
         first: Individuals of the first generation; as many as children where left out.
         parents: "all": from all cells that are taken, so that who holds many cells has many children. "unsolved":
-            from the cells that are not met, while there are some. "unsure": from these, in proportion to
-            p (1 - p) + 0.02 with p = exp(-loss), which is the probability that `Confidence` asks for: from where
-            a change of log-odds is the largest change of probability.
+            from the cells that are not met, while there are some. "unsure": from these, and while they are more than
+            the children in proportion to p (1 - p) + 0.02, with p = exp(-loss), the probability that `Confidence`
+            asks for: from where a change of log-odds is the largest change of probability.
         gradient: Step size of the climbers, of whom there are no more than children; None: there are none, and no
             gradient is asked for.
 
@@ -171,8 +171,10 @@ class MapElites(Optimizer):
         unsolved = taken & ~domain.best["met"]
         if self.parents == "all" or not bool(unsolved.any()):
             return (taken if bool(taken.any()) else ~taken).double()
+        if self.parents == "unsolved" or int(unsolved.sum()) <= self.children:
+            return unsolved.double()  # the cells that are left are the hard ones
         p = (-domain.best["loss"].double()).exp()
-        return unsolved.double() if self.parents == "unsolved" else torch.where(unsolved, p * (1 - p) + _FLOOR, 0)
+        return torch.where(unsolved, p * (1 - p) + _FLOOR, 0)
 
     def _pairs(self, state: State, domain: Domain) -> tuple[Tensor, Tensor]:
         """The cell that each child's parent is taken from, and its mate's; rows 2i and 2i + 1 are a pair."""
