@@ -1,34 +1,33 @@
 """The experiment with fooling images: nonsense for every class, in several encodings, each a study."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from amiss.audit.chronicle import Chronicle, Told, moments
 from amiss.audit.desk import Carry, Desk
+from amiss.audit.encodings import RECIPES, STEEP, Evolution, cost
+from amiss.audit.experiment import begun, refuse_strange, studies_of
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
-from amiss.errors import ContractError, DataError, ModelError, UsageError
+from amiss.errors import ContractError, ModelError
 from amiss.objectives import Confidence
-from amiss.optimizers import MapElites
 from amiss.probe import Probe
-from amiss.recipes import classes, fool_ascent, fool_cppn, fool_direct, fool_gradient
+from amiss.recipes import classes
 from amiss.result import Result
-from amiss.study import CONFIG, RUN, Inputs, Store, Study, held
-from amiss.study.identity import likeness, refuse_other
-from amiss.study.tables import write_inputs
+from amiss.study import Inputs, Study
+from amiss.study.identity import likeness
 from amiss.task import reaches
 from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
 
 __all__ = [
-    "ENCODINGS",
     "KIND",
-    "STEEP",
     "Encoded",
     "Evolution",
     "Evolved",
@@ -38,102 +37,11 @@ __all__ = [
     "run_evolution",
 ]
 
-ENCODINGS = ("direct", "cppn", "gradient", "direct-gradient", "ascent")
-"""Pixels that evolve, pictures of graphs that evolve, gray images that follow the sign of the gradient, pixels that
-evolve and climb along gradients, and gray images that ascend the probability with a decay."""
-
-STEEP = ("gradient", "direct-gradient", "ascent")
-"""Those that want gradients."""
-
 KIND = "fooling"
 """What `run.json` calls the experiment."""
 
-_RECIPES = {
-    "direct": "fool_direct",
-    "cppn": "fool_cppn",
-    "gradient": "fool_gradient",
-    "direct-gradient": "fool_direct",
-    "ascent": "fool_ascent",
-}
 _MARKS = (1.0, 2.0, 5.0)
 _TICKS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """What the experiment asks.
-
-    Attributes:
-        encodings: Out of `ENCODINGS`, each once.
-        classes: To fool, by name or number, each once; none named: all of them.
-        generations: Of those that evolve, after the first; where left out as many as the recipe of each makes.
-        children: Images a generation; likewise.
-        steps: Of the gradient, and of the ascent.
-        confidence: Softmax probability that fools.
-        preset: Operators of those that evolve.
-        color: What the outputs of a graph are in color images: hue, lightness and saturation, or the channels.
-        batch: Images a pass.
-        seed: Of everything drawn.
-        rejection: Whether what rejects the champions is asked in the end, where there are labeled images.
-        adaptive: Images to show each rule of rejection in a search against it; 0 searches against none.
-    """
-
-    encodings: tuple[str, ...] = ENCODINGS[:3]
-    classes: tuple[int | str, ...] = ()
-    generations: int | None = None
-    children: int | None = None
-    steps: int = 100
-    confidence: float = 0.99
-    preset: Literal["modern", "paper-2015"] = "modern"
-    color: Literal["hls", "rgb"] = "hls"
-    batch: int = 100
-    seed: int = 0
-    rejection: bool = True
-    adaptive: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.encodings or len({*self.encodings}) < len(self.encodings) or {*self.encodings} - {*ENCODINGS}:
-            raise UsageError(
-                "The experiment needs encodings that it knows, each named once.",
-                slug="fooling-encodings",
-                seen=f"encodings={self.encodings}",
-                needed=f"one or more of {', '.join(ENCODINGS)}",
-                hint="Evolution(('direct', 'cppn')); on the command line --encodings direct,cppn.",
-            )
-        if "direct-gradient" in self.encodings and self.preset == "paper-2015":
-            raise UsageError(
-                "The operators of 2015 know no gradients.",
-                slug="fooling-encodings",
-                seen="direct-gradient, and the preset paper-2015",
-                needed="direct-gradient with the preset modern, or direct",
-                why="images of 2015 are rounded down to gray levels, which has no gradient",
-                hint="Leave one of them out.",
-            )
-        counts = {name: getattr(self, name) for name in ("generations", "children", "steps", "batch")}
-        low = [name for name, value in counts.items() if value is not None and value < 1]
-        if low := [*low, *(["adaptive"] if self.adaptive < 0 else [])]:
-            raise UsageError(
-                "A budget of nothing evolves nothing.",
-                slug="fooling-counts",
-                seen=f"{low[0]}={getattr(self, low[0])}",
-                needed="0 or more" if low[0] == "adaptive" else "1 or more",
-                hint="Evolution(generations=200, children=200); on the command line --generations 200.",
-            )
-        Confidence(self.confidence)
-
-    def probe(self, encoding: str, shape: tuple[int, ...]) -> Probe:
-        """What searches in an encoding, for images of a shape (C, H, W); to the end of its budget."""
-        common: dict[str, Any] = {"confidence": self.confidence, "seed": self.seed, "batch": self.batch}
-        if encoding == "gradient":
-            return replace(fool_gradient(shape, steps=self.steps, **common), until="budget")
-        if encoding == "ascent":
-            return fool_ascent(shape, steps=self.steps, until="budget", **common)
-        given = {"generations": self.generations, "children": self.children}
-        common |= {name: value for name, value in given.items() if value is not None}
-        if encoding == "cppn":
-            return fool_cppn(shape, preset=self.preset, color=self.color, until="budget", **common)
-        climb = encoding == "direct-gradient"
-        return fool_direct(shape, preset=self.preset, gradient=climb, until="budget", **common)
 
 
 @dataclass(frozen=True)
@@ -238,10 +146,8 @@ def run_evolution(
     inputs = _inputs(classifier, shape, images, evolution)
     said = {"kind": KIND, "recipe": KIND, "seed": evolution.seed, "n": len(inputs), **(about or {})}
     said["unreadable"] = [list(pair) for pair in images.unreadable] if images is not None else []
-    with held(store := Store(out), _fingerprints(classifier, shape, images, evolution), said, classifier.device):
-        if settings:
-            store.write_once(CONFIG, settings)
-        write_inputs(store, inputs, classifier, evolution.batch)
+    marks = _fingerprints(classifier, shape, images, evolution)
+    with begun(out, marks, said, settings, inputs, classifier, evolution.batch):
 
         def carry(study: Study, told: Any) -> object:
             return study.run(stop=stop, progress=told)
@@ -277,16 +183,8 @@ def read_evolution(
     """
     tell = progress or (lambda *_: None)
     inputs = _inputs(classifier, shape, images, evolution)
-    there = Store(out).about
-    if there is None:
-        raise DataError(
-            f"No run of fooling lies in {str(out)!r}.",
-            slug="run-missing",
-            seen=f"no {RUN}",
-            needed="a folder that `amiss run fooling MODEL --out` made",
-            hint="amiss run fooling MODEL DATA --out DIR",
-        )
-    refuse_other(there["fingerprints"], _fingerprints(classifier, shape, images, evolution), str(out))
+    marks = _fingerprints(classifier, shape, images, evolution)
+    refuse_strange(out, marks, KIND, "amiss run fooling MODEL DATA")
     return _evolved(classifier, shape, out, evolution, inputs, images, accuracy, tell, lambda study, _: visit(study))
 
 
@@ -308,14 +206,7 @@ def evolution_studies(
     Raises:
         DataError: The folder holds no such run, or one of something else.
     """
-    found: list[Study] = []
-    try:
-        read_evolution(classifier, shape, out, evolution, visit=found.append, **given)
-    except DataError as error:
-        if error.slug != "run-unfinished":
-            raise
-        return tuple(found), False
-    return tuple(found), True
+    return studies_of(partial(read_evolution, classifier, shape, out, evolution, **given))
 
 
 def log_odds(nats: Tensor) -> Tensor:
@@ -396,7 +287,7 @@ def _evolved(
     why = "This model gives logits and no gradients."
     left_out = {name: why for name in evolution.encodings if name in STEEP and not gradient}
     probes = {name: evolution.probe(name, shape) for name in evolution.encodings if name not in left_out}
-    costs = [_cost(probe, len(inputs)) for probe in probes.values()]
+    costs = [cost(probe, len(inputs)) for probe in probes.values()]
     parts = tuple(
         _encoded(desk, evolution, name, probe, inputs, sum(costs[:i]), costs[i], sum(costs))
         for i, (name, probe) in enumerate(probes.items())
@@ -406,27 +297,18 @@ def _evolved(
     return Evolved(evolution, inputs, tuple(shape), parts, left_out, flags, images)
 
 
-def _cost(probe: Probe, n: int) -> int:
-    """About how many evaluations a search makes for so many classes; a gradient counts as three."""
-    search, steps = probe.optimizer, probe.budget.steps
-    if not isinstance(search, MapElites):
-        return 3 * n * steps
-    born = search.children
-    return search.first + steps * (born if search.gradient is None else max(born, 3 * min(n, born)))
-
-
 def _encoded(
-    desk: Desk, evolution: Evolution, encoding: str, probe: Probe, inputs: Inputs, done: int, cost: int, whole: int
+    desk: Desk, evolution: Evolution, encoding: str, probe: Probe, inputs: Inputs, done: int, own: int, whole: int
 ) -> Encoded:
-    """One encoding; so many of the whole run's evaluations are done before it, and it costs so many."""
+    """One encoding, its own evaluations after those that are done, of those of the whole run."""
     steps, n = probe.budget.steps, len(inputs)
     witness = Chronicle(moments(steps, _MARKS), moments(steps, _TICKS))
-    study = desk.study(encoding, _RECIPES[encoding], probe, inputs, witness=witness)
+    study = desk.study(encoding, RECIPES[encoding], probe, inputs, witness=witness)
 
     what = f"Fooling {n:,} class{'' if n == 1 else 'es'}, in evaluations ({encoding})"
 
     def tell(ended: float, _n: int, _met: int) -> None:
-        desk.tell(what, done + round(cost * ended / n), whole)
+        desk.tell(what, done + round(own * ended / n), whole)
 
     desk.carry(study, tell)
     found = study.read(range(n))

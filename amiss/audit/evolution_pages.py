@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amiss.audit.evolution import STEEP, Encoded, Evolution, Evolved, log_odds
+from amiss.audit.encodings import STEEP
+from amiss.audit.evolution import Encoded, Evolution, Evolved, log_odds
 from amiss.audit.evolution_pictures import COLUMNS, Shown, columns_of, fitted, holder, sheets
 from amiss.audit.figures import percent
 from amiss.audit.frames import number

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amiss.analysis.rejection import ADAPTIVE, DETECTORS, KINDS
-from amiss.audit.evolution import ENCODINGS, Evolution
+from amiss.audit.encodings import ENCODINGS, Evolution
 from amiss.audit.evolution_tables import Table
 from amiss.audit.figures import percent
 from amiss.audit.rejections import in_words

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -11,16 +12,16 @@ from amiss.analysis.geometry import Geometry, Reference
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
 from amiss.audit.contrast import CONTRAST, Contrast, among_natural, label_adversaries
 from amiss.audit.desk import Carry, Desk
+from amiss.audit.experiment import begun, refuse_strange, studies_of
 from amiss.audit.imposters import DELTA, Imposters, Neighborhood, mimicked, neighborhood
 from amiss.audit.inversions import Inverted, invert_pairs
 from amiss.audit.plan import Plan, Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
-from amiss.errors import ContractError, DataError, UsageError
+from amiss.errors import ContractError, UsageError
 from amiss.objectives.features import features_of
-from amiss.study import CONFIG, RUN, Store, Study, held
-from amiss.study.identity import likeness, refuse_other
-from amiss.study.tables import write_inputs
+from amiss.study import Study
+from amiss.study.identity import likeness
 from amiss.task import reaches
 from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
 
@@ -163,10 +164,7 @@ def run_sweep(
     inputs = pair_inputs(images, pairs)
     said = {"kind": KIND, "recipe": "feature_opt", "seed": sweep.seed, "n": len(pairs), **(about or {})}
     said["unreadable"] = [list(pair) for pair in images.unreadable]
-    with held(store := Store(out), _fingerprints(classifier, images, sweep), said, classifier.device):
-        if settings:
-            store.write_once(CONFIG, settings)
-        write_inputs(store, inputs, classifier, sweep.batch)
+    with begun(out, _fingerprints(classifier, images, sweep), said, settings, inputs, classifier, sweep.batch):
         desk = classifier, images, out, sweep, pairs, tell
         return _swept(*desk, lambda study, told: study.run(stop=stop, progress=told), accuracy)
 
@@ -197,7 +195,8 @@ def read_sweep(
     """
     tell = progress or (lambda *_: None)
     pairs = _paired(classifier, images, sweep, tell)
-    _refuse_strange(classifier, images, out, sweep)
+    command = "amiss run feature-opt MODEL DATA --layers fc1 --delta 5,10"
+    refuse_strange(out, _fingerprints(classifier, images, sweep), "feature-opt", command)
     return _swept(classifier, images, out, sweep, pairs, tell, lambda study, _: visit(study), accuracy)
 
 
@@ -218,14 +217,7 @@ def sweep_studies(
     Raises:
         DataError: The folder holds no such run, or one of something else.
     """
-    found: list[Study] = []
-    try:
-        read_sweep(classifier, images, out, sweep, accuracy=accuracy, progress=progress, visit=found.append)
-    except DataError as error:
-        if error.slug != "run-unfinished":
-            raise
-        return tuple(found), False
-    return tuple(found), True
+    return studies_of(partial(read_sweep, classifier, images, out, sweep, accuracy=accuracy, progress=progress))
 
 
 def _paired(classifier: Classifier, images: Images, sweep: Sweep, tell: Progress) -> Pairs:
@@ -258,19 +250,6 @@ def _refuse_gradientless(classifier: Classifier) -> None:
 
 def _fingerprints(classifier: Classifier, images: Images, sweep: Sweep) -> dict[str, str]:
     return {"model": likeness(classifier), "data": images.fingerprint, "plan": repr(sweep)}
-
-
-def _refuse_strange(classifier: Classifier, images: Images, out: Path, sweep: Sweep) -> None:
-    there = Store(out).about
-    if there is None:
-        raise DataError(
-            f"No run of feature-opt lies in {str(out)!r}.",
-            slug="run-missing",
-            seen=f"no {RUN}",
-            needed="a folder that `amiss run feature-opt MODEL DATA --out` made",
-            hint="amiss run feature-opt MODEL DATA --layers fc1 --delta 5,10 --out DIR",
-        )
-    refuse_other(there["fingerprints"], _fingerprints(classifier, images, sweep), str(out))
 
 
 def _swept(

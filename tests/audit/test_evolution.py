@@ -10,7 +10,8 @@ from torch import nn
 
 from amiss.audit import chronicle
 from amiss.audit.chronicle import Chronicle, Told, moments, shrunk
-from amiss.audit.evolution import ENCODINGS, Evolution, evolution_studies, log_odds, read_evolution, run_evolution
+from amiss.audit.encodings import ENCODINGS
+from amiss.audit.evolution import Evolution, evolution_studies, log_odds, read_evolution, run_evolution
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, DataError, Interrupted, ModelError, UsageError
 from amiss.optimizers import ancestry

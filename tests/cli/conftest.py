@@ -1,7 +1,9 @@
 """The command line as one types it: in a folder of its own, with files that are as bad as files get."""
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,23 @@ def amiss(tmp_path, monkeypatch, capsys):
         capsys.readouterr()
         code = _run([str(argument) for argument in arguments])
         return Said(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def stopped(amiss, monkeypatch):
+    """stopped(5, "run", ...): the command, stopped at its 5th turn."""
+
+    def call(turns, *arguments):
+        @contextmanager
+        def soon():
+            turn = count(1)
+            yield lambda: next(turn) >= turns
+
+        with monkeypatch.context() as patch:
+            patch.setattr("amiss.cli.run.stopping", soon)
+            return amiss(*arguments)
 
     return call
 

@@ -3,7 +3,6 @@
 import csv
 import json
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +34,6 @@ def rows(folder):
 
 def account(folder):
     return strict((Path(folder) / "fooling.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def stopped(amiss, monkeypatch):
-    """stopped(5, "run", ...): the command, stopped at its 5th turn."""
-
-    def call(turns, *arguments):
-        @contextmanager
-        def soon():
-            turn = count(1)
-            yield lambda: next(turn) >= turns
-
-        with monkeypatch.context() as patch:
-            patch.setattr("amiss.cli.run.stopping", soon)
-            return amiss(*arguments)
-
-    return call
 
 
 def test_the_experiment_is_one_folder_that_says_what_its_files_hold(amiss):

@@ -9,7 +9,7 @@ from amiss.cli.evolution_transfer import champions_shown
 from amiss.errors import Interrupted
 from tests.audit.conftest import strict
 from tests.audit.test_evolution_tables import SHAPE, ring
-from tests.cli.test_evolution import BARE, account, rows, stopped
+from tests.cli.test_evolution import BARE, account, rows
 
 SMALL = (
     "--encodings",
@@ -27,8 +27,6 @@ SMALL = (
 RUN = ("run", "fooling", "nets.py:wrapped", "--confidence", "0.7", *SMALL, *BARE, "--out", "run")
 SURE = ("cppn", "gradient")
 OTHERS = ("--transfer", "nets.py:build,nets.py:three")
-
-__all__ = ["stopped"]
 
 
 def quiet(*_):

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,23 +25,6 @@ def about(folder="run"):
 
 def same(one, two):
     return run_digest(Store(Path(one))) == run_digest(Store(Path(two)))
-
-
-@pytest.fixture
-def stopped(amiss, monkeypatch):
-    """stopped(5, "run", ...): the command, stopped at its 5th turn."""
-
-    def call(turns, *arguments):
-        @contextmanager
-        def soon():
-            turn = count(1)
-            yield lambda: next(turn) >= turns
-
-        with monkeypatch.context() as patch:
-            patch.setattr("amiss.cli.run.stopping", soon)
-            return amiss(*arguments)
-
-    return call
 
 
 def linear(path="m.safetensors"):
