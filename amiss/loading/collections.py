@@ -149,8 +149,8 @@ def _described(
     """The network with its collection's facts; names only where there is one for each class."""
     named = tuple(map(str, labels)) if labels is not None and len(labels) == count else None
     size = sides[0] if sides[0] == sides[1] else None
-    own = (None if part is None else tuple(part) for part in (mean, std))
-    return Bare(network, *own, named, size, channels)
+    own = [None if part is None else tuple(part) for part in (mean, std)]
+    return Bare(network, mean=own[0], std=own[1], labels=named, size=size, channels=channels)
 
 
 def _unknown(collection: str, name: str, known: Sequence[str]) -> ModelError:
