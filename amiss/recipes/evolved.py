@@ -97,8 +97,9 @@ def fool_cppn(
         shape: Shape (C, H, W) of an image.
         preset: "paper-2015" has the operators and the quirks of the code of 2015, with x and y in numbers of pixels.
             "modern" has x and y in [-1, 1], and parents are taken from the classes that are left; while these are
-            more than the children, most from those of middling confidence. From generation 150 on its children differ finely, exchange outputs with their
-            mates, and are made anew where they draw what their parents draw.
+            more than the children, most from those of middling confidence. From generation 150 on its children
+            differ finely, exchange outputs with their mates, and are made anew where they draw what their parents
+            draw.
         color: What the outputs of color images are: "hls" hue, lightness and saturation; "rgb" the channels.
         confidence: Softmax probability to reach.
         generations: After the first, whose graphs have no hidden nodes.
