@@ -74,7 +74,9 @@ def test_every_verb_and_every_option_in_the_text_exists():
     options |= {
         f"--{name.replace('_', '-')}" for names in (*makers, evolution.OPTIONS, imposters.OPTIONS) for name in names
     }
-    options |= {f"--no-{name.replace('_', '-')}" for known in makers for name, p in known.items() if p.default is True}
+    options |= {
+        f"--no-{name.replace('_', '-')}" for known in makers for name, p in known.items() if p.default is True
+    }
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         verbs = set(re.findall(r"`amiss ([a-z]+)", text))
