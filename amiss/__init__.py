@@ -40,10 +40,15 @@ if TYPE_CHECKING:
     from amiss.objectives import MimicLinear as MimicLinear
     from amiss.objectives import Objective as Objective
     from amiss.objectives import Says as Says
+    from amiss.optimizers import APGD as APGD
     from amiss.optimizers import DDN as DDN
     from amiss.optimizers import LBFGSB as LBFGSB
     from amiss.optimizers import Adam as Adam
+    from amiss.optimizers import Ascent as Ascent
+    from amiss.optimizers import DeepFool as DeepFool
+    from amiss.optimizers import Estimated as Estimated
     from amiss.optimizers import Grid as Grid
+    from amiss.optimizers import HopSkipJump as HopSkipJump
     from amiss.optimizers import Linearized as Linearized
     from amiss.optimizers import MapElites as MapElites
     from amiss.optimizers import Momentum as Momentum
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
     from amiss.optimizers import Segments as Segments
     from amiss.optimizers import Sign as Sign
     from amiss.optimizers import Square as Square
+    from amiss.optimizers import SquareL2 as SquareL2
     from amiss.optimizers import Then as Then
     from amiss.optimizers import TwoPhase as TwoPhase
     from amiss.optimizers import Weigh as Weigh
@@ -104,9 +110,14 @@ _HOMES = {
         "Says",
     ),
     "optimizers": (
+        "APGD",
         "Adam",
+        "Ascent",
         "DDN",
+        "DeepFool",
+        "Estimated",
         "Grid",
+        "HopSkipJump",
         "LBFGSB",
         "Linearized",
         "MapElites",
@@ -115,6 +126,7 @@ _HOMES = {
         "Segments",
         "Sign",
         "Square",
+        "SquareL2",
         "Then",
         "TwoPhase",
         "Weigh",

@@ -178,7 +178,7 @@ function ancestors(part, entry, index) {
     el("p", { class: "soft small" }, `From the first generation to the champion of ${classOf(index)}: ${count(entry.length)} in a row, each with the class that it took first and the ${part.unit}${left > 0 ? `; ${count(left)} of them are left out here` : ""}.`),
     el("ul", { class: "reel ancestors" }, [...line].reverse().map((one) => el("li", {},
       individual(part, one.cell, `ancestor of ${unitOf(part, one.turn)}, which held ${classOf(one.held)}`),
-      el("p", { class: "small" }, named(classOf(one.held)), el("br"), el("span", { class: "soft" }, unitOf(part, one.turn))))))];
+      el("p", { class: "small" }, named(classOf(one.held)), el("br"), el("span", { class: "soft name" }, unitOf(part, one.turn))))))];
 }
 
 function oddsChart(part, index) {
