@@ -15,7 +15,7 @@ __all__ = ["Plan", "grow", "make_plan", "render"]
 
 _IN = len(INPUTS)
 _SCALE = np.array([1.0, 0.5, 1.0, 1 / 3])  # of a sum: a sigmoid is then tanh, a line has corners at 1
-_ROOM = 1_600_000  # numbers that a block of graphs holds at a time: with fewer, calls cost more than what they compute
+_ROOM = 1_600_000  # numbers that a block of graphs holds at a time: with fewer, calls cost more than their arithmetic
 _TILE = 16_384  # pixels at a time
 
 Ints = NDArray[np.int64]
