@@ -69,10 +69,8 @@ class Classifier:
         answer: Picks the logits from what the network returns, for networks that return tuples or dicts.
         gives: How far up the ladder the network goes: "met" (labels alone), "loss" (logits), "jacobian" (gradients).
         device: Where the network is moved; where its parameters are, if left out.
-        size: Side of the square images that it was trained on, where that is known: what the command line brings
-            images to if nobody says otherwise. It is heeded nowhere else.
-        channels: Channels of the images that it takes, where that is known: what the command line makes images of
-            where there are none. It is heeded nowhere else.
+        size: Side of the square images that it was trained on, where that is known; only the command line heeds it.
+        channels: Channels of the images that it takes, where that is known; only the command line heeds it.
 
     Raises:
         ModelError: A std that is not above 0, no names where labels are all it tells, or a head that is not there.
