@@ -16,6 +16,7 @@ from amiss.repro import fold, uniform
 from amiss.spaces.genome import polynomial
 
 __all__ = [
+    "BITS",
     "EDGES",
     "INPUTS",
     "KINDS",
@@ -38,8 +39,10 @@ KINDS = ("sine", "sigmoid", "gaussian", "linear")
 NODES, EDGES = 64, 128
 """Places for nodes and for connections."""
 
+BITS: NDArray[np.uint64] = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
+"""The word of each node: a set of nodes is the sum of theirs."""
+
 _IN = len(INPUTS)
-_BITS = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
 _NONE = np.uint64(0)
 _DRAWS = 23  # room for the numbers that a child draws, besides one a node and one a connection
 _FINE = np.array([0.5, 0.65, 0.8, 0.9])  # of fine children: weights, a node's gain, zoom, tint; the rest grow
@@ -223,14 +226,14 @@ def feeds(graphs: Graphs) -> Words:
     """For each node of each graph the set of those it is fed by [R, NODES]."""
     rows, edges = graphs.used.nonzero()
     into = np.zeros(len(graphs.source) * NODES, np.uint64)
-    np.bitwise_or.at(into, rows * NODES + graphs.target[rows, edges], _BITS[graphs.source[rows, edges]])
+    np.bitwise_or.at(into, rows * NODES + graphs.target[rows, edges], BITS[graphs.source[rows, edges]])
     return into.reshape(-1, NODES)
 
 
 def ancestors(into: Words, nodes: Words) -> Words:
     """The nodes [R] of each set, and all that feed them, directly or not [R]; `into` is what `feeds` tells."""
     wide = _reach(into)
-    seen, bits, fed = nodes, _BITS[:wide, None], into[:, :wide].T.copy()  # nodes in columns, which is twice as fast
+    seen, bits, fed = nodes, BITS[:wide, None], into[:, :wide].T.copy()  # nodes in columns, which is twice as fast
     while True:
         more = seen | np.bitwise_or.reduce(np.where(seen & bits != 0, fed, _NONE))
         if np.array_equal(more, seen):
@@ -302,8 +305,8 @@ def _add_edge(child: Graphs, rows: Ints, luck: Luck) -> None:
     luck, some = luck[rows], child.rows(rows)
     there = some.nodes
     source, _ = _choose(there, luck[:, 0])
-    above = ancestors(feeds(some), _BITS[source])
-    there &= above[:, None] & _BITS[: there.shape[1]] == 0
+    above = ancestors(feeds(some), BITS[source])
+    there &= above[:, None] & BITS[: there.shape[1]] == 0
     there[:, :_IN] = False
     target, ok = _choose(there, luck[:, 1])
     ok &= ~some.used.all(1)

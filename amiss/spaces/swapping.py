@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from amiss.spaces.graphs import EDGES, INPUTS, NODES, Graphs, Ints, Mask, Words, ancestors, feeds
+from amiss.spaces.graphs import BITS, EDGES, INPUTS, NODES, Graphs, Ints, Mask, Words, ancestors, feeds
 
 __all__ = ["swap"]
 
 _IN = len(INPUTS)
-_BITS: Words = np.uint64(1) << np.arange(NODES, dtype=np.uint64)
 
 
 class _Part(NamedTuple):
@@ -60,8 +59,8 @@ def _part(graphs: Graphs, wanted: Mask) -> _Part:
     """The wanted outputs [R, outputs], what feeds them, and the connections between."""
     outputs = np.zeros((len(wanted), NODES), bool)
     outputs[:, _IN : _IN + wanted.shape[1]] = wanted
-    goal: Words = np.bitwise_or.reduce(np.where(outputs, _BITS, np.uint64(0)), axis=1)
-    kept = (ancestors(feeds(graphs), goal)[:, None] & _BITS) != 0
+    goal: Words = np.bitwise_or.reduce(np.where(outputs, BITS, np.uint64(0)), axis=1)
+    kept = (ancestors(feeds(graphs), goal)[:, None] & BITS) != 0
     kept[:, :_IN] = False
     edges = graphs.used & np.take_along_axis(kept, graphs.target.clip(0), axis=1)
     return _Part(graphs, outputs, kept & ~outputs, edges)
