@@ -8,17 +8,14 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from amiss.cli.evolution import FOOLED
 from amiss.cli.experiment import Experiment
-from amiss.cli.imposters import FEATURE_OPT
-from amiss.cli.settings import EXPERIMENT, FOOLING, settings_of
+from amiss.cli.experiments import EXPERIMENTS
+from amiss.cli.settings import settings_of
 from amiss.recipes import RECIPES
 
 __all__ = ["RunCommand", "help_of"]
 
 _WIDTH, _INDENT = 100, 18
-
-_EXPERIMENTS = {EXPERIMENT: (FEATURE_OPT, "MODEL DATA"), FOOLING: (FOOLED, "MODEL [DATA]")}
 
 
 class RunCommand(TyperCommand):
@@ -40,8 +37,8 @@ def help_of(word: str) -> str | None:
         word: Its name, with hyphens or not.
     """
     name = word.replace("-", "_")
-    if name in _EXPERIMENTS:
-        experiment, arguments = _EXPERIMENTS[name]
+    if name in EXPERIMENTS:
+        experiment, arguments = EXPERIMENTS[name].asks, "MODEL [DATA]" if EXPERIMENTS[name].alone else "MODEL DATA"
         said = {f"--{option}": row for option, row in _experiment(experiment).items()}
         return _page(experiment.name, arguments, experiment.what, said, experiment.page)
     if name not in RECIPES:

@@ -7,13 +7,10 @@ from typing import Any
 
 from amiss.cli.auditing import AUDITS, account_of, open_audit, write_account
 from amiss.cli.config import RunConfig
-from amiss.cli.evolution import open_evolution
-from amiss.cli.experiment import Opened
+from amiss.cli.experiments import EXPERIMENTS
 from amiss.cli.folder import RECORD
 from amiss.cli.gates import settled
-from amiss.cli.imposters import open_sweep
 from amiss.cli.running import Tell, derive, open_work
-from amiss.cli.settings import EXPERIMENT, FOOLING
 from amiss.errors import DataError
 from amiss.gates import Gate, parse
 from amiss.study import Store, Study
@@ -28,8 +25,6 @@ __all__ = ["Checked", "checked", "rebuilt"]
 Checked = dict[str, tuple[Study, list[tuple[int, str]]]]
 """By name of the study: it, and (position, why) of each success that its files do not hold."""
 
-_OPEN: dict[str, Callable[..., Opened]] = {EXPERIMENT: open_sweep, FOOLING: open_evolution}
-
 
 def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> tuple[Checked, bool]:
     """Judge every success of a run or an audit by its files; nothing is written.
@@ -40,8 +35,10 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
     Raises:
         DataError: Model, data or settings are not those that the run was made with.
     """
-    if config.recipe in _OPEN:
-        return _failing(*_OPEN[config.recipe](config, device=device).studies(folder, progress=tell), tell)
+    if config.recipe in EXPERIMENTS:
+        return _failing(
+            *EXPERIMENTS[config.recipe].opened(config, device=device).studies(folder, progress=tell), tell
+        )
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         refuse_other(_fingerprints(folder), work.study.fingerprints, str(folder))
@@ -63,8 +60,8 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         DataError: Model, data or settings are not those that the run was made with; another process is at work; or
             an audit is not finished.
     """
-    if config.recipe in _OPEN:
-        opened, store = _OPEN[config.recipe](config, device=device), Store(folder)
+    if config.recipe in EXPERIMENTS:
+        opened, store = EXPERIMENTS[config.recipe].opened(config, device=device), Store(folder)
         with locked(folder, store.disk):
             found = opened.read(folder, progress=tell, visit=_mended)
             write_inputs(store, opened.inputs(found), opened.classifier, config.batch)

@@ -14,25 +14,16 @@ from amiss.cli.auditing import AUDITS
 from amiss.cli.command import data_name, left_out, model_name, written
 from amiss.cli.config import RunConfig, goes_on, read_config, trusted
 from amiss.cli.device import usable
-from amiss.cli.evolution import FOOLED, evolution_settings, known_of_evolution, open_evolution
-from amiss.cli.experiment import Opened, to_folder
+from amiss.cli.experiment import to_folder
+from amiss.cli.experiments import EXPERIMENTS
 from amiss.cli.flags import told_decoder, told_flags
 from amiss.cli.folder import beside
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
-from amiss.cli.imposters import FEATURE_OPT, known_of, open_sweep, sweep_settings
 from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.others import open_others
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
-from amiss.cli.settings import (
-    EXPERIMENT,
-    EXPERIMENTS,
-    FOOLING,
-    find_recipe,
-    parse_budget,
-    parse_settings,
-    sorted_words,
-)
+from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
 from amiss.cli.stopping import stopping
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.gates import Gate
@@ -72,7 +63,7 @@ def run(
         str | None, typer.Option(help="limits beside the recipe's: steps=40,queries=500 a sample,seconds=60 a shard")
     ] = None,
     transfer: Annotated[
-        str | None, typer.Option(help="feature-opt, fooling: other MODELs that see its images, with commas between")
+        str | None, typer.Option(help="of an experiment: other MODELs that see its images, with commas between")
     ] = None,
     require: Require = None,
     junit: Junit = None,
@@ -89,7 +80,8 @@ def run(
     given_words = [word for word in (recipe, model, data) if word is not None]
     arguments, options = sorted_words([*given_words, *context.args])
     recipe = arguments[0] if arguments else recipe  # an option alone: said to be no recipe
-    alone = _recipe(recipe) == FOOLING and len(arguments) == 2  # MODEL, and no DATA
+    asked_of = EXPERIMENTS.get(_recipe(recipe))
+    alone = asked_of is not None and asked_of.alone and len(arguments) == 2  # MODEL, and no DATA
     if alone:  # the command is written down as it was meant
         context.params["data"], context.args = None, options
     if len(arguments) < 3 and not alone:
@@ -98,8 +90,7 @@ def run(
     else:
         _, model, data, *surplus = [*arguments, ""] if alone else arguments
         recipe = _recipe(recipe)
-        readers = {EXPERIMENT: sweep_settings, FOOLING: evolution_settings}
-        read = readers.get(recipe) or partial(parse_settings, recipe)
+        read = asked_of.settings if asked_of is not None else partial(parse_settings, recipe)
         given: dict[str, Any] = {
             "mean": numbers(mean),
             "std": numbers(std),
@@ -121,20 +112,18 @@ def run(
             {name: value for name, value in given.items() if value is not None},
             parse_budget(budget),
         )
-        if recipe in EXPERIMENTS:
-            asks = FEATURE_OPT if recipe == EXPERIMENT else FOOLED
-            asks.refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
+        if asked_of is not None:
+            asked_of.asks.refuse_idle({"--decoder": decoder, "--frames": frames, "--budget": budget})
         folder = out or Path("runs") / _named(config)
     if transfer is not None and config.recipe not in EXPERIMENTS:
         raise UsageError(
-            "Only the experiments with imposters and with fooling images show their images to other models.",
+            "Only an experiment shows its images to other models.",
             slug="recipe-option",
             seen=f"--transfer {transfer}, with {config.recipe}",
-            needed="amiss run feature-opt MODEL DATA --layers ... --transfer MODEL2,MODEL3, or amiss run fooling",
+            needed=f"one of {', '.join(entry.asks.name for entry in EXPERIMENTS.values())}, with --transfer",
             hint="Leave --transfer out.",
         )
-    experiments = {EXPERIMENT: known_of, FOOLING: known_of_evolution}
-    known = experiments[config.recipe](config) if config.recipe in EXPERIMENTS else figures_known()
+    known = EXPERIMENTS[config.recipe].known(config) if config.recipe in EXPERIMENTS else figures_known()
     gates = asked(require, known)
     with showing(quiet or as_json) as tell:
         if config.recipe in EXPERIMENTS:
@@ -176,8 +165,7 @@ def _experiment(
     tell: Tell,
 ) -> tuple[Path, dict[str, Any]]:
     """Run an experiment to its end: its folder, and the record of its report."""
-    opens: Callable[..., Opened] = open_sweep if config.recipe == EXPERIMENT else open_evolution
-    work = opens(config, device=device)
+    work = EXPERIMENTS[config.recipe].opened(config, device=device)
     others = open_others(config, work.classifier, work.attempt, device)
     if work.images is not None:
         left_out(work.images)
@@ -272,7 +260,7 @@ def _progress(tell: Tell, recipe: str) -> Callable[[float, int, int], None]:
 def _recipe(word: str) -> str:
     """The name of a recipe, whether it was written with hyphens or not."""
     name = word.replace("-", "_")
-    return name if name in RECIPES or name == FOOLING else word
+    return name if name in RECIPES or name in EXPERIMENTS else word
 
 
 def _named(config: RunConfig) -> str:
