@@ -124,12 +124,16 @@ class Confidence(_Labels):
     Args:
         threshold: Probability to reach, in (0, 1).
         target: A class by number or name; the task's own targets where left out.
+        hinge: The loss is what the log-odds of p lack of the threshold's instead, and 0 where it is met: for searches
+            that weigh it against the size of the change. Of two classes it is the logit gap that is missing.
 
     References:
         Nguyen, Yosinski and Clune (2015), fooling images, section 3: confidence 0.99 and above.
     """
 
-    def __init__(self, threshold: float = 0.99, target: int | str | None = None) -> None:
+    hinge: bool = False
+
+    def __init__(self, threshold: float = 0.99, target: int | str | None = None, hinge: bool = False) -> None:
         if not 0 < threshold < 1:
             raise UsageError(
                 "A confidence lies between 0 and 1.",
@@ -138,6 +142,8 @@ class Confidence(_Labels):
                 hint="Confidence(0.99)",
             )
         self.threshold, self.target = threshold, target
+        if hinge:  # else nothing is said of it: the objective is told as ever
+            self.hinge = hinge
 
     def prepare(self, classifier: Classifier, task: Task) -> Task:
         """Put the target's number into the task."""
@@ -153,10 +159,15 @@ class Confidence(_Labels):
         return {"nats": (-logits.log_softmax(-1)).scatter(-1, first, leader)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:
-        """-log p of the target; met where p is at least the threshold."""
+        """-log p of the target, or what its log-odds lack; met where p is at least the threshold."""
         assert task.target is not None  # noqa: S101 - prepare has seen to it
         nats = _of(y["nats"], task.target)
-        return nats, nats <= -math.log(self.threshold)
+        met = nats <= -math.log(self.threshold)
+        if not self.hinge:
+            return nats, met
+        own = nats.clamp_min(torch.finfo(nats.dtype).tiny)
+        odds = -own - (-torch.expm1(-own)).log()
+        return (math.log(self.threshold / (1 - self.threshold)) - odds).clamp_min(0).masked_fill(met, 0), met
 
     def slack(self, y: View, task: Task) -> Tensor:
         """Log-probability of the target above the logarithm of the threshold [R], in nats."""

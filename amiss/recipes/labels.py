@@ -13,6 +13,7 @@ from amiss.spaces import Pixels
 __all__ = ["ddn", "deepfool", "fgsm", "label_opt", "pgd", "square"]
 
 _LEVELS = 10  # sign steps, each of a gray level, that go before a search for changes that may be finer
+_SURE = 100  # and where a confidence is to be reached, which takes more of them
 
 
 @enter("images", "goodfellow2015")
@@ -48,6 +49,7 @@ def pgd(
     step: float | None = None,
     target: int | str | Literal["task"] | None = None,
     margin: float = 0.05,
+    confidence: float | None = None,
     until: Literal["met", "budget"] = "met",
     climb: Literal["margin", "odds"] = "margin",
     restarts: int = 1,
@@ -65,6 +67,7 @@ def pgd(
         step: Length of a step; 2.5 eps / steps where left out.
         target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
         margin: How far the wanted logit must be ahead.
+        confidence: Softmax probability that the target must reach, in place of the margin.
         until: "budget" goes on after a success.
         climb: "margin": what is missing of it falls, which ends where it is met. "odds": the log-odds of success
             rise, in which all classes pull; their gradient has the direction of the cross-entropy's, and does not
@@ -78,8 +81,8 @@ def pgd(
 
     Raises:
         ContractError: Neither a radius nor the length of a step.
-        UsageError: A norm, a loss or a schedule of another name, a radius below 0 or in units of 0..255, or no step
-            or start.
+        UsageError: A norm, a loss or a schedule of another name, a radius below 0 or in units of 0..255, no step or
+            start, or a confidence without a target.
 
     References:
         Madry, Makelov, Schmidt, Tsipras and Vladu (2018), towards deep learning models resistant to adversarial
@@ -117,7 +120,7 @@ def pgd(
     optimizer: Optimizer = Sign(step, restarts=restarts, spread=spread, schedule=schedule, of=of)
     if norm == "l2":
         optimizer = Momentum(step, 0.0, "l2", restarts=restarts, spread=spread, schedule=schedule, of=of)
-    return Probe(Pixels(), wanted(target, margin), constraint, optimizer, until, budget, seed, batch)
+    return Probe(Pixels(), wanted(target, margin, confidence), constraint, optimizer, until, budget, seed, batch)
 
 
 @enter("images", "andriushchenko2020")
@@ -218,6 +221,7 @@ def label_opt(
     *,
     target: int | str | Literal["task"] | None = None,
     margin: float = 0.05,
+    confidence: float | None = None,
     rounds: int = 9,
     steps: int = 20,
     seed: int = 0,
@@ -232,11 +236,15 @@ def label_opt(
     Args:
         target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
         margin: How far the wanted logit must be ahead.
+        confidence: Softmax probability that the target must reach, in place of the margin.
         rounds: Factors of the penalty that are tried.
         steps: Steps of L-BFGS with each of them.
         seed: Of the probe.
         batch: Rows a pass.
         levels: Gray levels of a file; None leaves images unrounded.
+
+    Raises:
+        UsageError: A confidence without a target, or one outside (0, 1).
 
     References:
         Szegedy, Zaremba, Sutskever et al. (2014), intriguing properties of neural networks, section 4.1.
@@ -244,5 +252,7 @@ def label_opt(
     constraint, updates = on_file(L2(weight=1.0), levels), rounds * (steps + 1)
     search: Optimizer = Weigh(LBFGSB(), rounds, steps)
     if levels is not None:
-        search, updates = Then(Sign(1 / (levels - 1)), search, _LEVELS), updates + _LEVELS
-    return Probe(Pixels(), wanted(target, margin), constraint, search, "budget", Budget(updates), seed, batch)
+        before = _LEVELS if confidence is None else _SURE
+        search, updates = Then(Sign(1 / (levels - 1)), search, before), updates + before
+    goal, budget = wanted(target, margin, confidence), Budget(updates)
+    return Probe(Pixels(), goal, constraint, search, "budget", budget, seed, batch)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from amiss.constraints import Constraint, Quantized
-from amiss.objectives import Avoid, Become, Objective
+from amiss.errors import UsageError
+from amiss.objectives import Avoid, Become, Confidence, Objective
 from amiss.probe import Probe
 
 __all__ = ["RECIPES", "Recipe", "enter", "on_file", "wanted"]
@@ -49,11 +50,29 @@ def enter(over: Over, *cite: str) -> Callable[[Make], Make]:
     return entered
 
 
-def wanted(target: int | str | None, margin: float) -> Objective:
-    """The objective about labels: a class, the samples' own targets ("task"), or anything but the true label."""
-    if target is None:
-        return Avoid(margin)
-    return Become(None if target == "task" else target, margin)
+def wanted(target: int | str | None, margin: float, confidence: float | None = None) -> Objective:
+    """The objective about labels: a class, the samples' own targets ("task"), or anything but the true label.
+
+    Args:
+        target: The class, "task" or None.
+        margin: How far it must be ahead.
+        confidence: Softmax probability that the class must reach instead.
+
+    Raises:
+        UsageError: A confidence without a class.
+    """
+    own = None if target == "task" else target
+    if confidence is not None:
+        if target is None:
+            raise UsageError(
+                "A confidence is that of a class, and none is named.",
+                slug="recipe-confidence",
+                seen=f"confidence={confidence}, target=None",
+                needed="a target: a class by name or number, or 'task' for each sample's own",
+                hint="label_opt(target='iguana', confidence=0.99)",
+            )
+        return Confidence(confidence, own, hinge=True)
+    return Avoid(margin) if target is None else Become(own, margin)
 
 
 def on_file(constraint: Constraint, levels: int | None) -> Constraint:

@@ -96,6 +96,7 @@ OBJECTIVES = [
     (Become(), ()),
     (Become(1, margin=0.5), ()),
     (Confidence(0.6), ()),
+    (Confidence(0.6, hinge=True), ()),
     (Accepted(Energy(), 0.8), ()),
     (Accepted(ODIN(10.0), 0.6, 0.1), ()),
     (Mimic("linear"), ()),
