@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from amiss.repro import fold
 from amiss.transforms import View
 
-__all__ = ["ViewMap", "view_map"]
+__all__ = ["ViewMap", "photographs", "view_map"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,22 @@ class ViewMap:
     def mean(self) -> float:
         """Share of all photographs in which it held, in [0, 1]."""
         return sum(map(sum, self.met)) / (self.of * len(self.scales) * len(self.tilts))
+
+
+def photographs(x: Tensor, key: Tensor, transforms: Sequence[Callable[[Tensor, Tensor], Tensor]]) -> Tensor:
+    """Pictures through transforms, one after the other, each with randomness of its own.
+
+    Args:
+        x: Pictures [R, C, H, W] in [0, 1].
+        key: What their views are drawn from [R].
+        transforms: In order.
+
+    Returns:
+        Photographs [R, C, H, W] in [0, 1].
+    """
+    for place, transform in enumerate(transforms):
+        x = transform(x, fold(key, place))
+    return x.clamp(0, 1)
 
 
 def view_map(

@@ -86,7 +86,9 @@ class RunConfig:
         if "transfer" in network:
             network["transfer"] = ",".join(move(part.strip()) for part in network["transfer"].split(","))
         images = {k: move(v) if k == "table" else v for k, v in self.images.items()}
-        return replace(self, model=move(self.model), data=move(self.data), images=images, network=network)
+        settings = {k: move(v) if k == "mask" else v for k, v in self.settings.items()}
+        tables: dict[str, Any] = {"images": images, "network": network, "settings": settings}
+        return replace(self, model=move(self.model), data=move(self.data), **tables)
 
     def text(self, folder: Path) -> str:
         """The file for a run folder, its paths relative to that."""

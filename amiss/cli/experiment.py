@@ -47,7 +47,7 @@ class Option:
         what: What it is, for `--help`.
         needed: What it may be, in words.
         read: Its value, of the option as it was written and the text after it; ValueError where it is none. None:
-            it stands alone, is called `no-...`, and sets what it denies to False.
+            it stands alone; it sets itself to True, and one that is called `no-...` what it denies to False.
         holds: Whether a value of a file is of its kind; what it may be, the experiment knows.
         default: Its value where it is left out.
     """
@@ -95,7 +95,7 @@ class Experiment:
             if option.read is None:
                 if equals:
                     raise self.refused(cannot, f"{flag} {text}", option.needed)
-                found[_setting(name)] = False
+                found[_setting(name)] = name == _setting(name)
                 continue
             if not equals:
                 if not rest:

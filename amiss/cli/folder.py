@@ -11,14 +11,18 @@ from amiss.study.hold import MODELS
 from amiss.study.lock import LOCK, OWNER
 
 __all__ = [
+    "CAMERA",
     "CARD",
     "EVOLUTION",
     "FINDINGS",
     "IMPOSTERS",
     "NONSENSE",
+    "PHOTOGRAPHED",
     "RECORD",
     "REJECTION",
     "ROUNDS",
+    "SAID",
+    "SHEET",
     "SWEEP",
     "TRANSFER",
     "beside",
@@ -28,6 +32,7 @@ __all__ = [
 RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 SWEEP, IMPOSTERS, TRANSFER = "imposters.json", "imposters.csv", "transfer.json"
 EVOLUTION, NONSENSE, REJECTION = "fooling.json", "fooling.csv", "rejection.json"
+CAMERA, PHOTOGRAPHED, SAID, SHEET = "camera.json", "camera.csv", "answers.json", "sheet.svg"
 ROUNDS = "rounds.json"
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
@@ -35,6 +40,7 @@ _OURS = (
     *("decoder.safetensors", "judge-0", "judge-1", "judge-0.safetensors", "judge-1.safetensors", MODELS),
     *(EVOLUTION, NONSENSE, REJECTION, "frames"),
     *(SWEEP, IMPOSTERS, TRANSFER),
+    *(CAMERA, PHOTOGRAPHED, SAID, SHEET),
 )
 """All that a run writes, and all that is ever removed; the lock stays."""
 

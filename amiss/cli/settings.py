@@ -11,6 +11,7 @@ from amiss.errors import UsageError
 from amiss.recipes import RECIPES, Recipe
 
 __all__ = [
+    "CAMERA",
     "EXPERIMENT",
     "EXPERIMENTS",
     "FOOLING",
@@ -26,10 +27,14 @@ EXPERIMENT = "feature_opt"
 """The recipe that a command runs as an experiment, with settings of its own: several layers, several bounds."""
 FOOLING = "fooling"
 """Likewise, and the name of no recipe: several encodings, over all classes."""
-EXPERIMENTS = (EXPERIMENT, FOOLING)
+CAMERA = "camera"
+"""Likewise: adversaries of one view and of many, photographed."""
+EXPERIMENTS = (EXPERIMENT, FOOLING, CAMERA)
 
 _OURS = ("decoder", "shape", "seed", "batch", "codes", "labels")
 """What the command line gives a recipe itself, and what it has no words for."""
+_ALONE = {"print"}
+"""Options of experiments that have no value, beside those that are called `no-...`."""
 
 
 def find_recipe(name: str) -> Recipe:
@@ -67,7 +72,7 @@ def sorted_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
         The arguments, and the options with their values.
     """
     makers = (settings_of(recipe) for recipe in RECIPES.values())
-    alone = {name for known in makers for name, p in known.items() if isinstance(p.default, bool)}
+    alone = {name for known in makers for name, p in known.items() if isinstance(p.default, bool)} | _ALONE
     arguments: list[str] = []
     options: list[str] = []
     rest = list(words)

@@ -12,7 +12,7 @@ from amiss.recipes.recipe import enter, on_file, wanted
 from amiss.spaces import Pixels
 from amiss.transforms import PRINTED, View
 
-__all__ = ["eot"]
+__all__ = ["eot", "photographed"]
 
 
 @enter("images", "athalye2018")
@@ -61,9 +61,18 @@ def eot(
             hint="eot(0.1, distance=1.5)",
         )
     view = View((1 / distance, distance), (-rotation, rotation), (-tilt, tilt), wall=(0.2, 0.9), over=2)
-    ink, _, *rest = PRINTED
-    chain: tuple[Transform, ...] = (ink, view, *rest) if printed else (view,)
-    goal = EOT(wanted(target, margin), chain, views, share)
+    goal = EOT(wanted(target, margin), photographed(view, printed=printed), views, share)
     # Signs of a mean over few views are noisy: Adam averages them, and its step is a tenth of the radius.
     search = Adam(max(eps / 10, 1e-4))
     return Probe(Pixels(), goal, on_file(Linf(eps), levels), search, "met", Budget(steps), seed, batch)
+
+
+def photographed(view: View, *, printed: bool) -> tuple[Transform, ...]:
+    """What lies between a picture and its photograph, in order.
+
+    Args:
+        view: Where the camera stands.
+        printed: Whether ink comes before it, and lens, light, sensor and file after it.
+    """
+    ink, _, *rest = PRINTED
+    return (ink, view, *rest) if printed else (view,)

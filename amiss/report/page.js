@@ -14,6 +14,7 @@ const SECTIONS = [
   ["fooled", "Fooled", () => (DATA.fooled.length ? null : DATA.nonsense ? "the images are under Nonsense" : "no fooling image was searched for, or none was kept")],
   ["nonsense", "Nonsense", () => (DATA.nonsense ? null : "nothing was evolved in this run")],
   ["imposters", "Imposters", () => (DATA.imposters ? null : "no imposter was searched for in this run")],
+  ["camera", "Camera", () => (DATA.camera ? null : "nothing was photographed in this run")],
   ["defense", "Defense", () => (DATA.defense ? null : "nothing was retrained in this run")],
   ["methods", "Methods", () => null],
 ];
@@ -316,7 +317,7 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, defense, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, camera, defense, methods };
   recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));

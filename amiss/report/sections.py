@@ -1,4 +1,4 @@
-"""Which pictures findings, atlas, nonsense, imposters and defense of a report show, and fewer where room is short."""
+"""Which pictures the sections of a report show, and fewer where room is short."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def fewer(record: Record, rung: Rung) -> Record:
 
 
 def pictured(record: Record, rung: Rung, place: Place) -> Record:
-    """Findings, atlas, nonsense, imposters and defense of a record with `place(path, side)` for each picture's path.
+    """The sections of a record that have pictures, with `place(path, side)` for each picture's path.
 
     Args:
         record: Of the report.
@@ -63,6 +63,8 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         made["nonsense"] = {**folly, "parts": [_evolved(part, rung, place) for part in folly.get("parts") or []]}
     if likes := record.get("imposters"):
         made["imposters"] = _mimicked(likes, rung, place)
+    if film := record.get("camera"):
+        made["camera"] = {**film, "examples": [_photographed(one, rung, place) for one in film["examples"]]}
     if defense := record.get("defense"):
         made["defense"] = {**defense, "networks": [_fooling(one, rung, place) for one in defense["networks"]]}
     return made
@@ -150,6 +152,18 @@ def _evolved(part: Record, rung: Rung, place: Place) -> Record:
 
 def _fooling(one: Record, rung: Rung, place: Place) -> Record:
     return {**one, "champions": [{**entry, "image": place(entry["image"], rung.film)} for entry in one["champions"]]}
+
+
+def _photographed(one: Record, rung: Rung, place: Place) -> Record:
+    rows = [
+        {
+            **row,
+            "image": place(row["image"], rung.film),
+            "shots": [{**shot, "image": place(shot["image"], rung.film)} for shot in row["shots"]],
+        }
+        for row in one["rows"]
+    ]
+    return {**one, "rows": rows}
 
 
 def _mimicked(likes: Record, rung: Rung, place: Place) -> Record:

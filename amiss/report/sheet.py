@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from amiss.errors import UsageError
 
-__all__ = ["png", "printable_sheet"]
+__all__ = ["fitting", "png", "printable_sheet"]
 
 _PAGE = (210.0, 297.0)  # millimeters: A4
 _MARGIN, _GAP, _LINE = 12.0, 8.0, 5.0
@@ -39,12 +38,9 @@ def printable_sheet(
         UsageError: Names that are not one a picture, or pictures that do not fit on the page.
     """
     n, _, height, width = pictures.shape
-    tall = millimeters * height / width
-    columns = int((_PAGE[0] - 2 * _MARGIN + _GAP) // (millimeters + _GAP)) if millimeters > 0 else 0
+    tall, columns, most = millimeters * height / width, _columns(millimeters), fitting(millimeters, height / width)
     step = tall + _LINE + _GAP
-    room = _PAGE[1] - 2 * _MARGIN - 2 * _GAP - _LINE
-    if len(names) != n or n == 0 or columns < 1 or ceil(n / columns) * step - _GAP > room:
-        most = columns * int((room + _GAP) // step) if columns else 0
+    if len(names) != n or not 0 < n <= most:
         raise UsageError(
             "The pictures do not fit on the sheet.",
             slug="sheet-fit",
@@ -77,6 +73,19 @@ def printable_sheet(
     return path
 
 
+def fitting(millimeters: float, ratio: float = 1.0) -> int:
+    """How many pictures fit on a sheet.
+
+    Args:
+        millimeters: Width of each.
+        ratio: Height over width.
+    """
+    if not (columns := _columns(millimeters)):
+        return 0
+    room = _PAGE[1] - 2 * _MARGIN - 2 * _GAP - _LINE
+    return columns * int((room + _GAP) // (millimeters * ratio + _LINE + _GAP))
+
+
 def png(picture: Tensor, mask: Tensor | None = None, times: int = 1) -> bytes:
     """A picture [C, H, W] in [0, 1] as a PNG.
 
@@ -95,6 +104,11 @@ def png(picture: Tensor, mask: Tensor | None = None, times: int = 1) -> bytes:
     held = io.BytesIO()
     Image.fromarray(values.permute(1, 2, 0).contiguous().numpy()).save(held, "PNG")
     return held.getvalue()
+
+
+def _columns(millimeters: float) -> int:
+    """How many pictures fit side by side."""
+    return int((_PAGE[0] - 2 * _MARGIN + _GAP) // (millimeters + _GAP)) if millimeters > 0 else 0
 
 
 def _plain(name: str) -> str:

@@ -5,8 +5,8 @@ from math import sqrt
 __all__ = ["wilson"]
 
 
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share k / n.
+def wilson(k: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a share k / n; k may be a sum of n shares, for which it is no narrower than need be.
 
     References:
         Wilson (1927), probable inference; Brown, Cai and DasGupta (2001), eq. 4.

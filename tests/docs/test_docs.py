@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import amiss
 from amiss import recipes
-from amiss.cli import evolution, imposters
+from amiss.cli import camera, evolution, imposters
 from amiss.cli.app import app
 from amiss.cli.settings import settings_of
 from tests.docs.pages import PAGES, ROOT, blocks, headings, links, text_files
@@ -72,7 +72,9 @@ def test_every_verb_and_every_option_in_the_text_exists():
         options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     makers = [settings_of(recipe) for recipe in recipes.RECIPES.values()]
     options |= {
-        f"--{name.replace('_', '-')}" for names in (*makers, evolution.OPTIONS, imposters.OPTIONS) for name in names
+        f"--{name.replace('_', '-')}"
+        for names in (*makers, camera.OPTIONS, evolution.OPTIONS, imposters.OPTIONS)
+        for name in names
     }
     options |= {
         f"--no-{name.replace('_', '-')}" for known in makers for name, p in known.items() if p.default is True

@@ -1,0 +1,281 @@
+"""`amiss run camera MODEL DATA`: the experiment before a camera, from its options to its report."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amiss.classifier import Classifier
+from amiss.cli.config import RunConfig, is_kind
+from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
+from amiss.cli.folder import CAMERA, PHOTOGRAPHED, SAID, SHEET
+from amiss.data import Images, read_image, to_bytes
+from amiss.data.cells import csv_text
+from amiss.data.guards import open_plain
+from amiss.disk import Disk
+from amiss.gates import Gate
+from amiss.study import Inputs, Study
+
+if TYPE_CHECKING:
+    from amiss.audit.camera import Camera, Filmed
+
+__all__ = ["BEFORE", "OPTIONS", "CameraWork", "camera_of", "camera_settings", "known_of_camera", "open_camera"]
+
+_MOST = 2**26  # bytes of answers.json
+_PRINTED = 4  # pictures on a sheet, where they fit
+
+
+@dataclass(frozen=True)
+class CameraWork(Opened):
+    """The experiment with its model and data open.
+
+    Attributes:
+        images: Labeled images.
+        camera: What was asked, as the experiment takes it.
+    """
+
+    file = CAMERA
+
+    images: Images
+    camera: "Camera"
+
+    def run(self, out: Path, **given: Any) -> "Filmed":
+        """Search for the adversaries of one view and of many."""
+        from amiss.audit.camera import run_camera
+
+        return run_camera(self.classifier, self.images, out, self.camera, accuracy=self._accuracy, **given)
+
+    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Filmed":
+        """What was found, from the files of its studies."""
+        from amiss.audit.camera import read_camera
+
+        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress, "visit": visit}
+        return read_camera(self.classifier, self.images, out, self.camera, **more)
+
+    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
+        """The studies with their model and data."""
+        from amiss.audit.camera import camera_studies
+
+        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress}
+        return camera_studies(self.classifier, self.images, out, self.camera, **more)
+
+    def inputs(self, found: "Filmed") -> Inputs:
+        """The images that were changed."""
+        return Inputs.of_images(found.images)
+
+    def attempt(self, other: Classifier) -> object:
+        """Show one of the images to a model."""
+        return other.predict(self.images.images([0]).to(other.device))
+
+    def write(
+        self,
+        found: "Filmed",
+        out: Path,
+        tell: Tell,
+        gates: Sequence[Gate] = (),
+        others: Mapping[str, Classifier] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> dict[str, Any]:
+        """Take the photographs; write answers.json, camera.csv, sheet.svg, camera.json, flags.json and the page."""
+        from amiss.audit.camera_pages import camera_known, camera_record, camera_rows
+        from amiss.audit.camera_views import film
+
+        def keep(book: Mapping[str, Any]) -> None:
+            Disk().write(out / SAID, json.dumps(book).encode())
+
+        # Only who may be stopped goes on from noted answers: a rebuild asks for all of them anew.
+        before = _kept(out) if stop is not None else {}
+        seen = film(found, self.classifier, before=before, keep=keep, progress=tell, stop=stop)
+        Disk().write(out / PHOTOGRAPHED, csv_text(*camera_rows(found, seen)).encode())
+        tell("Writing the report", 0, 1)
+        record = camera_record(
+            found, seen, self.classifier, out, **self.names(out), sheet=_sheet(found, out, self._width)
+        )
+        return self.put(record, out, gates, camera_known())
+
+    @property
+    def _accuracy(self) -> float | None:
+        return self.config.network.get("accuracy")
+
+    @property
+    def _width(self) -> float:
+        return float(self.config.settings["millimeters"])
+
+
+def _number(low: float, high: float) -> Callable[[str, str], float]:
+    """What reads a number within bounds, a decimal or a fraction."""
+
+    def read(_flag: str, text: str) -> float:
+        try:
+            value = float(Fraction(text))
+        except (ZeroDivisionError, OverflowError) as error:
+            raise ValueError(text) from error
+        if not isfinite(value) or not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def _ascending(_flag: str, text: str) -> list[float]:
+    read = _number(0.01, 100)
+    low, high = (read("", part.strip()) for part in text.split(","))
+    if low > high:
+        raise ValueError(text)
+    return [low, high]
+
+
+def _word(_flag: str, text: str) -> str:
+    if not text:
+        raise ValueError(text)
+    return text
+
+
+def _real(value: Any) -> bool:
+    return is_kind(value, int | float)
+
+
+OPTIONS = {
+    # Any number: what is negative, or in units of 0..255, has an error of its own.
+    "eps": Option(
+        "how far a pixel may move", "a number above 0 and at most 1: 0.1, or 25/255", _number(-1e9, 1e9), _real
+    ),
+    "target": Option(
+        "class to become; any but the true one where left out",
+        "name or number of a class",
+        _word,
+        lambda value: value is None or isinstance(value, str),
+        "",
+    ),
+    "images": count_from(1, "images to change, of those that are named rightly", 20),
+    "views": count_from(1, "photographs of each that judge", 100),
+    "steps": count_from(1, "steps of the search over views", 100),
+    "drawn": count_from(1, "views of each of its steps", 8),
+    "scale": Option(
+        "apparent size, 1 over the distance",
+        "least and greatest, from 0.01 to 100, with a comma between: .5,1.5",
+        _ascending,
+        listed(int | float),
+        [0.5, 1.5],
+    ),
+    "rotation": Option("degrees in the plane, either way", "a number from 0 to 180", _number(0, 180), _real, 30.0),
+    "tilt": Option("degrees from the side, either way", "a number from 0 to 80", _number(0, 80), _real, 45.0),
+    "print": Option(
+        "put ink, lens, light, sensor and file before the camera too",
+        "no value: it stands alone",
+        None,
+        lambda value: isinstance(value, bool),
+        False,
+    ),
+    "mask": Option(
+        "which pixels may change; all where left out",
+        "a picture of the images' size, white where pixels may change",
+        _word,
+        lambda value: value is None or isinstance(value, str),
+    ),
+    "millimeters": Option(
+        "width of a picture on the sheet to print", "a number from 10 to 186", _number(10, 186), _real, 80.0
+    ),
+}
+"""What `amiss run camera` takes beside the options of every run."""
+
+BEFORE = Experiment(
+    "camera",
+    "Does a change survive distance and angle? Adversaries of one view and of many, photographed from elsewhere.",
+    "docs/camera.md",
+    OPTIONS,
+    {"--printed": "print"},
+)
+"""The experiment as the command line knows it."""
+
+
+def camera_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Read `--eps 0.1 --views 100 --scale .5,1.5 --tilt 45 --print`.
+
+    Returns:
+        The settings as `config.toml` keeps them.
+
+    Raises:
+        UsageError: An option that the experiment does not have, one that cannot be read, or no radius.
+    """
+    found = BEFORE.settings(words)
+    if found["eps"] is None:
+        raise BEFORE.refused("needs --eps", " ".join(words) or "no option", "--eps 0.1, or --eps 25/255")
+    _made(found)
+    return found
+
+
+def camera_of(config: RunConfig) -> "Camera":
+    """What the experiment asks that a configuration is of.
+
+    Raises:
+        UsageError: Settings that are none of it: the file was edited.
+        DataError: The mask cannot be read.
+    """
+    said = BEFORE.checked(config.settings)
+    return _made(said, batch=config.batch, seed=config.seed)
+
+
+def known_of_camera(_config: RunConfig) -> dict[str, str]:
+    """Every figure that the experiment of a configuration can have, each with the reason why it may lack it."""
+    from amiss.audit.camera_pages import camera_known
+
+    return camera_known()
+
+
+def open_camera(config: RunConfig, *, device: str | None = None) -> CameraWork:
+    """Open model and data.
+
+    Raises:
+        UsageError: The settings are none.
+        ModelError: The model cannot be opened, or does not take such images.
+        DataError: The images cannot be read, or are no match for the model; likewise the mask.
+        ParityError: The model does not score what its owner says.
+    """
+    if (others := config.network.get("transfer")) is not None:
+        hint = "Leave --transfer out; amiss run attacks shows adversaries to other models."
+        raise BEFORE.refused("shows its photographs to MODEL alone", f"--transfer {others}", "no --transfer", hint)
+    camera, classifier = camera_of(config), open_model(config, device)
+    return CameraWork(config, classifier, open_images(config, classifier), camera)
+
+
+def _made(settings: Mapping[str, Any], **more: Any) -> "Camera":
+    from amiss.audit.camera import Camera
+
+    said = {name: settings[name] for name in ("images", "views", "steps", "drawn", "rotation", "tilt")}
+    # TOML has no word for None, so a class called "none" comes back as that.
+    target = "none" if settings["target"] is None else settings["target"]
+    mask = None if settings["mask"] is None else read_image(settings["mask"], channels=1)[0] >= 128
+    low, high = settings["scale"]
+    more |= {"scale": (low, high), "printed": settings["print"], "mask": mask}
+    return Camera(settings["eps"], target, **said, **more)
+
+
+def _kept(out: Path) -> dict[str, Any]:
+    """Answers that an earlier run noted, which somebody else may have written; none where there is no such file."""
+    try:
+        with open_plain(out / SAID, _MOST) as file:
+            said = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _sheet(found: "Filmed", out: Path, millimeters: float) -> dict[str, Any] | None:
+    """Adversaries over views on a sheet of paper; None where not one of them fits."""
+    from amiss.report.sheet import fitting, printable_sheet
+
+    part = found.parts[-1]
+    height, width = part.result.images.shape[2:]
+    met = part.result.met.nonzero().flatten().tolist()
+    some = (met or list(range(len(part.result))))[: min(_PRINTED, fitting(millimeters, height / width))]
+    if not some:
+        (out / SHEET).unlink(missing_ok=True)
+        return None
+    pictures = to_bytes(part.result.images[some]).float() / 255
+    names = [found.images.names[i] for i in some]
+    printable_sheet(out / SHEET, pictures, names, millimeters, found.camera.mask)
+    return {"file": SHEET, "millimeters": millimeters, "pictures": names, "cut": found.camera.mask is not None}
