@@ -1,6 +1,6 @@
 """The papers behind the recipes, as BibTeX: `amiss show DIR --bibtex` prints those that a run used."""
 
-__all__ = ["BIBTEX", "bibtex"]
+__all__ = ["BIBTEX", "bibtex", "reference"]
 
 BIBTEX = {
     "goodfellow2015": """@inproceedings{goodfellow2015,
@@ -198,3 +198,16 @@ BIBTEX = {
 def bibtex(*keys: str) -> str:
     """The entries of these papers, each once, in this order."""
     return "\n\n".join(BIBTEX[key] for key in dict.fromkeys(keys))
+
+
+def reference(key: str) -> str:
+    """A paper in one line: authors, year and title.
+
+    Args:
+        key: In `BIBTEX`.
+    """
+    fields = dict(
+        part.strip().split(" = ", 1) for part in BIBTEX[key].replace("\n    ", " ").split("\n") if " = " in part
+    )
+    author, title, year = (fields[name].strip("{},") for name in ("author", "title", "year"))
+    return f"{author.replace(' and ', ', ')} ({year}), {title}"

@@ -1,9 +1,10 @@
 """What other models say of images that were made for one: beside random noise of equal size, and beside no change."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from amiss.classifier import Classifier
@@ -12,7 +13,7 @@ from amiss.repro import fold, uniform
 from amiss.task import reaches
 from amiss.trust import wilson
 
-__all__ = ["Kept", "Tally", "Transfer", "keeps", "random_signs", "transfer"]
+__all__ = ["Kept", "Tally", "Transfer", "keeps", "random_signs", "seen_at", "transfer"]
 
 _TOP = 5
 
@@ -170,6 +171,39 @@ def keeps(
     return Kept(len(label), int((top[:, 0] == label).sum()), among, sure, chance, side)
 
 
+def seen_at(classifier: Classifier, side: int) -> Classifier:
+    """The same classifier for images of another side, which it brings to its own as `transfer` does.
+
+    A gradient leads through that, so that images of one side can be made for models of several.
+
+    Args:
+        classifier: Whose own side may be another.
+        side: Of the images.
+    """
+    if classifier.size in (None, side):
+        return classifier
+    given: dict[str, Any] = {"labels": classifier.labels, "gives": classifier.gives, "device": classifier.device}
+    return Classifier(_Brought(classifier), **given)
+
+
+class _Brought(nn.Module):
+    """A classifier's logits of images that are brought to its side first."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.network = classifier.network if isinstance(classifier.network, nn.Module) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.classifier.size is not None  # noqa: S101 - else nothing had to be brought anywhere
+        return self.classifier.outputs(_brought(x, self.classifier.size))["answer"]
+
+
+def _brought(x: Tensor, side: int) -> Tensor:
+    made = functional.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return made.clamp(0, 1)
+
+
 def _side(classifier: Classifier, pixels: Tensor) -> int | None:
     """The side that images are brought to; None where they are shown as they are."""
     return None if classifier.size in (None, pixels.shape[-1]) else classifier.size
@@ -194,9 +228,7 @@ def _logits(classifier: Classifier, pixels: Tensor, side: int | None, batch: int
     for part in pixels.split(batch):
         x = part.to(torch.float32) / 255
         if side is not None:
-            x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(
-                0, 1
-            )
+            x = _brought(x, side)
         found.append(classifier.outputs(x)["answer"].cpu())
     return torch.cat(found)
 

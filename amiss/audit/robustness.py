@@ -13,7 +13,7 @@ from amiss.result import Outcome
 from amiss.study import Held, Inputs
 from amiss.trust import wilson
 
-__all__ = ["Robustness", "robustness"]
+__all__ = ["Robustness", "robustness", "still_right"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def robustness(desk: Desk, images: Images, chosen: Tensor) -> Robustness:
     """
     plan, labels = desk.plan, images.truth
     probes = [pgd(eps, plan.steps, seed=plan.seed, batch=plan.batch) for eps in plan.epsilons]
-    standing = chosen[_right(desk, images.images(chosen), labels[chosen])]
+    standing = chosen[still_right(desk, images.images(chosen), labels[chosen])]
     right = [len(standing)]
     telling: tuple[Probe, Held] | None = None
     outcomes: list[Outcome] = []
@@ -81,7 +81,7 @@ def robustness(desk: Desk, images: Images, chosen: Tensor) -> Robustness:
             if telling is None or float(telling[1].result.met.double().mean()) < 0.5:
                 telling = probe, held
             attacked = to_bytes(held.result.images).to(torch.float32) / 255
-            standing = standing[_right(desk, attacked, labels[standing])]
+            standing = standing[still_right(desk, attacked, labels[standing])]
         right.append(len(standing))
     said = repr(probes[-1])
     return Robustness(
@@ -89,8 +89,14 @@ def robustness(desk: Desk, images: Images, chosen: Tensor) -> Robustness:
     )
 
 
-def _right(desk: Desk, images: Tensor, labels: Tensor) -> Tensor:
-    """Whether each image is named by its label, or, by votes, not clearly otherwise [N]."""
+def still_right(desk: Desk, images: Tensor, labels: Tensor) -> Tensor:
+    """Whether each image is named by its label, or, by votes, not clearly otherwise [n].
+
+    Args:
+        desk: Who is asked, and how often.
+        images: In [0, 1] [n, C, H, W].
+        labels: Theirs [n].
+    """
     parts = images.split(desk.plan.batch)
     against = torch.zeros(len(images), dtype=torch.int64)
     for _ in range(desk.votes):

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from amiss.analysis.pairs import draw_pairs, pair_inputs
-from amiss.citations import BIBTEX
+from amiss.citations import reference
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
 from amiss.cli.config import RunConfig
@@ -127,7 +127,7 @@ def derive(work: Work, tell: Tell) -> dict[str, Any]:
         "flags": said,
         "claimed": len(claims),
         "held": len([entry for entry in claims if entry.outcome.met]),
-        "references": [_reference(key) for key in find_recipe(work.config.recipe).cite],
+        "references": [reference(key) for key in find_recipe(work.config.recipe).cite],
     }
     unfinished = {"outcomes": {work.config.recipe: about["counts"]}, "sentence": "No sample is finished."}
     record: dict[str, Any] = {"figures": found, "flags": said, **unfinished}
@@ -181,12 +181,3 @@ def _inputs(over: str, classifier: Classifier, images: Images, config: RunConfig
         )
     wrong = (checked.predicted != images.truth).nonzero().flatten()
     return Inputs.of_images(images, wrong, to_truth=True)
-
-
-def _reference(key: str) -> str:
-    """A paper in one line, from its BibTeX."""
-    fields = dict(
-        part.strip().split(" = ", 1) for part in BIBTEX[key].replace("\n    ", " ").split("\n") if " = " in part
-    )
-    author, title, year = (fields[name].strip("{},") for name in ("author", "title", "year"))
-    return f"{author.replace(' and ', ', ')} ({year}), {title}"
