@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from amiss.analysis.viewing import photographs
-from amiss.audit.camera import Camera, Filmed, Part
+from amiss.audit.camera import Filmed, Part
+from amiss.audit.camera_asked import Camera
 from amiss.audit.camera_views import CLEAN, EACH, Seen
 from amiss.audit.figures import percent, radius
 from amiss.audit.frames import class_names

@@ -139,8 +139,9 @@ def answers(
     """
     for row in torch.arange(len(pixels) * views).split(batch):
         place, turn = row // views, row % views
-        x = photographs(pixels[place].float() / 255, fold(keys[place], turn), chain)
-        yield classifier.predict((to_bytes(x).float() / 255).to(classifier.device)).cpu()  # a photograph is a file
+        x, key = (part.to(classifier.device) for part in (pixels[place], fold(keys[place], turn)))
+        x = photographs(x.float() / 255, key, chain)
+        yield classifier.predict(to_bytes(x).float() / 255).cpu()  # a photograph is a file
 
 
 def places(view: View) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -3,14 +3,22 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amiss.classifier import Classifier
 from amiss.cli.config import RunConfig, is_kind
-from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
+from amiss.cli.experiment import (
+    Experiment,
+    Opened,
+    Option,
+    Tell,
+    count_from,
+    listed,
+    number_within,
+    open_images,
+    open_model,
+)
 from amiss.cli.folder import CAMERA, PHOTOGRAPHED, SAID, SHEET
 from amiss.data import Images, read_image, to_bytes
 from amiss.data.cells import csv_text
@@ -20,7 +28,8 @@ from amiss.gates import Gate
 from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
-    from amiss.audit.camera import Camera, Filmed
+    from amiss.audit.camera import Filmed
+    from amiss.audit.camera_asked import Camera
 
 __all__ = ["BEFORE", "OPTIONS", "CameraWork", "camera_of", "camera_settings", "known_of_camera", "open_camera"]
 
@@ -105,23 +114,8 @@ class CameraWork(Opened):
         return float(self.config.settings["millimeters"])
 
 
-def _number(low: float, high: float) -> Callable[[str, str], float]:
-    """What reads a number within bounds, a decimal or a fraction."""
-
-    def read(_flag: str, text: str) -> float:
-        try:
-            value = float(Fraction(text))
-        except (ZeroDivisionError, OverflowError) as error:
-            raise ValueError(text) from error
-        if not isfinite(value) or not low <= value <= high:
-            raise ValueError(text)
-        return value
-
-    return read
-
-
 def _ascending(_flag: str, text: str) -> list[float]:
-    read = _number(0.01, 100)
+    read = number_within(0.01, 100)
     low, high = (read("", part.strip()) for part in text.split(","))
     if low > high:
         raise ValueError(text)
@@ -141,7 +135,7 @@ def _real(value: Any) -> bool:
 OPTIONS = {
     # Any number: what is negative, or in units of 0..255, has an error of its own.
     "eps": Option(
-        "how far a pixel may move", "a number above 0 and at most 1: 0.1, or 25/255", _number(-1e9, 1e9), _real
+        "how far a pixel may move", "a number above 0 and at most 1: 0.1, or 25/255", number_within(-1e9, 1e9), _real
     ),
     "target": Option(
         "class to become; any but the true one where left out",
@@ -161,8 +155,10 @@ OPTIONS = {
         listed(int | float),
         [0.5, 1.5],
     ),
-    "rotation": Option("degrees in the plane, either way", "a number from 0 to 180", _number(0, 180), _real, 30.0),
-    "tilt": Option("degrees from the side, either way", "a number from 0 to 80", _number(0, 80), _real, 45.0),
+    "rotation": Option(
+        "degrees in the plane, either way", "a number from 0 to 180", number_within(0, 180), _real, 30.0
+    ),
+    "tilt": Option("degrees from the side, either way", "a number from 0 to 80", number_within(0, 80), _real, 45.0),
     "print": Option(
         "put ink, lens, light, sensor and file before the camera too",
         "no value: it stands alone",
@@ -177,7 +173,7 @@ OPTIONS = {
         lambda value: value is None or isinstance(value, str),
     ),
     "millimeters": Option(
-        "width of a picture on the sheet to print", "a number from 10 to 186", _number(10, 186), _real, 80.0
+        "width of a picture on the sheet to print", "a number from 10 to 186", number_within(10, 186), _real, 80.0
     ),
 }
 """What `amiss run camera` takes beside the options of every run."""
@@ -243,7 +239,7 @@ def open_camera(config: RunConfig, *, device: str | None = None) -> CameraWork:
 
 
 def _made(settings: Mapping[str, Any], **more: Any) -> "Camera":
-    from amiss.audit.camera import Camera
+    from amiss.audit.camera_asked import Camera
 
     said = {name: settings[name] for name in ("images", "views", "steps", "drawn", "rotation", "tilt")}
     # TOML has no word for None, so a class called "none" comes back as that.

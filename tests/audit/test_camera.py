@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from amiss.audit.camera import Camera, camera_studies, read_camera, run_camera
+from amiss.audit.camera import camera_studies, read_camera, run_camera
+from amiss.audit.camera_asked import Camera
 from amiss.audit.camera_pages import camera_figures, camera_known, camera_record, camera_rows
 from amiss.audit.camera_views import EACH, film, places
 from amiss.classifier import Classifier
