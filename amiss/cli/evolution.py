@@ -13,7 +13,17 @@ from amiss.classifier import Classifier
 from amiss.cli.command import model_name
 from amiss.cli.config import RunConfig, is_kind
 from amiss.cli.evolution_transfer import champions_shown
-from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
+from amiss.cli.experiment import (
+    Experiment,
+    Opened,
+    Option,
+    Tell,
+    count_from,
+    listed,
+    open_images,
+    open_model,
+    separated,
+)
 from amiss.cli.folder import EVOLUTION, NONSENSE, REJECTION
 from amiss.cli.settings import FOOLING
 from amiss.data.cells import csv_text
@@ -112,13 +122,6 @@ class EvolutionWork(Opened):
         return {"evolution": self.evolution, **more}
 
 
-def _words(_flag: str, text: str) -> list[str]:
-    words = [part.strip() for part in text.split(",")]
-    if not all(words):
-        raise ValueError(text)
-    return words
-
-
 def _share(_flag: str, text: str) -> float:
     if not 0 < (value := float(text)) < 1:
         raise ValueError(text)
@@ -140,14 +143,14 @@ OPTIONS = {
     "encodings": Option(
         "what the images are made of",
         "one or more of direct, cppn, gradient, direct-gradient and ascent, with commas between",
-        _words,
+        separated,
         listed(str),
         ["direct", "cppn", "gradient"],
     ),
     "classes": Option(
         "which classes to fool; all where left out",
         "names or numbers of classes, with commas between",
-        _words,
+        separated,
         listed(str),
         [],
     ),

@@ -4,6 +4,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,8 +31,10 @@ __all__ = [
     "count_from",
     "data_said",
     "listed",
+    "number_within",
     "open_images",
     "open_model",
+    "separated",
     "to_folder",
 ]
 
@@ -313,6 +317,38 @@ def count_from(least: int, what: str, default: int | None, *, optional: bool = F
         return (optional and value is None) or (is_kind(value, int) and len(str(abs(value))) <= _DIGITS)
 
     return Option(what, f"a whole number of {least} or more", read, holds, default)
+
+
+def number_within(low: float, high: float) -> Callable[[str, str], float]:
+    """What reads a number within bounds, a decimal or a fraction.
+
+    Args:
+        low: What it is at least.
+        high: What it is at most.
+    """
+
+    def read(_flag: str, text: str) -> float:
+        try:
+            value = float(Fraction(text))
+        except (ZeroDivisionError, OverflowError) as error:
+            raise ValueError(text) from error
+        if not isfinite(value) or not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def separated(_flag: str, text: str) -> list[str]:
+    """Words with commas between.
+
+    Raises:
+        ValueError: One of them is empty.
+    """
+    found = [part.strip() for part in text.split(",")]
+    if not all(found):
+        raise ValueError(text)
+    return found
 
 
 def listed(kind: Any) -> Callable[[Any], bool]:

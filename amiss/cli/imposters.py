@@ -13,7 +13,17 @@ from amiss.analysis.transfer import transfer
 from amiss.classifier import Classifier
 from amiss.cli.command import model_name
 from amiss.cli.config import RunConfig
-from amiss.cli.experiment import Experiment, Opened, Option, Tell, count_from, listed, open_images, open_model
+from amiss.cli.experiment import (
+    Experiment,
+    Opened,
+    Option,
+    Tell,
+    count_from,
+    listed,
+    open_images,
+    open_model,
+    separated,
+)
 from amiss.cli.folder import IMPOSTERS, SWEEP
 from amiss.cli.others import keep_matrix, kept_matrix
 from amiss.data import Images
@@ -97,13 +107,6 @@ class SweepWork(Opened):
         return self.config.network.get("accuracy")
 
 
-def _layers(_flag: str, text: str) -> list[str]:
-    layers = [part.strip() for part in text.split(",")]
-    if not all(layers):
-        raise ValueError(text)
-    return layers
-
-
 def _deltas(flag: str, text: str) -> list[float]:
     return _rising(flag, text, [_levels(flag, part.strip()) for part in text.split(",")])
 
@@ -148,7 +151,7 @@ OPTIONS = {
     "layers": Option(
         "layers whose features are mimicked",
         "names of layers, from the input on, with commas between",
-        _layers,
+        separated,
         listed(str),
     ),
     "delta": Option(
