@@ -94,7 +94,7 @@ class RunConfig:
         """The file for a run folder, its paths relative to that."""
         moved = self.moved(Path(), folder)
         # TOML has no word for None, and leaving it out would give the default back.
-        settings = {name: "none" if value is None else value for name, value in self.settings.items()}
+        settings = {name: "none" if value is None else value for name, value in moved.settings.items()}
         return to_toml(asdict(replace(moved, settings=settings)))
 
 

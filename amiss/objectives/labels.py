@@ -231,6 +231,7 @@ def with_target(task: Task, target: int | str | None, classifier: Classifier) ->
                 f"There is no class {target!r}.",
                 slug="class-unknown",
                 seen=f"{len(names)} classes",
+                needed="the name of one of them, or its number",
                 hint=f"Close names: {', '.join(close)}" if close else "Give the labels to Classifier.",
             )
         target = names.index(target)
