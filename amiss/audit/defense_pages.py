@@ -1,188 +1,121 @@
-"""What a report shows of a defense: its rounds as a table and a curve, and champions against each of its networks."""
+"""What every page of defenses shares: the record around a section of tiles, tables and limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from amiss.classifier import Classifier
-from amiss.data import Images, write_png
-from amiss.defend import Archive, Hardened, Row
-from amiss.defend.telling import cost, interval, times
+from amiss.data import Images
+from amiss.defend import Hardened
 from amiss.repro import versions
 
-__all__ = ["defense_record"]
+__all__ = ["Section", "defense_record", "page_record", "percent"]
 
-_FOLDER = "champions"
-_HEAD = [
-    *("Round", "Rubbish learned", "Accuracy", "Called rubbish", "Median champion", "Fooled"),
-    *("Evaluations, median class", "Evaluations, all classes"),
-]
-_RECALLS = {
-    "": "Recall",
-    "_first": "Of the given network",
-    "_newest": "Of the one before",
-    "_long": "Longer",
-    "_other": "Other encoding",
-    "_gradient": "Gradient",
-}
-_RECALL = (
-    "Recall asks about yesterday's nonsense: of the champions of all rounds before, each of which fooled the network "
-    "of its round with the wanted confidence, the share that this one calls rubbish. All of them are held out: they "
-    "have other seeds, and no network has learned from them. In brackets stands where the share may lie with 95 % "
-    "certainty (Wilson's interval), and at the end the share of test images that it calls rubbish: a network that "
-    "refuses no more nonsense than images does not tell the two apart.",
-    "Of the given network: those of them that fooled the network as it was given. Of the one before: those that "
-    "fooled the network of the round before. Longer: champions of all rounds before that evolved for more "
-    "generations than those that are learned from. Other encoding: images that are written down in a way that nobody "
-    "learns from. Gradient: gray images that were pushed up the gradient.",
-    "What fools this very network is another question, and none of this answers it. Fooled is the share of new, long "
-    "evolutions that reach the confidence against it, and the evaluations are what they took until the median class, "
-    "or all of them, had it.",
-)
-_LIMITS = (
-    "A network that held out was asked no more evaluations than its budget. A longer search may fool it still.",
-    "It has learned what its predecessors fell for, and not what nonsense is: how far that reaches is told by the "
-    "recall of the other encoding and of the gradient.",
-    "A test image that is called rubbish counts as wrong: accuracy falls with what is refused.",
-    "All figures are of one seed. Two seeds may differ by more than two rounds do.",
-)
+
+@dataclass(frozen=True)
+class Section:
+    """What is told of one kind of defense.
+
+    Attributes:
+        tiles: (label, value, note) of the overview.
+        told: Tables, drawings and limits, as the page's own script reads them.
+        text: What the defense does.
+        reference: Where it comes from.
+    """
+
+    tiles: Sequence[tuple[str, str, str]]
+    told: Mapping[str, Any]
+    text: str
+    reference: str
 
 
 def defense_record(
     done: Hardened,
+    section: Section,
     classifier: Classifier,
     train: Images,
     test: Images,
-    out: Path,
     *,
-    confidence: float,
     flags: Sequence[dict[str, Any]],
-    about: dict[str, Any],
+    about: Mapping[str, Any],
     settings: str,
 ) -> dict[str, Any]:
-    """A defense as JSON values; the pictures they name are written under `out`.
+    """A defense as JSON values.
 
     Args:
         done: What the defense left.
+        section: What its kind tells.
         classifier: Who was given.
         train: What was learned from.
         test: What it was measured by.
-        out: Run folder.
-        confidence: Softmax probability that counts as fooled.
         flags: The trust flags of the classifier that was given.
         about: recipe, model, data, seed and command, as `run.json` has them.
         settings: The defense, in words that construct it.
     """
-    last = done.rows[-1]
+    method = {"name": f"Defense: {about['recipe']}", "text": section.text, "settings": {"defense": settings}}
+    prints = {
+        "model": classifier.fingerprint,
+        "hardened": done.classifier.fingerprint,
+        "data": train.fingerprint,
+        "test": test.fingerprint,
+    }
+    return page_record(
+        {name: about[name] for name in ("model", "data", "seed", "command")},
+        title=f"Defense of {about['model']}",
+        sentence=done.sentence,
+        tiles=section.tiles,
+        told=section.told,
+        methods=[{**method, "reference": section.reference}],
+        fingerprints=prints,
+        figures=done.figures,
+        flags=flags,
+    )
+
+
+def page_record(
+    about: Mapping[str, Any],
+    *,
+    title: str,
+    sentence: str,
+    tiles: Sequence[tuple[str, str, str]],
+    told: Mapping[str, Any],
+    methods: Sequence[Mapping[str, Any]],
+    fingerprints: Mapping[str, str],
+    figures: Mapping[str, float],
+    flags: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """A page about defenses and nothing else.
+
+    Args:
+        about: model, data, seed and command.
+        title: Of the page.
+        sentence: What came of it.
+        tiles: (label, value, note) of the overview.
+        told: What the section on defenses shows.
+        methods: name, text, settings and reference of each defense.
+        fingerprints: Of what was used, by name.
+        figures: The sentence as numbers.
+        flags: Trust flags of the classifier that was given.
+    """
     return {
-        "title": f"Defense of {about['model']}",
-        "sentence": done.sentence,
-        "model": about["model"],
-        "data": about["data"],
+        **about,
+        "title": title,
+        "sentence": sentence,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": about["seed"],
-        "command": about["command"],
-        "fingerprints": {
-            "model": classifier.fingerprint,
-            "hardened": done.classifier.fingerprint,
-            "data": train.fingerprint,
-            "test": test.fingerprint,
-        },
+        "fingerprints": dict(fingerprints),
         "versions": versions(),
-        "figures": done.figures,
-        "tiles": _tiles(done, last),
+        "figures": dict(figures),
+        "tiles": [{"label": label, "value": value, "note": note} for label, value, note in tiles],
         "notices": [],
         "flags": list(flags),
         "cases": [],
         "fooled": [],
-        "defense": {
-            "sentence": done.sentence,
-            "bar": confidence,
-            "head": _HEAD,
-            "rows": [_cells(row) for row in done.rows],
-            "curve": [
-                {
-                    "round": row["round"],
-                    "median": cost(row),
-                    "median_held": row["evaluations_median"] is None,
-                    "all": cost(row, "all"),
-                    "all_held": row["evaluations_all"] is None,
-                }
-                for row in done.rows
-            ],
-            "networks": [
-                _network(k, archive, done.classifier.labels or (), out) for k, archive in enumerate(done.champions)
-            ],
-            "recall": {
-                "text": list(_RECALL),
-                "head": ["Round", *_RECALLS.values(), "Test images"],
-                "rows": [
-                    [
-                        row["round"],
-                        *(_of(row, f"recall{name}") for name in _RECALLS),
-                        _percent(row["called_rubbish"]),
-                    ]
-                    for row in done.rows[1:]
-                ],
-            },
-            "limits": list(_LIMITS),
-        },
-        "methods": [
-            {
-                "name": f"Defense: {about['recipe']}",
-                "text": "Round by round, nonsense that fools the network becomes examples of a class of rubbish, and "
-                "the network goes on learning images and rubbish together. The last one is attacked like the others.",
-                "settings": {"defense": settings},
-                "reference": "Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled, section 3.5",
-            }
-        ],
+        "defense": {"sentence": sentence, **told},
+        "methods": list(methods),
     }
 
 
-def _tiles(done: Hardened, last: Row) -> list[dict[str, str]]:
-    ratio = done.figures.get("cost_ratio")
-    more = "more than " * (last["evaluations_median"] is None)
-    rows = [
-        (
-            "Cost of nonsense",
-            "unknown" if ratio is None else f"{more}{times(ratio)}x",
-            "evaluations, after over before",
-        ),
-        ("Accuracy", _percent(last["accuracy"]), f"{_percent(done.rows[0]['accuracy'])} before"),
-        ("Called rubbish", _percent(last["called_rubbish"]), "of the test images"),
-        ("Recall", _percent(last["recall"]), f"of {last['recall_of'] or 0:,.0f} held-out champions of rounds before"),
-        ("Fooled", _percent(last["fooled"]), "of new champions"),
-    ]
-    return [{"label": label, "value": value, "note": note} for label, value, note in rows]
-
-
-def _cells(row: Row) -> list[Any]:
-    """One network as the table tells it."""
-    spent = [
-        f"{'more than ' * (row[f'evaluations_{key}'] is None)}{cost(row, key):,.0f}" for key in ("median", "all")
-    ]
-    shares = [_percent(row[name]) for name in ("accuracy", "called_rubbish")]
-    sure = f"{row['champion'] or 0.0:.3g}"
-    return [row["round"], f"{row['rubbish'] or 0:,.0f}", *shares, sure, _percent(row["fooled"]), *spent]
-
-
-def _of(row: Row, name: str) -> str:
-    n = row[f"{name}_of"] or 0
-    low, high = interval(row, name)
-    return f"{_percent(row[name])} of {n:,.0f} ({100 * low:.0f} to {100 * high:.0f})" if n else "\u2013"
-
-
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share in percent; a dash where there is none."""
     return "\u2013" if share is None else f"{100 * share:.1f} %"
-
-
-def _network(k: int, found: Archive, names: Sequence[str], out: Path) -> dict[str, Any]:
-    """Champions against one network; their pictures are written."""
-    (out / _FOLDER).mkdir(parents=True, exist_ok=True)
-    champions = []
-    for image, label, sure in zip(found.images, found.label.tolist(), found.confidence.tolist(), strict=True):
-        path = f"{_FOLDER}/{k:02d}-{label:04d}.png"
-        write_png(out / path, image)
-        champions.append({"class": names[label], "confidence": sure, "image": path})
-    return {"round": k, "champions": champions}

@@ -1,28 +1,32 @@
 """What a report shows of a network hardened against small changes: before and after under the same attacks."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from amiss.classifier import Classifier
-from amiss.data import Images
+from amiss.audit.defense_pages import Section, percent
 from amiss.defend import Hardened, Row
-from amiss.repro import versions
+from amiss.defend.outcome import robust
+from amiss.trust import wilson
 
-__all__ = ["hardening_record"]
+__all__ = ["GUARDED", "HEAD", "LIMITS", "PASSES", "TEXT", "cells", "hardening_section", "percent_of"]
 
-_HEAD = ["Network", "Accuracy", "PGD, few steps", "PGD, many steps", "Worst case", "CPU minutes"]
-_TEXT = (
+GUARDED = "safetynet"
+"""The defense that leaves the network as it is and puts a detector beside it."""
+
+HEAD = (
+    *("Accuracy", "PGD, few steps", "PGD, many steps", "Worst case"),
+    *("Lowest (95 % certainty)", "CPU minutes"),
+)
+TEXT = (
     "Accuracy is of all test images. The other shares are of test images that are called by their label and that no "
     "attack of that kind, within the radius, makes wrong. Changes are not rounded to gray levels.",
     "An attack of few steps is easily misled: where it leaves much more than many steps do, the network hides its "
     "gradient and has gained less than it seems. Believe the lowest figure.",
 )
-_PASSES = (
-    "A detector stands beside the network: a test image that it rejects counts as wrong, and in the second row an "
-    "attack has to fool the network and to pass the detector.",
+PASSES = (
+    "Where a detector stands beside the network, a test image that it rejects counts as wrong, and an attack has to "
+    "fool the network and to pass the detector.",
 )
-_LIMITS = (
+LIMITS = (
     "A share that stays right withstood these attacks. A stronger one may leave less of it.",
     "Other changes than those within this radius, such as rotations, patches and nonsense, are not asked about here.",
     "All figures are of one seed and of the images that were drawn.",
@@ -40,7 +44,7 @@ _METHODS = {
         "Adversaries are made once, against the network as it was given, and join the images that it learns from.",
         "Szegedy et al. (2014), intriguing properties of neural networks, section 4.2",
     ),
-    "safetynet": (
+    GUARDED: (
         "A radial SVM on quantized late activations, fitted on FGSM's adversaries, rejects what looks like one.",
         "Lu, Issaranon and Forsyth (2017), SafetyNet",
     ),
@@ -48,89 +52,55 @@ _METHODS = {
 _DETECTORS = {"SafetyNet": "", "Linear detector": "linear_"}
 
 
-def hardening_record(
-    done: Hardened,
-    classifier: Classifier,
-    train: Images,
-    test: Images,
-    *,
-    flags: Sequence[dict[str, Any]],
-    about: dict[str, Any],
-    settings: str,
-) -> dict[str, Any]:
-    """Before and after as JSON values.
+def hardening_section(done: Hardened, name: str) -> Section:
+    """Before and after, under the same attacks.
 
     Args:
         done: What the defense left.
-        classifier: Who was given.
-        train: What was learned from.
-        test: What it was measured by.
-        flags: The trust flags of the classifier that was given.
-        about: recipe, model, data, seed and command, as `run.json` has them.
-        settings: The defense, in words that construct it.
+        name: Which defense it is, "adversarial-training".
     """
-    text, reference = _METHODS[about["recipe"]]
-    return {
-        "title": f"Defense of {about['model']}",
-        "sentence": done.sentence,
-        "model": about["model"],
-        "data": about["data"],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": about["seed"],
-        "command": about["command"],
-        "fingerprints": {
-            "model": classifier.fingerprint,
-            "hardened": done.classifier.fingerprint,
-            "data": train.fingerprint,
-            "test": test.fingerprint,
-        },
-        "versions": versions(),
-        "figures": done.figures,
-        "tiles": _tiles(done),
-        "notices": [],
-        "flags": list(flags),
-        "cases": [],
-        "fooled": [],
-        "defense": {
-            "sentence": done.sentence,
-            "head": _HEAD,
-            "rows": [_cells(row, done.detector is not None) for row in done.rows],
-            "text": [*_TEXT, *(_PASSES if done.detector is not None else ())],
-            "detectors": _detectors(done.figures) if done.detector is not None else None,
-            "networks": [],
-            "limits": list(_LIMITS),
-        },
-        "methods": [
-            {
-                "name": f"Defense: {about['recipe']}",
-                "text": text,
-                "settings": {"defense": settings},
-                "reference": reference,
-            }
-        ],
+    guarded = done.detector is not None
+    states = "as given", "with the detector" if guarded else "hardened"
+    told = {
+        "head": ["Network", *HEAD],
+        "rows": [[state, *cells(row)] for state, row in zip(states, done.rows, strict=True)],
+        "text": [*TEXT, *PASSES * guarded],
+        "detectors": _detectors(done.figures) if guarded else None,
+        "networks": [],
+        "limits": list(LIMITS),
     }
+    return Section(_tiles(done), told, *_METHODS[name])
 
 
-def _tiles(done: Hardened) -> list[dict[str, str]]:
+def cells(row: Row) -> list[str]:
+    """One network as the table tells it, behind its name."""
+    shares = (row["accuracy"], row["robust_few"], row["robust_many"], row["robust_worst"])
+    return [
+        *map(percent, shares),
+        percent_of(robust(row), int(row["images"] or 0)),
+        f"{row['cpu_minutes'] or 0.0:.2g}",
+    ]
+
+
+def percent_of(share: float, n: int) -> str:
+    """A share of n images in percent, and where it may lie with 95 % certainty (Wilson's interval)."""
+    low, high = wilson(round(share * n), n)
+    return f"{percent(share)} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _tiles(done: Hardened) -> list[tuple[str, str, str]]:
     first, figures = done.rows[0], done.figures
     before = figures["robust"] - figures["robust_gain"]
     rows = [
-        ("Robust accuracy", _percent(figures["robust"]), f"{_percent(before)} before, the lowest of its row"),
-        ("Accuracy", _percent(figures["accuracy"]), f"{_percent(first['accuracy'])} before"),
+        ("Robust accuracy", percent(figures["robust"]), f"{percent(before)} before, the lowest of its row"),
+        ("Accuracy", percent(figures["accuracy"]), f"{percent(first['accuracy'])} before"),
         ("Cost", f"{figures['cpu_minutes']:.2g}", "CPU minutes of training"),
     ]
     if "auc_minimal_l2" in figures:
         rows.append(
             ("Area under the curve", f"{figures['auc_minimal_l2']:.3f}", "smallest L2 changes, never learned")
         )
-    return [{"label": label, "value": value, "note": note} for label, value, note in rows]
-
-
-def _cells(row: Row, guarded: bool) -> list[str]:
-    """One network as the table tells it."""
-    after = "with the detector" if guarded else "hardened"
-    shares = (row["accuracy"], row["robust_few"], row["robust_many"], row["robust_worst"])
-    return [after if row["round"] else "as given", *map(_percent, shares), f"{row['cpu_minutes'] or 0.0:.2g}"]
+    return rows
 
 
 def _detectors(figures: dict[str, float]) -> dict[str, Any]:
@@ -141,13 +111,9 @@ def _detectors(figures: dict[str, float]) -> dict[str, Any]:
         head += [f"Area, {name.replace('_', ' ')}", f"Let pass, {name.replace('_', ' ')}"]
     rows = []
     for said, mark in _DETECTORS.items():
-        cells = [said, _percent(figures[f"{mark}natural_passed"])]
+        cells = [said, percent(figures[f"{mark}natural_passed"])]
         for name in names:
-            cells += [f"{figures[f'{mark}auc_{name}']:.3f}", _percent(figures[f"{mark}passed_{name}"])]
+            cells += [f"{figures[f'{mark}auc_{name}']:.3f}", percent(figures[f"{mark}passed_{name}"])]
         size = figures.get(f"{mark}type2_l2")
-        rows.append([*cells, _percent(figures[f"{mark}type2_met"]), "\u2013" if size is None else f"{size:.3g}"])
+        rows.append([*cells, percent(figures[f"{mark}type2_met"]), "\u2013" if size is None else f"{size:.3g}"])
     return {"head": [*head, "Type II found", "Type II, median L2"], "rows": rows}
-
-
-def _percent(share: float | None) -> str:
-    return "\u2013" if share is None else f"{100 * share:.1f} %"

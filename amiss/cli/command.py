@@ -9,7 +9,7 @@ from amiss.data import Images
 
 __all__ = ["data_name", "left_out", "model_name", "shown", "written"]
 
-_ABOUT_OUTPUT = {"out", "overwrite", "quiet", "as_json", "require", "junit"}
+_ABOUT_OUTPUT = {"out", "page", "overwrite", "quiet", "as_json", "require", "junit"}
 
 
 def model_name(model: str) -> str:
@@ -49,7 +49,8 @@ def written(context: typer.Context) -> str:
         name = parameter.name or ""
         value = context.params.get(name)
         if parameter.param_type_name == "argument":
-            words += [] if value is None else [_portable(str(value))]
+            several = value if isinstance(value, list | tuple) else [value]
+            words += [_portable(str(part)) for part in several if part is not None]
         elif name == "seed" or (name not in _ABOUT_OUTPUT and value != parameter.default):
             flag = max(parameter.opts, key=len)
             parts = str(value).split(",") if name == "transfer" else [str(value)]  # several paths

@@ -1,4 +1,4 @@
-"""`amiss compare FIRST SECOND`: two runs side by side, paired by image."""
+"""`amiss compare DIR DIR`: two runs side by side, paired by image, or defenses in one table."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from amiss.cli.command import shown
+from amiss.cli.command import shown, written
+from amiss.cli.compare_defenses import PLACES, compare_defenses
 from amiss.cli.config import CONFIG, read_config
 from amiss.cli.gates import Junit, Require, asked, conclude, settled
 from amiss.cli.looking import Look, look
@@ -18,6 +19,7 @@ __all__ = ["compare"]
 
 _COUNTS = ("both", "broken", "fixed", "neither", "p", "pairs", "only_first", "only_second")
 _RATIOS = ("l2_ratio", "linf_ratio")
+_AUDIT, _DEFENSE = "an audit", "a defense"
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,41 @@ class _Side:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="a run folder")],
-    second: Annotated[Path, typer.Argument(help="another, of the same images")],
+    context: typer.Context,
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR", help="two run folders; of defenses also more")],
     require: Require = None,
     junit: Junit = None,
+    page: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="of defenses: also write the table as a page, to this file")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
 ) -> None:
     """Pair two runs image by image: met in both, broken (in the first alone), fixed (in the second alone), neither.
 
-    Two audits are compared by their answers, and by every study that both have. No model is loaded.
+    Two audits are compared by their answers, and by every study that both have. Defenses, up to nine, stand in one
+    table: accuracy, what stays right under each attack, and cost, before and after; they must have been attacked
+    alike. No model is loaded.
     """
-    one, two = look(first), look(second)
-    if one.audit != two.audit:
+    seen = [look(folder) for folder in folders]
+    kinds = [_kind(one) for one in seen]
+    defenses = set(kinds) == {_DEFENSE}
+    if not 2 <= len(seen) <= (len(PLACES) if defenses else 2) or (page is not None and not defenses):
         raise UsageError(
-            "An audit and a run of one recipe cannot be compared.",
-            slug="compare-kinds",
-            seen=f"{first} is {_kind(one)}, {second} is {_kind(two)}",
-            needed="two audits, or two runs of a recipe",
-            hint=f"Compare the run with one study of the audit: {(first if one.audit else second) / 'studies'}",
+            "Two runs are compared, or several defenses.",
+            slug="compare-count",
+            seen=", ".join(f"{folder} ({kind})" for folder, kind in zip(folders, kinds, strict=True))
+            + " and --page" * (page is not None),
+            needed=f"two run folders, or two to {len(PLACES)} of defenses, which alone have a --page",
+            hint="amiss compare DIR DIR",
         )
+    if len(set(kinds)) > 1:
+        raise _unlike(folders, kinds)
+    if defenses:
+        options: dict[str, Any] = {"require": require, "junit": junit, "page": page, "as_json": as_json}
+        compare_defenses(folders, seen, written(context), **options)
+        return
+    first, second = folders
+    one, two = seen
     sides = _audits(one, two) if one.audit else {"": _runs(one, two)}
     if not sides[""].figures["pairs"] + sides[""].unfinished:
         raise DataError(
@@ -171,4 +189,21 @@ def _lines(
 
 
 def _kind(seen: Look) -> str:
-    return "an audit" if seen.audit else "a run of one recipe"
+    if seen.about.get("kind") == "defense":
+        return _DEFENSE
+    return _AUDIT if seen.audit else "a run of one recipe"
+
+
+def _unlike(folders: list[Path], kinds: list[str]) -> UsageError:
+    """Two folders of other kinds: which they are, and what could be compared instead."""
+    hint = "Compare defenses with defenses."
+    if _DEFENSE not in kinds:
+        audit = folders[kinds.index(_AUDIT)]
+        hint = f"Compare the run with one study of the audit: {audit / 'studies'}"
+    return UsageError(
+        "Runs of different kinds cannot be compared.",
+        slug="compare-kinds",
+        seen=" and ".join(f"{folder} is {kind}" for folder, kind in zip(folders, kinds, strict=True)),
+        needed="two audits, two runs of a recipe, or defenses",
+        hint=hint,
+    )

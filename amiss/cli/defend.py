@@ -1,7 +1,7 @@
 """`amiss defend MODEL DATA --with NAME`: a hardened network or a detector beside it, and what that cost."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +9,11 @@ import torch
 import typer
 
 from amiss.audit.defense_pages import defense_record
-from amiss.audit.hardening_pages import hardening_record
+from amiss.audit.hardening_pages import hardening_section
+from amiss.audit.rubbish_pages import rubbish_section
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, left_out, model_name, shown, written
+from amiss.cli.config import CONFIG, RunConfig
 from amiss.cli.defended import TABLE, write_page, write_rounds
 from amiss.cli.device import usable
 from amiss.cli.flags import FLAGS, told_flags
@@ -128,7 +130,8 @@ def defend(
         weights=weights,
     )
     sight = {"size": size or classifier.size, "channels": channels, "limit": limit, "label": label_column}
-    train, test = _splits(data, {**sight, "table": table}, seed)
+    sight |= {"table": table}
+    train, test = _splits(data, sight, seed)
     check_fit(classifier, train)
     refuse_other_order(classifier, train)
     left_out(train)
@@ -148,13 +151,16 @@ def defend(
             on_row=lambda rows: write_rounds(out, {"rows": rows}, rows),
         )
     file = hardened_file(done, model, out)
-    page: dict[str, Any] = {"flags": flags, "about": about, "settings": repr(defense)}
     if isinstance(defense, RubbishClass):
-        write_page(out, defense_record(done, classifier, train, test, out, confidence=defense.confidence, **page))
+        section = rubbish_section(done, defense.confidence, out)
     else:
-        write_page(out, hardening_record(done, classifier, train, test, **page))
+        section = hardening_section(done, with_)
+    page: dict[str, Any] = {"flags": flags, "about": about, "settings": repr(defense)}
+    write_page(out, defense_record(done, section, classifier, train, test, **page))
     record = {"sentence": done.sentence, "figures": done.figures, "rows": done.rows, "model": file.name}
     write_rounds(out, record, done.rows)
+    network = {"mean": numbers(mean), "std": numbers(std), "weights": weights and str(weights)}
+    Disk().write(out / CONFIG, _config(with_, model, data, defense, sight, network).text(out).encode())
     Disk().write(out / FLAGS, (json.dumps(flags, indent=1, allow_nan=False) + "\n").encode())
     if as_json:
         typer.echo(json.dumps({**record, "flags": flags, "folder": str(out), "report": str(out / "report.html")}))
@@ -225,6 +231,16 @@ def _defense(name: str, given: dict[str, Any]) -> Defense:
     if "layers" in given:
         given = {**given, "layers": tuple(part.strip() for part in given["layers"].split(",") if part.strip())}
     return made(**{key: value for key, value in given.items() if key in known})
+
+
+def _config(
+    name: str, model: str, data: str, defense: Defense, sight: dict[str, Any], network: dict[str, Any]
+) -> RunConfig:
+    """What was asked, with all that was left to the defense: what `amiss compare` reads."""
+    settings = asdict(defense)  # type: ignore[call-overload]
+    seed, batch = settings.pop("seed"), settings.pop("batch")
+    tables = ({key: value for key, value in table.items() if value is not None} for table in (sight, network))
+    return RunConfig(name, model, data, seed, batch, 0, settings, *tables)
 
 
 def _splits(data: str, sight: dict[str, Any], seed: int) -> tuple[Images, Images]:

@@ -12,7 +12,18 @@ from amiss.disk import Disk
 from amiss.errors import DataError
 from amiss.report import build
 
-__all__ = ["CURVE", "PAGE", "TABLE", "remade", "rounds_csv", "write_page", "write_rounds"]
+__all__ = [
+    "CURVE",
+    "PAGE",
+    "TABLE",
+    "damaged",
+    "remade",
+    "rounds_csv",
+    "rounds_of",
+    "unfinished",
+    "write_page",
+    "write_rounds",
+]
 
 TABLE, CURVE, PAGE = "rounds.csv", "rounds.svg", "page.json"
 _MOST = 2**26  # bytes of a file that is read
@@ -53,7 +64,19 @@ def rounds_csv(folder: Path) -> str:
     Raises:
         DataError: There are none that can be read.
     """
-    return table_of(_rows(folder, _read(folder, ROUNDS)))
+    return table_of(rounds_of(folder))
+
+
+def rounds_of(folder: Path) -> list[Row]:
+    """The rows that `rounds.json` has.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        DataError: There are none that can be read.
+    """
+    return _rows(folder, _read(folder, ROUNDS))
 
 
 def remade(folder: Path) -> None:
@@ -70,7 +93,7 @@ def remade(folder: Path) -> None:
     try:
         build(page, folder)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _damaged(folder, PAGE, repr(error)) from error
+        raise damaged(folder, PAGE, repr(error)) from error
     write_rounds(folder, record, rows)
 
 
@@ -82,16 +105,9 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
             raise ValueError(f"{type(said).__name__} instead of an object")
         return said
     except FileNotFoundError as error:
-        raise DataError(
-            f"The defense in {str(folder)!r} has no {name} yet.",
-            slug="defend-unfinished",
-            seen=f"no {name}",
-            needed="a defense that came to its end",
-            why="it was stopped, or the file was removed",
-            hint="The command that made it goes on, and writes all that is missing; `amiss show DIR` names it.",
-        ) from error
+        raise unfinished(folder, name) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, name, str(error)) from error
+        raise damaged(folder, name, str(error)) from error
 
 
 def _rows(folder: Path, record: Mapping[str, Any]) -> list[Row]:
@@ -100,14 +116,27 @@ def _rows(folder: Path, record: Mapping[str, Any]) -> list[Row]:
         names = rows[0].keys()
         if all(row.keys() == names and all(map(_figure, row.values())) for row in rows):
             return rows
-    raise _damaged(folder, ROUNDS, "rows that are no rows of figures")
+    raise damaged(folder, ROUNDS, "rows that are no rows of figures")
 
 
 def _figure(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _damaged(folder: Path, name: str, seen: str) -> DataError:
+def unfinished(folder: Path, name: str) -> DataError:
+    """What is raised where a defense lacks a file or figures that come at its end."""
+    return DataError(
+        f"The defense in {str(folder)!r} has no {name} yet.",
+        slug="defend-unfinished",
+        seen=f"no {name}",
+        needed="a defense that came to its end",
+        why="it was stopped, the file was removed, or an older version made it",
+        hint="The command that made it goes on, and writes all that is missing; `amiss show DIR` names it.",
+    )
+
+
+def damaged(folder: Path, name: str, seen: str) -> DataError:
+    """What is raised where a file of a defense holds something else."""
     return DataError(
         f"{name} in {str(folder)!r} is damaged.",
         slug="run-damaged",

@@ -235,13 +235,15 @@ def _resumed(context: typer.Context, folder: Path, model: str | None, options: l
             why="DATA is missing, if this should be a new run",
             hint="Leave the options out, or begin a new run: amiss run RECIPE MODEL DATA --out DIR",
         )
+    about = Store(folder).about or {}
     config = read_config(folder)
-    if config.recipe in AUDITS:
-        command = (Store(folder).about or {}).get("command") or "the command that began it"
+    if config.recipe in AUDITS or about.get("kind") == "defense":
+        command = about.get("command") or "the command that began it"
+        what = "An audit" if config.recipe in AUDITS else "A defense"
         raise UsageError(
-            "An audit goes on by its own command.",
+            f"{what} goes on by its own command.",
             slug="run-audit",
-            seen=f"an audit in {folder}",
+            seen=f"{what.lower()} in {folder}",
             needed="the folder of a run of one recipe",
             hint=f"{command} --out {folder}",
         )

@@ -6,7 +6,7 @@ from amiss.defend.hardening import Row
 from amiss.defend.robustness import ATTACKS
 from amiss.trust import wilson
 
-__all__ = ["before_and_after", "gains"]
+__all__ = ["before_and_after", "gains", "robust"]
 
 _SAID = {"few": "few steps", "many": "many steps", "worst": "the worst case"}
 

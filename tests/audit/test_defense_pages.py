@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from amiss.audit.defense_pages import defense_record
+from amiss.audit.rubbish_pages import rubbish_section
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend import Archive, Hardened
@@ -50,8 +51,9 @@ def made(tmp_path):
     given, hard = (Classifier(LeNet(size=8, classes=n), labels=[*NAMES, "rubbish"][:n]) for n in (2, 3))
     rows = (row(0, 100.0, 300.0), row(1, None), row(2, 250.0))
     done = Hardened(hard, rows, sentence_of(rows, 0.99), figures_of(rows), tuple(map(archive, range(3))))
-    told = {"confidence": 0.99, "flags": [], "about": ABOUT, "settings": "RubbishClass(rounds=2)"}
-    return done, strict(json.dumps(defense_record(done, given, images, images, tmp_path, **told))), tmp_path
+    told = {"flags": [], "about": ABOUT, "settings": "RubbishClass(rounds=2)"}
+    section = rubbish_section(done, 0.99, tmp_path)
+    return done, strict(json.dumps(defense_record(done, section, given, images, images, **told))), tmp_path
 
 
 def test_the_table_says_what_the_rows_say_and_what_was_never_reached(made):
@@ -88,11 +90,12 @@ def test_the_pictures_are_the_champions_and_the_page_takes_hostile_names(made):
 def test_a_cost_that_nobody_knows_is_told_as_such(made, tmp_path):
     done, _, _ = made
     images = Images.of(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4) % 2, NAMES)
-    told = {"confidence": 0.99, "flags": [], "about": ABOUT, "settings": ""}
+    told = {"flags": [], "about": ABOUT, "settings": ""}
 
     def tile(*rows):
         found = Hardened(done.classifier, rows, "", figures_of(rows), done.champions[: len(rows)])
-        return defense_record(found, done.classifier, images, images, tmp_path, **told)["tiles"][0]["value"]
+        section = rubbish_section(found, 0.99, tmp_path)
+        return defense_record(found, section, done.classifier, images, images, **told)["tiles"][0]["value"]
 
     assert tile(row(0, None), row(1, None)) == "unknown"
     assert tile(row(0, 100.0), row(1, None)) == "more than 5x"

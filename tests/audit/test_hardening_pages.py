@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from amiss.audit.hardening_pages import hardening_record
+from amiss.audit.defense_pages import defense_record
+from amiss.audit.hardening_pages import hardening_section
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend import DEFENSES, CodeDetector, Hardened
@@ -28,7 +29,8 @@ def recorded(name, **more):
     figures = gains(rows) | more.pop("figures", {})
     done = Hardened(classifier, rows, before_and_after(rows, 0.3), figures, **more)
     about = {"recipe": name, "model": "m", "data": NAMES[1], "seed": 3, "command": "amiss defend m d"}
-    return strict(json.dumps(hardening_record(done, classifier, images, images, flags=[], about=about, settings="S")))
+    section, more = hardening_section(done, name), {"flags": [], "about": about, "settings": "S"}
+    return strict(json.dumps(defense_record(done, section, classifier, images, images, **more)))
 
 
 @pytest.mark.parametrize("name", [name for name in DEFENSES if name != "rubbish-class"])
@@ -38,6 +40,8 @@ def test_every_defense_has_a_page_that_says_what_its_rows_say(name, tmp_path):
     assert [row["Network"] for row in table] == ["as given", "hardened"]
     assert [row["PGD, many steps"] for row in table] == ["0.0 %", "86.0 %"]
     assert [row["Worst case"] for row in table] == ["\u2013", "84.0 %"]
+    # The lowest share of the row: Wilson's interval of 0 and of 42 of 50.
+    assert [row["Lowest (95 % certainty)"] for row in table] == ["0.0 % (0 to 7)", "84.0 % (71 to 92)"]
     assert [row["CPU minutes"] for row in table] == ["0", "3"]
     tiles = {tile["label"]: (tile["value"], tile["note"]) for tile in record["tiles"]}
     assert tiles["Robust accuracy"] == ("84.0 %", "0.0 % before, the lowest of its row")
