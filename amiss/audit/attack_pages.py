@@ -118,7 +118,7 @@ def attack_record(
             "images": n,
             "stood": share(stood, n),
             "table": [_summary(part, at) for part in found.parts],
-            "rows": [row for part in found.parts for row in _rows(found, part, classifier, out)],
+            "rows": _pictured(found, classifier, out),
             "transfer": None if transfer is None else [_cell(row) for row in transfer],
             "transfer_sentence": transfer_words(transfer or ()),
             "notes": _notes(found, transfer),
@@ -167,6 +167,12 @@ def _summary(part: Broken, at: str) -> dict[str, Any]:
         **medians,
         "seconds": part.seconds / n,
     }
+
+
+def _pictured(found: Attacked, classifier: Classifier, out: Path) -> list[dict[str, Any]]:
+    """Rows of all recipes, the first of each first: where room is short, no recipe is left out."""
+    rows = [_rows(found, part, classifier, out) for part in found.parts]
+    return [several[k] for k in range(_ROWS) for several in rows if k < len(several)]
 
 
 def _rows(found: Attacked, part: Broken, classifier: Classifier, out: Path) -> list[dict[str, Any]]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from amiss.cli.attacks import BROKEN, attack_settings, known_of_attacks, open_attacks
 from amiss.cli.camera import BEFORE, camera_settings, known_of_camera, open_camera
 from amiss.cli.config import RunConfig
 from amiss.cli.evolution import FOOLED, evolution_settings, known_of_evolution, open_evolution
 from amiss.cli.experiment import Experiment, Opened
 from amiss.cli.imposters import FEATURE_OPT, known_of, open_sweep, sweep_settings
-from amiss.cli.settings import CAMERA, EXPERIMENT, FOOLING
+from amiss.cli.settings import ATTACKS, CAMERA, EXPERIMENT, FOOLING
 
 __all__ = ["EXPERIMENTS", "Entry"]
 
@@ -39,6 +40,7 @@ EXPERIMENTS: Mapping[str, Entry] = MappingProxyType(
         EXPERIMENT: Entry(FEATURE_OPT, sweep_settings, known_of, open_sweep),
         FOOLING: Entry(FOOLED, evolution_settings, known_of_evolution, open_evolution, alone=True),
         CAMERA: Entry(BEFORE, camera_settings, known_of_camera, open_camera),
+        ATTACKS: Entry(BROKEN, attack_settings, known_of_attacks, open_attacks),
     }
 )
 """By the name that `config.toml` has for them; `amiss.cli.settings.EXPERIMENTS` lists the same names."""

@@ -11,6 +11,8 @@ from amiss.study.hold import MODELS
 from amiss.study.lock import LOCK, OWNER
 
 __all__ = [
+    "ATTACKED",
+    "ATTACKS",
     "CAMERA",
     "CARD",
     "EVOLUTION",
@@ -33,6 +35,7 @@ RECORD, FINDINGS, CARD = "audit.json", "findings.json", "card.md"
 SWEEP, IMPOSTERS, TRANSFER = "imposters.json", "imposters.csv", "transfer.json"
 EVOLUTION, NONSENSE, REJECTION = "fooling.json", "fooling.csv", "rejection.json"
 CAMERA, PHOTOGRAPHED, SAID, SHEET = "camera.json", "camera.csv", "answers.json", "sheet.svg"
+ATTACKS, ATTACKED = "attacks.json", "attacks.csv"
 ROUNDS = "rounds.json"
 _OURS = (
     *(RUN, RECORD, "config.toml", "inputs.csv", "ledger.jsonl", "results.csv", "flags.json", FINDINGS, CARD),
@@ -41,6 +44,7 @@ _OURS = (
     *(EVOLUTION, NONSENSE, REJECTION, "frames"),
     *(SWEEP, IMPOSTERS, TRANSFER),
     *(CAMERA, PHOTOGRAPHED, SAID, SHEET),
+    *(ATTACKS, ATTACKED),
 )
 """All that a run writes, and all that is ever removed; the lock stays."""
 

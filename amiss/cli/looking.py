@@ -14,7 +14,7 @@ from torch import Tensor
 from amiss.audit.desk import STUDIES
 from amiss.citations import BIBTEX
 from amiss.cli.flags import FLAGS
-from amiss.cli.folder import CAMERA, EVOLUTION, RECORD, ROUNDS, SWEEP
+from amiss.cli.folder import ATTACKS, CAMERA, EVOLUTION, RECORD, ROUNDS, SWEEP
 from amiss.errors import DataError
 from amiss.recipes import RECIPES
 from amiss.study import RUN, Inputs, Store
@@ -29,7 +29,14 @@ from amiss.trust import Flag
 
 __all__ = ["Look", "look"]
 
-_RECORDS = {"audit": RECORD, "imposters": SWEEP, "fooling": EVOLUTION, "camera": CAMERA, "defense": ROUNDS}
+_RECORDS = {
+    "audit": RECORD,
+    "imposters": SWEEP,
+    "fooling": EVOLUTION,
+    "camera": CAMERA,
+    "attacks": ATTACKS,
+    "defense": ROUNDS,
+}
 """Where a run without a ledger of its own keeps what it found, by its kind."""
 
 

@@ -45,7 +45,7 @@ def open_others(
             f"Leave {config.model} out of --transfer.",
         )
     if not all(named) or len({*named}) < len(named):
-        hint = "docs/imposters.md and docs/fooling.md say what each option means."
+        hint = "Name each model once, with commas and nothing else between."
         raise _refused(f"The experiment {recipe} cannot take --transfer like this.", models, hint)
     opened = {model: open_classifier(model, device=device) for model in named}
     attempt(own)

@@ -11,6 +11,7 @@ from amiss.errors import UsageError
 from amiss.recipes import RECIPES, Recipe
 
 __all__ = [
+    "ATTACKS",
     "CAMERA",
     "EXPERIMENT",
     "EXPERIMENTS",
@@ -29,7 +30,9 @@ FOOLING = "fooling"
 """Likewise, and the name of no recipe: several encodings, over all classes."""
 CAMERA = "camera"
 """Likewise: adversaries of one view and of many, photographed."""
-EXPERIMENTS = (EXPERIMENT, FOOLING, CAMERA)
+ATTACKS = "attacks"
+"""Likewise: every recipe of label attacks."""
+EXPERIMENTS = (EXPERIMENT, FOOLING, CAMERA, ATTACKS)
 
 _OURS = ("decoder", "shape", "seed", "batch", "codes", "labels")
 """What the command line gives a recipe itself, and what it has no words for."""

@@ -27,6 +27,7 @@ _ASSETS = (
     "atlas.js",
     "imposters.js",
     "nonsense.js",
+    "attacks.js",
     "camera.js",
     "defense.js",
     "page.js",

@@ -14,6 +14,7 @@ const SECTIONS = [
   ["fooled", "Fooled", () => (DATA.fooled.length ? null : DATA.nonsense ? "the images are under Nonsense" : "no fooling image was searched for, or none was kept")],
   ["nonsense", "Nonsense", () => (DATA.nonsense ? null : "nothing was evolved in this run")],
   ["imposters", "Imposters", () => (DATA.imposters ? null : "no imposter was searched for in this run")],
+  ["attacks", "Attacks", () => (DATA.attacks ? null : "the recipes of label attacks were not run side by side")],
   ["camera", "Camera", () => (DATA.camera ? null : "nothing was photographed in this run")],
   ["defense", "Defense", () => (DATA.defense ? null : "nothing was retrained in this run")],
   ["methods", "Methods", () => null],
@@ -243,7 +244,7 @@ function methods() {
     el("h1", { tabindex: "-1" }, "Methods"),
     (DATA.methods || []).map((method) => el("div", { class: "method" }, el("h2", {}, named(method.name)), el("p", {}, named(method.text ?? "")), pairs(method.settings),
       method.reference ? el("p", { class: "soft small lead" }, named(method.reference)) : null)),
-    DATA.cases.length || DATA.imposters ? [el("h2", {}, "How to read the change maps"), el("p", {}, "Each pixel shows the signed change of the color channel that moved most there: blue is darker, orange is brighter. The scale is the same for every map of this page: full range is 1, and a square root keeps small changes visible without cutting off large ones. Stretched maps are linear and span their own largest change, so they cannot be compared with each other.")] : null,
+    DATA.cases.length || DATA.imposters || DATA.attacks ? [el("h2", {}, "How to read the change maps"), el("p", {}, "Each pixel shows the signed change of the color channel that moved most there: blue is darker, orange is brighter. The scale is the same for every map of this page: full range is 1, and a square root keeps small changes visible without cutting off large ones. Stretched maps are linear and span their own largest change, so they cannot be compared with each other.")] : null,
     el("h2", {}, "To repeat this run"),
     el("pre", { tabindex: "0" }, DATA.command ?? "not recorded"),
     pairs({ seed: DATA.seed ?? "not recorded", created: DATA.created ?? "not recorded" }),
@@ -317,7 +318,7 @@ function keys(event) {
 }
 
 function begin() {
-  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, camera, defense, methods };
+  const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, attacks, camera, defense, methods };
   recall();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
@@ -334,6 +335,7 @@ function begin() {
   if (sheets().length) atlasPage(0);
   if (encodings().length) showEncoding(0);
   if (cells().length) showCell(telling());
+  if (recipes().length) showRecipe(Math.max(0, recipes().findIndex((row) => pictured(row).length)));
   if (DATA.cases.length) gallery(); // paper shows it even when nobody has opened it
   addEventListener("hashchange", route);
   $("main").querySelector("noscript")?.remove();

@@ -18,7 +18,7 @@ _PICTURED = ("rows", "inversion")
 
 
 def fewer(record: Record, rung: Rung) -> Record:
-    """Findings, atlas, nonsense and imposters of a record with as many pictures as a rung allows.
+    """Findings, atlas, nonsense, imposters and attacks of a record with as many pictures as a rung allows.
 
     Args:
         record: Of the report.
@@ -37,6 +37,8 @@ def fewer(record: Record, rung: Rung) -> Record:
         made["atlas"] = {**atlas, "cases": (atlas.get("cases") or [])[: rung.entries]}
     if likes := record.get("imposters"):
         made["imposters"] = {**likes, **{name: (likes.get(name) or [])[: rung.entries] for name in _PICTURED}}
+    if hurts := record.get("attacks"):
+        made["attacks"] = {**hurts, "rows": (hurts.get("rows") or [])[: rung.entries]}
     return made
 
 
@@ -63,6 +65,8 @@ def pictured(record: Record, rung: Rung, place: Place) -> Record:
         made["nonsense"] = {**folly, "parts": [_evolved(part, rung, place) for part in folly.get("parts") or []]}
     if likes := record.get("imposters"):
         made["imposters"] = _mimicked(likes, rung, place)
+    if hurts := record.get("attacks"):
+        made["attacks"] = {**hurts, "rows": [_each(row, rung, place, "source", "image") for row in hurts["rows"]]}
     if film := record.get("camera"):
         made["camera"] = {**film, "examples": [_photographed(one, rung, place) for one in film["examples"]]}
     if defense := record.get("defense"):
@@ -82,9 +86,10 @@ def left_out(record: Record, rung: Rung) -> list[str]:
     maps = (record.get("atlas") or {}).get("cases") or []
     if len(maps) > rung.entries:
         text.append(f"The first {rung.entries:,} of {len(maps):,} maps are shown.")
-    rows = (record.get("imposters") or {}).get("rows") or []
-    if len(rows) > rung.entries:
-        text.append(f"The first {rung.entries:,} of {len(rows):,} imposters are pictured.")
+    for section, what in (("imposters", "imposters"), ("attacks", "adversaries")):
+        rows = (record.get(section) or {}).get("rows") or []
+        if len(rows) > rung.entries:
+            text.append(f"The first {rung.entries:,} of {len(rows):,} {what} are pictured.")
     return text
 
 
@@ -167,12 +172,14 @@ def _photographed(one: Record, rung: Rung, place: Place) -> Record:
 
 
 def _mimicked(likes: Record, rung: Rung, place: Place) -> Record:
-    # Source and imposter are of one size, so that the change between them is never that of a filter.
-    def all_of(entry: Record, *names: str) -> Record:
-        return {**entry, **{name: place(entry[name], rung.film) for name in names}}
-
     panels = [
-        {**panel, "layers": [all_of(row, "source", "imposter", "guide") for row in panel["layers"]]}
+        {**panel, "layers": [_each(row, rung, place, "source", "imposter", "guide") for row in panel["layers"]]}
         for panel in likes["inversion"]
     ]
-    return {**likes, "rows": [all_of(row, "source", "guide", "image") for row in likes["rows"]], "inversion": panels}
+    rows = [_each(row, rung, place, "source", "guide", "image") for row in likes["rows"]]
+    return {**likes, "rows": rows, "inversion": panels}
+
+
+def _each(entry: Record, rung: Rung, place: Place, *names: str) -> Record:
+    """Pictures of one size each, so that the change between them is never that of a filter."""
+    return {**entry, **{name: place(entry[name], rung.film) for name in names}}

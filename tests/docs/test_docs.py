@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import amiss
 from amiss import recipes
-from amiss.cli import camera, evolution, imposters
 from amiss.cli.app import app
+from amiss.cli.experiments import EXPERIMENTS
 from amiss.cli.settings import settings_of
 from tests.docs.pages import PAGES, ROOT, blocks, headings, links, text_files
 
@@ -73,7 +73,7 @@ def test_every_verb_and_every_option_in_the_text_exists():
     makers = [settings_of(recipe) for recipe in recipes.RECIPES.values()]
     options |= {
         f"--{name.replace('_', '-')}"
-        for names in (*makers, camera.OPTIONS, evolution.OPTIONS, imposters.OPTIONS)
+        for names in (*makers, *(entry.asks.options for entry in EXPERIMENTS.values()))
         for name in names
     }
     options |= {
