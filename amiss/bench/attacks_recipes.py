@@ -27,6 +27,7 @@ __all__ = ["Case", "claims"]
 Measured = tuple[dict[str, float], dict[str, Any]]
 
 _EPS, _LENGTH = 0.2, 2.0  # radii in L_inf and in L2
+_DEEP = 1e3  # a margin that no network has
 _ALONE = 3  # samples of each recipe that are searched for once more, each by itself; if quick, one
 
 
@@ -129,9 +130,11 @@ def _substitute(run: Run, classifier: Classifier, test: Images) -> dict[str, Any
     began = time.process_time()
     known = substitute(mine, test.images(rows), queries, steps=30 if run.quick else 300, seed=run.seed)
     errors = int(counter.forward_rows != queries) + int(known.queries != queries)
-    case = Case(replace(recipes.pgd(_EPS), until="budget"), count, _EPS)
+    case = Case(recipes.pgd(_EPS, seed=run.seed), count, _EPS)
     task = _task(classifier, test, case)
-    made = case.probe.run(known.classifier, task)
+    made = replace(case.probe, objective=Avoid(_DEEP)).run(
+        known.classifier, task
+    )  # as far over as the radius lets it
     seconds = time.process_time() - began
     judged = _Judged(made.images, case.probe.judge(classifier, task, made.images)[1])
     checked = _checked(classifier, case.probe, task, judged)
