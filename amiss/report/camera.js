@@ -3,6 +3,9 @@
 
 const CELL = { width: 54, height: 40, left: 46, top: 26 };
 
+/** Whole percents in two digits, 0 and 100 only where it is none or all. */
+const percents = (share) => String(share > 0 && share < 1 ? Math.min(99, Math.max(1, Math.round(100 * share))) : 100 * share);
+
 /** A map as a drawing: a row a size, a column a viewing angle, the share as shade and as a number. */
 function placesMap(part) {
   const width = CELL.left + CELL.width * part.tilts.length;
@@ -18,7 +21,7 @@ function placesMap(part) {
       const x = CELL.left + k * CELL.width;
       svg.append(shape("rect", { class: "cell", x, y, width: CELL.width - 2, height: CELL.height - 2 }),
         shape("rect", { class: "heat", x, y, width: CELL.width - 2, height: CELL.height - 2, "fill-opacity": share }),
-        words(x + CELL.width / 2 - 1, y + CELL.height / 2 + 4, "middle", String(Math.round(100 * share)), share > 0.55 ? "on" : "strong"));
+        words(x + CELL.width / 2 - 1, y + CELL.height / 2 + 4, "middle", percents(share), share > 0.55 ? "on" : "strong"));
     });
   });
   part.tilts.forEach((tilt, k) => svg.append(words(CELL.left + (k + 0.5) * CELL.width, height - 6, "middle", `${figure(tilt)}\u00b0`)));
