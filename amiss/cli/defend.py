@@ -219,7 +219,7 @@ def _defense(name: str, given: dict[str, Any]) -> Defense:
             hint=f"--with {next(iter(DEFENSES))}",
         )
     made = DEFENSES[name]
-    known = {field.name: field.name.replace("_", "-") for field in fields(made)}  # type: ignore[arg-type]
+    known = {field.name: field.name.replace("_", "-") for field in fields(made)}
     if strange := [key for key in given if key not in known]:
         raise UsageError(
             f"The defense {name!r} has no option --{strange[0].replace('_', '-')}.",
@@ -237,7 +237,7 @@ def _config(
     name: str, model: str, data: str, defense: Defense, sight: dict[str, Any], network: dict[str, Any]
 ) -> RunConfig:
     """What was asked, with all that was left to the defense: what `amiss compare` reads."""
-    settings = asdict(defense)  # type: ignore[call-overload]
+    settings = asdict(defense)
     seed, batch = settings.pop("seed"), settings.pop("batch")
     tables = ({key: value for key, value in table.items() if value is not None} for table in (sight, network))
     return RunConfig(name, model, data, seed, batch, 0, settings, *tables)

@@ -2,8 +2,9 @@
 
 from amiss.defend.adversarial import AdversarialLoss, AdversarialTraining
 from amiss.defend.augmentation import Augmentation
+from amiss.defend.defense import Attacked, Defense
 from amiss.defend.detectors import CodeDetector, Detector, LinearDetector, read_detector
-from amiss.defend.hardening import Defense, FineTuning, Hardened, Row
+from amiss.defend.hardening import FineTuning, Hardened, Row
 from amiss.defend.nonsense import Archive, climb, evolve
 from amiss.defend.pairing import LogitPairing, PairingLoss
 from amiss.defend.robustness import Ordeal, endured
@@ -19,6 +20,7 @@ __all__ = [
     "AdversarialLoss",
     "AdversarialTraining",
     "Archive",
+    "Attacked",
     "Augmentation",
     "CodeDetector",
     "Defense",

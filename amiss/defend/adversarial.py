@@ -1,6 +1,8 @@
 """Adversarial training: the network learns from adversaries that are made against it, step by step, as it stands."""
 
 from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -88,24 +90,13 @@ class AdversarialTraining(Retraining):
     clean: float = 1.0
     grow: float = 0.3
 
+    criterion: ClassVar[type[FineTuning]] = AdversarialLoss
+
     def ranges(self) -> dict[str, bool]:
-        """Whether each further setting can mean something, by name."""
-        return {
+        """Whether each setting can mean something, by name."""
+        return super().ranges() | {
             "steps": self.steps >= 1,
-            "weight": 0 < self.weight < float("inf"),
-            "clean": 0 <= self.clean < float("inf"),
+            "weight": 0 < self.weight < inf,
+            "clean": 0 <= self.clean < inf,
             "grow": 0 <= self.grow <= 1,
         }
-
-    def loss(self, mean: tuple[float, ...], std: tuple[float, ...]) -> AdversarialLoss:
-        """What is minimized, of images that are normalized so."""
-        return AdversarialLoss(
-            mean=mean,
-            std=std,
-            layers=self.layers,
-            eps=self.eps,
-            steps=self.steps,
-            weight=self.weight,
-            clean=self.clean,
-            grow=self.grow,
-        )

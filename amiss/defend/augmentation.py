@@ -10,7 +10,6 @@ from amiss.data import Images, to_bytes
 from amiss.defend.adversaries import adversaries, training_attack
 from amiss.defend.retraining import Retraining
 from amiss.defend.workshop import Workshop
-from amiss.errors import Interrupted
 
 __all__ = ["Augmentation"]
 
@@ -32,8 +31,8 @@ class Augmentation(Retraining):
     steps: int = 7
 
     def ranges(self) -> dict[str, bool]:
-        """Whether each further setting can mean something, by name."""
-        return {"steps": self.steps >= 1}
+        """Whether each setting can mean something, by name."""
+        return super().ranges() | {"steps": self.steps >= 1}
 
     def lessons(self, shop: Workshop, classifier: Classifier, train: Images) -> dict[str, Tensor]:
         """The images, and as many adversaries of them."""
@@ -44,13 +43,7 @@ class Augmentation(Retraining):
         """An adversary of each image, as bytes."""
         probe, parts = training_attack(self.eps, self.steps, seed=self.seed, batch=self.batch), []
         for i, rows in enumerate(torch.arange(len(train)).split(self.batch)):
-            shop.progress("Making adversaries", i * self.batch, len(train))
-            if shop.stop is not None and shop.stop():
-                raise Interrupted(
-                    "The defense was stopped while adversaries were made.",
-                    slug="interrupted",
-                    hint="The same command begins with them again.",
-                )
+            shop.tell("Making adversaries", i * self.batch, len(train))
             image, label = (t.to(classifier.device) for t in (train.images(rows), train.truth[rows]))
             parts.append(to_bytes(adversaries(classifier, image, label, probe, i)).cpu())
         return torch.cat(parts)

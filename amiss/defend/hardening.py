@@ -1,19 +1,17 @@
-"""What every defense is: settings that harden a classifier, round by round, and a row of figures for each round."""
+"""What a defense leaves, and the loss by which some layers of a network go on learning."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from amiss.classifier import Classifier
-from amiss.data import Images
 from amiss.defend.detectors import Detector
 from amiss.defend.nonsense import Archive
 from amiss.training import Batch, ClassifierLoss
 
-__all__ = ["Defense", "FineTuning", "Hardened", "Row"]
+__all__ = ["FineTuning", "Hardened", "Row"]
 
 Row: TypeAlias = dict[str, float | None]
 """Figures of one round by name, in the order of a table's columns; None where a figure was not reached."""
@@ -39,36 +37,6 @@ class Hardened:
     figures: dict[str, float]
     champions: tuple[Archive, ...] = ()
     detector: Detector | None = None
-
-
-class Defense(Protocol):
-    """A way to harden a classifier. Make it a frozen dataclass: its `repr` is what a resumed run must agree on."""
-
-    def harden(
-        self,
-        classifier: Classifier,
-        train: Images,
-        test: Images,
-        out: Path,
-        *,
-        about: Mapping[str, Any] | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_row: Callable[[list[Row]], None] | None = None,
-    ) -> Hardened:
-        """Harden a classifier, or go on where an earlier run in the folder was stopped, to the same weights.
-
-        Args:
-            classifier: A network with gradients; it is not changed.
-            train: What it may learn from, labeled.
-            test: What it is measured by, labeled; none of these are learned from.
-            out: Folder of the run.
-            about: What `run.json` shall say of the run beside what makes it the same run.
-            progress: Told (what, done, total).
-            stop: Asked now and then; where it says so the run is kept and ends by `Interrupted`.
-            on_row: Told all rows so far after each round.
-        """
-        ...
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Logit pairing: what a network says of an image and of its adversary is drawn together."""
 
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.defend.adversarial import AdversarialLoss
+from amiss.defend.hardening import FineTuning
 from amiss.defend.retraining import Retraining
 from amiss.training import Batch
 
@@ -86,26 +88,14 @@ class LogitPairing(Retraining):
     noise: float = 0.5
     grow: float = 0.3
 
+    criterion: ClassVar[type[FineTuning]] = PairingLoss
+
     def ranges(self) -> dict[str, bool]:
-        """Whether each further setting can mean something, by name."""
-        return {
+        """Whether each setting can mean something, by name."""
+        return super().ranges() | {
             "form": self.form in FORMS,
             "steps": self.steps >= 1,
-            "weight": 0 < self.weight < float("inf"),
-            "noise": 0 <= self.noise < float("inf"),
+            "weight": 0 < self.weight < inf,
+            "noise": 0 <= self.noise < inf,
             "grow": 0 <= self.grow <= 1,
         }
-
-    def loss(self, mean: tuple[float, ...], std: tuple[float, ...]) -> PairingLoss:
-        """What is minimized, of images that are normalized so."""
-        return PairingLoss(
-            mean=mean,
-            std=std,
-            layers=self.layers,
-            eps=self.eps,
-            steps=self.steps,
-            weight=self.weight,
-            grow=self.grow,
-            form=self.form,
-            noise=self.noise,
-        )

@@ -13,7 +13,6 @@ from amiss.data import Images
 from amiss.defend.detectors import Detector
 from amiss.defend.hardening import Row
 from amiss.defend.workshop import Workshop
-from amiss.errors import Interrupted
 from amiss.objectives import Accepted, Avoid, Objective
 from amiss.optimizers import Sign
 from amiss.probe import Budget, Probe
@@ -119,13 +118,7 @@ def _broken(classifier: Classifier, task: Task, probe: Probe, shop: Workshop | N
 
     def tell(done: int, total: int, _met: int) -> None:
         if shop is not None:
-            shop.progress(f"Attacking: {_WORDS[kind]}", done, total)
-            if shop.stop is not None and shop.stop():
-                raise Interrupted(
-                    "The defense was stopped in the middle of an attack; what was finished is kept.",
-                    slug="interrupted",
-                    hint="The same command goes on from here.",
-                )
+            shop.tell(f"Attacking: {_WORDS[kind]}", done, total)
 
     return probe.run(classifier, task, progress=tell).met
 

@@ -1,10 +1,9 @@
 """Retraining with a class of rubbish: what fools a network becomes what the next one learns to refuse."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,15 +11,13 @@ from torch import Tensor
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend.checking import check_layers, check_lessons, check_shift
+from amiss.defend.defense import Defense, OnRow
 from amiss.defend.hardening import FineTuning, Hardened, Row
 from amiss.defend.nonsense import Archive, Encoding, climb, evolve
 from amiss.defend.telling import figures_of, sentence_of
 from amiss.defend.widening import widened
 from amiss.defend.workshop import Workshop
-from amiss.errors import UsageError
 from amiss.repro import generator
-from amiss.study import Store, held
-from amiss.study.identity import experiment
 from amiss.training import TrainingRecipe
 
 __all__ = ["RubbishClass"]
@@ -30,7 +27,7 @@ _TRAINING = -1  # the stream of a round's training, beside those of its evolutio
 
 
 @dataclass(frozen=True)
-class RubbishClass:
+class RubbishClass(Defense):
     """Retraining with a class of rubbish, round by round: a `Defense`.
 
     Each round evolves the same number of champions against the network of the round before, adds them to those of
@@ -81,49 +78,37 @@ class RubbishClass:
     batch: int = 128
     seed: int = 0
 
-    def __post_init__(self) -> None:
+    needed: ClassVar[str] = (
+        "counts of 1 or more, finite epochs and rate above 0, share and confidence between 0 and 1"
+    )
+    hint: ClassVar[str] = "RubbishClass(rounds=5, champions=100)"
+
+    def ranges(self) -> dict[str, bool]:
+        """Whether each setting can mean something, by name."""
         names = ("rounds", "champions", "learned_generations", "generations", "children", "held_out", "batch")
-        wrong = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) < 1]
-        ranges = {
+        return {name: getattr(self, name) >= 1 for name in names} | {
             "epochs": 0 < self.epochs < math.inf,
             "rate": 0 < self.rate < math.inf,
             "shift": self.shift >= 0,
             "share": 0 < self.share < 1,
+            "confidence": 0 < self.confidence < 1,
+            "encoding": self.encoding in ("cppn", "direct"),
         }
-        ranges |= {"confidence": 0 < self.confidence < 1, "encoding": self.encoding in ("cppn", "direct")}
-        wrong += [f"{name}={getattr(self, name)!r}" for name, holds in ranges.items() if not holds]
-        if wrong:
-            raise UsageError(
-                "A network cannot be retrained like this.",
-                slug="defend-options",
-                seen=", ".join(wrong),
-                needed="counts of 1 or more, finite epochs and rate above 0, share and confidence between 0 and 1",
-                hint="RubbishClass(rounds=5, champions=100)",
-            )
 
-    def harden(
-        self,
-        classifier: Classifier,
-        train: Images,
-        test: Images,
-        out: Path,
-        *,
-        about: Mapping[str, Any] | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_row: Callable[[list[Row]], None] | None = None,
-    ) -> Hardened:
-        """Retrain for all rounds, or go on after those that the folder holds; more rounds may be asked for later.
+    @property
+    def mark(self) -> str:
+        """All settings but the number of rounds, which may be added to later."""
+        return repr(self).partition(", ")[2].rstrip(")")
 
-        Args:
-            classifier: A network with gradients; it is not changed.
-            train: What it goes on learning from, labeled by its classes.
-            test: What it is measured by, labeled; none of these are learned from.
-            out: Folder of the run.
-            about: What `run.json` shall say of the run beside what makes it the same run.
-            progress: Told (what, done, total).
-            stop: Asked now and then; where it says so, what is finished is kept and the rest ends.
-            on_row: Told all rows so far after each round.
+    def check(self, classifier: Classifier, train: Images, test: Images) -> None:
+        """Refuse a network that no class can be added to, layers that it does not have, images without labels."""
+        start = widened(classifier, train.images([0]))
+        check_lessons(len(start.labels or ()) - 1, train, test)
+        check_layers(start.network, self.layers)
+        check_shift(self.shift, train)
+
+    def work(self, shop: Workshop, classifier: Classifier, train: Images, test: Images, on_row: OnRow) -> Hardened:
+        """Retrain for all rounds, or go on after those that the folder holds.
 
         Returns:
             The last network, and a row for each, with `accuracy` on the test images (called rubbish is wrong); the
@@ -136,44 +121,28 @@ class RubbishClass:
             evolutions against this network `champion`, the median confidence of champions; `fooled`, the share of
             them with the wanted confidence; and evaluations until the median champion, and until all of them, had
             it, each the median of the evolutions: None where half of them never came so far within `budget`.
-
-        Raises:
-            ModelError: It cannot be trained, or has one class.
-            UsageError: Layers that it does not have, or a shift of more than half an image.
-            DataError: There are no labels, labels that are none of its classes, or another run in the folder.
-            Interrupted: It was asked to stop.
         """
         start = widened(classifier, train.images([0]))
         n = len(start.labels or ()) - 1
-        check_lessons(n, train, test)
-        check_layers(start.network, self.layers)
-        check_shift(self.shift, train)
-        recipe = self._recipe()
-        prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
-        # All settings but the number of rounds, which may be added to later.
-        marks = {**prints, "settings": repr(self).partition(", ")[2].rstrip(")")}
-        with held(Store(out), marks, {"kind": "defense", **(about or {})}, classifier.device):
-            shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
-            now: Classifier = classifier
-            attacks: list[_Attack] = []
-            rows: list[Row] = []
-            rubbish: list[Tensor] = []
-            shown: list[Archive] = []
-            for k in range(self.rounds + 1):
-                if k:
-                    data, loss = self._lessons(train, torch.cat(rubbish), n), self._loss(start)
-                    what = f"Round {k}: retraining"
-                    paced = replace(recipe, seed=int(generator(self.seed, k, _TRAINING).initial_seed()))
-                    now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, paced, what)
-                row: Row = {"round": float(k), "rubbish": float(sum(len(part) for part in rubbish))}
-                row |= _measured(now, n, test, self.batch) | self._recalls(now, n, attacks)
-                found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
-                rows.append(row | self._costs(found))
-                rubbish.append(self._chosen(found, k))
-                shown.append(_some(found.long[0], n))
-                attacks.append(replace(found, learned=()))  # what is learned from is in `rubbish`
-                if on_row is not None:
-                    on_row(rows)
+        recipe, now = self._recipe(), classifier
+        attacks: list[_Attack] = []
+        rows: list[Row] = []
+        rubbish: list[Tensor] = []
+        shown: list[Archive] = []
+        for k in range(self.rounds + 1):
+            if k:
+                data, loss = self._lessons(train, torch.cat(rubbish), n), self._loss(start)
+                what = f"Round {k}: retraining"
+                paced = replace(recipe, seed=int(generator(self.seed, k, _TRAINING).initial_seed()))
+                now = shop.trained(f"{k:02d}-model", now if k > 1 else start, data, loss, paced, what)
+            row: Row = {"round": float(k), "rubbish": float(sum(len(part) for part in rubbish))}
+            row |= _measured(now, n, test, self.batch) | self._recalls(now, n, attacks)
+            found = self._attack(shop, now, n, tuple(train.pixels.shape[1:]), k)
+            rows.append(row | self._costs(found))
+            rubbish.append(self._chosen(found, k))
+            shown.append(_some(found.long[0], n))
+            attacks.append(replace(found, learned=()))  # what is learned from is in `rubbish`
+            on_row(rows)
         return Hardened(now, tuple(rows), sentence_of(rows, self.confidence), figures_of(rows), tuple(shown))
 
     def _attack(self, shop: Workshop, now: Classifier, n: int, shape: tuple[int, ...], k: int) -> "_Attack":

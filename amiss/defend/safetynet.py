@@ -1,10 +1,9 @@
 """SafetyNet: a detector of adversaries beside the network, fitted on one attack, tested on others and on its own."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,19 +11,16 @@ from torch import Tensor
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.defend.checking import check_lessons
+from amiss.defend.defense import Attacked, OnRow
 from amiss.defend.detectors import CodeDetector, Detector, LinearDetector, activations, late_layer
 from amiss.defend.hardening import Hardened, Row
 from amiss.defend.outcome import before_and_after, gains
-from amiss.defend.retraining import refuse_settings
-from amiss.defend.robustness import Ordeal, endured
 from amiss.defend.workshop import Workshop
-from amiss.errors import DataError, Interrupted
+from amiss.errors import DataError
 from amiss.objectives import Accepted, Avoid, Objective
 from amiss.probe import Probe
 from amiss.recipes import RECIPES, ddn, fgsm
 from amiss.repro import generator
-from amiss.study import Store, held
-from amiss.study.identity import experiment
 from amiss.task import Task
 
 __all__ = ["SafetyNet"]
@@ -37,7 +33,7 @@ _FEW = 10  # adversaries, below which nothing is fitted
 
 
 @dataclass(frozen=True)
-class SafetyNet:
+class SafetyNet(Attacked):
     """A radial SVM on quantized late activations rejects adversaries; the network stays as it is: a `Defense`.
 
     It is fitted on training images and on FGSM's adversaries of them, each of the smallest of twelve radii that fools
@@ -46,70 +42,34 @@ class SafetyNet:
     A linear detector on the same activations, fitted and attacked alike, stands beside it.
 
     Attributes:
-        eps: Largest L_inf radius of FGSM, and that of the table's attacks, in pixel values of [0, 1].
         layer: Whose activations are read; empty: the layer before the last ReLU.
         levels: Of a code, 2 or more.
         share: Share of natural images that the detectors let pass, in (0, 1).
         learned: Natural images that are learned from, and as many that set the threshold.
-        images: Test images that are attacked.
-        few: Steps of the table's short attack.
-        many: Steps of its long one.
-        restarts: Starts of the long one.
-        worst: Whether the table asks for the worst case as well.
         steps: Steps of the smallest changes of types I and II.
-        batch: Images a pass.
-        seed: Of draws and attacks.
-
-    Raises:
-        UsageError: A setting that cannot mean anything.
 
     References:
         Lu, Issaranon and Forsyth (2017), SafetyNet: detecting and rejecting adversarial examples robustly.
     """
 
-    eps: float = 8 / 255
     layer: str = ""
     levels: int = 4
     share: float = 0.95
     learned: int = 2000
-    images: int = 200
-    few: int = 10
-    many: int = 100
-    restarts: int = 5
-    worst: bool = True
     steps: int = 300
-    batch: int = 128
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        counts = ("learned", "images", "few", "many", "restarts", "steps", "batch")
-        ranges = {name: getattr(self, name) >= 1 for name in counts}
-        ranges |= {"eps": 0 < self.eps <= 1, "levels": self.levels >= 2, "share": 0 < self.share < 1}
-        refuse_settings(self, ranges)
+    def ranges(self) -> dict[str, bool]:
+        """Whether each setting can mean something, by name."""
+        counts = {name: getattr(self, name) >= 1 for name in ("learned", "steps")}
+        return super().ranges() | counts | {"levels": self.levels >= 2, "share": 0 < self.share < 1}
 
-    def harden(
-        self,
-        classifier: Classifier,
-        train: Images,
-        test: Images,
-        out: Path,
-        *,
-        about: Mapping[str, Any] | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_row: Callable[[list[Row]], None] | None = None,
-    ) -> Hardened:
-        """Fit and test the detector, or go on after the attacks that the folder holds.
+    def check(self, classifier: Classifier, train: Images, test: Images) -> None:
+        """Refuse a network without the layer, and images without its labels."""
+        check_lessons(classifier.outputs(train.images([0]))["answer"].shape[1], train, test)
+        classifier.outputs(train.images([0]), (self._reads(classifier),))
 
-        Args:
-            classifier: A network with gradients and named layers.
-            train: What the detector is fitted on, labeled.
-            test: What it is tested on, labeled; none of these are fitted on.
-            out: Folder of the run.
-            about: What `run.json` shall say of the run beside what makes it the same run.
-            progress: Told (what, done, total).
-            stop: Asked now and then; where it says so, what is finished is kept and the rest ends.
-            on_row: Told all rows so far after each.
+    def work(self, shop: Workshop, classifier: Classifier, train: Images, test: Images, on_row: OnRow) -> Hardened:
+        """Fit and test the detector.
 
         Returns:
             The classifier as it was, the detector, and two rows: `round` 0 of the network alone, 1 of both, where a
@@ -118,38 +78,20 @@ class SafetyNet:
             `type2_l2` and `type2_met`, the median smallest change that fools both and how often there was one; and
             the same under `linear_...` for the linear detector. `type2_ratio` is the median, over images where both
             were found, of SafetyNet's smallest change over the linear detector's.
-
-        Raises:
-            ModelError: It has one class.
-            UsageError: There is no ReLU and no layer was named.
-            DataError: There are no labels, another run in the folder, or FGSM hardly fools the network.
-            Interrupted: It was asked to stop.
         """
-        check_lessons(classifier.outputs(train.images([0]))["answer"].shape[1], train, test)
-        layer = self.layer or late_layer(classifier)
-        classifier.outputs(train.images([0]), (layer,))  # refuses a layer that is not there
-        prints = {"model": classifier.fingerprint, "train": train.fingerprint, "test": test.fingerprint}
-        marks = {**prints, "settings": repr(self)}
-        with held(Store(out), marks, {"kind": "defense", **(about or {})}, classifier.device):
-            shop = Workshop(out, experiment(marks), progress or (lambda *_: None), stop)
-            began = time.process_time()
-            made = self._fitted(shop, classifier, train, layer)
-            spent = torch.tensor([time.process_time() - began], dtype=torch.float64)
-            minutes = float(shop.tensors("fitting", lambda: {"cpu": spent})["cpu"]) / 60
-            rows: list[Row] = []
-            for k, detector in enumerate((None, made[0])):
-                row: Row = {"round": float(k)}
-                row |= endured(
-                    classifier, test, self._ordeal(), detector=detector, shop=shop, name=f"{k:02d}-attacked"
-                )
-                rows.append(row | {"cpu_minutes": minutes if k else 0.0})
-                if on_row is not None:
-                    on_row(rows)
-            figures = gains(rows) | self._tested(shop, classifier, test, made)
+        began = time.process_time()
+        made = self._fitted(shop, classifier, train, self._reads(classifier))
+        spent = torch.tensor([time.process_time() - began], dtype=torch.float64)
+        minutes = float(shop.tensors("fitting", lambda: {"cpu": spent})["cpu"]) / 60
+        rows: list[Row] = [self.row(shop, 0, classifier, test, minutes=0.0)]
+        on_row(rows)
+        rows.append(self.row(shop, 1, classifier, test, minutes=minutes, detector=made[0]))
+        on_row(rows)
+        figures = gains(rows) | self._tested(shop, classifier, test, made)
         return Hardened(classifier, tuple(rows), self._sentence(rows, figures), figures, detector=made[0])
 
-    def _ordeal(self) -> Ordeal:
-        return Ordeal(self.eps, self.images, self.few, self.many, self.restarts, self.worst, self.seed, self.batch)
+    def _reads(self, classifier: Classifier) -> str:
+        return self.layer or late_layer(classifier)
 
     def _fitted(
         self, shop: Workshop, classifier: Classifier, train: Images, layer: str
@@ -185,8 +127,7 @@ class SafetyNet:
         """FGSM's adversaries of those images that it fools within eps, each of the smallest radius of a few."""
         left, made = known, []
         for i in range(1, _RADII + 1):
-            shop.progress("Making adversaries", i - 1, _RADII)
-            self._stop(shop)
+            shop.tell("Making adversaries", i - 1, _RADII)
             if len(left):
                 found = fgsm(self.eps * i / _RADII, seed=self.seed).run(classifier, train.task(left))
                 made.append(found.images[found.met].cpu())
@@ -229,8 +170,7 @@ class SafetyNet:
         """What an attack found: images that fool, and the length of each sample's change, inf where none did."""
 
         def tell(done: int, total: int, _met: int) -> None:
-            shop.progress("Attacking: the smallest change", done, total)
-            self._stop(shop)
+            shop.tell("Attacking: the smallest change", done, total)
 
         def make() -> dict[str, Tensor]:
             result = probe.run(classifier, task, progress=tell)
@@ -250,14 +190,6 @@ class SafetyNet:
 
     def _answers(self, classifier: Classifier, images: Images, rows: Tensor) -> Tensor:
         return torch.cat([classifier.predict(images.images(part)).cpu() for part in rows.split(self.batch)])
-
-    def _stop(self, shop: Workshop) -> None:
-        if shop.stop is not None and shop.stop():
-            raise Interrupted(
-                "The defense was stopped in the middle of an attack; what was finished is kept.",
-                slug="interrupted",
-                hint="The same command goes on from here.",
-            )
 
     def _sentence(self, rows: list[Row], figures: Mapping[str, float]) -> str:
         """The table in plain words, and what the detector tells of attacks that know the network alone."""

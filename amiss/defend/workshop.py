@@ -35,6 +35,20 @@ class Workshop:
     progress: Callable[[str, int, int], None]
     stop: Callable[[], bool] | None = None
 
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Say how far the work is, and end it where that was asked for.
+
+        Raises:
+            Interrupted: It was asked to stop; what was finished before is kept.
+        """
+        self.progress(what, done, total)
+        if self.stop is not None and self.stop():
+            raise Interrupted(
+                "The defense was stopped in the middle of its work; what was finished is kept.",
+                slug="interrupted",
+                hint="The same command goes on from here.",
+            )
+
     def archive(self, name: str, make: Callable[[], Archive]) -> Archive:
         """The archive of that name, made where it is not there yet."""
         return Archive(**self.tensors(name, lambda: _parts(make())))
