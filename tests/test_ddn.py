@@ -13,6 +13,7 @@ from amiss.optimizers import DDN
 from amiss.recipes import ddn
 from amiss.spaces import CPPN
 from amiss.testing import LinearWorld
+from tests.probes.catalog import nearest_boundary
 
 WORLD = LinearWorld(n=12, classes=4)
 MARGIN = 0.05
@@ -59,12 +60,38 @@ def test_among_classes_the_nearest_one_is_found():
     label = WORLD.logits(WORLD.task.image).argmax(1)
     task = replace(WORLD.task, label=label)
     found = lengths(WORLD, task, objective=Avoid(MARGIN))
-    gaps = WORLD.logits(task.image)
-    gaps = gaps.gather(1, label[:, None]) - gaps + MARGIN
-    slopes = (WORLD.weight[label][:, None] - WORLD.weight).norm(dim=2)
-    nearest = torch.where(slopes > 0, gaps / slopes, torch.inf).amin(1)
+    nearest = nearest_boundary(WORLD, task)
     assert (found / nearest).median() <= 1.01
     assert (found / nearest).min() >= 1 - 1e-6
+
+
+def test_several_starts_find_the_nearest_class_more_often_than_one():
+    world = LinearWorld(n=100, classes=6, crowd=0.03)
+    task = replace(world.task, label=world.logits(world.task.image).argmax(1))
+    one, three = (lengths(world, task, objective=Avoid(MARGIN), steps=60, starts=k) for k in (1, 3))
+    nearest = nearest_boundary(world, task)
+    assert (three / nearest).min() >= 1 - 1e-6
+    assert (one > 1.01 * nearest).sum() >= 4  # so there is something to find
+    assert (three > 1.01 * nearest).sum() <= (one > 1.01 * nearest).sum() / 2
+
+
+def test_only_the_best_start_goes_on_and_a_start_without_a_class_is_idle():
+    for classes, starts, rows in ((2, 1, 1), (2, 3, 2), (5, 3, 3), (5, 2, 2)):
+        world = LinearWorld(n=4, classes=classes)
+        label = world.logits(world.task.image).argmax(1)
+        probe = Probe(Pixels(), Avoid(MARGIN), L2(), DDN(halvings=2, starts=starts), "budget", Budget(26))
+        steps = list(probe.walk(world.classifier(), replace(world.task, label=label)))
+        asked = [int((step.query.owner >= 0).sum()) // 4 for step in steps]
+        race = -(-24 // (starts + 1)) - 1 - (starts > 1)
+        assert asked == [1] * (1 + (starts > 1)) + [rows] * race + [1] * (27 - 1 - (starts > 1) - race)
+        assert [step.query.want for step in steps].count("jacobian") == (starts > 1)
+
+
+def test_a_search_too_short_for_a_race_has_one_start():
+    result = Probe(Pixels(), Avoid(MARGIN), L2(), DDN(starts=3), "budget", Budget(3)).run(
+        WORLD.classifier(), WORLD.task
+    )
+    assert {outcome.queries for outcome in result.outcomes} == {4}
 
 
 def test_the_odds_are_the_gap_between_two_classes_and_less_among_many():
@@ -103,7 +130,7 @@ def test_a_flip_on_gray_levels_is_one_in_the_file():
 
 
 def test_what_it_refuses():
-    for options in ({"gamma": 0.0}, {"gamma": 1.0}, {"halvings": -1}):
+    for options in ({"gamma": 0.0}, {"gamma": 1.0}, {"halvings": -1}, {"starts": 0}):
         with pytest.raises(UsageError) as caught:
             DDN(**options)
         assert caught.value.slug == "ddn-options"

@@ -37,8 +37,8 @@ def deepfool(model: Any, x: Tensor, y: Tensor) -> Tensor:
 
 
 def ddn(model: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Direction and norm decoupled, in ninety passes."""
-    return _made(_ddn(steps=90), model, x, y)
+    """Direction and norm decoupled: three starts, sixty-two turns, in about ninety passes."""
+    return _made(_ddn(steps=62), model, x, y)
 
 
 def label_opt(model: Any, x: Tensor, y: Tensor) -> Tensor:

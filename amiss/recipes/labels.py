@@ -162,6 +162,7 @@ def ddn(
     margin: float = 0.05,
     steps: int = 50,
     gamma: float = 0.1,
+    starts: int = 3,
     seed: int = 0,
     batch: int = 64,
     levels: int | None = 256,
@@ -171,8 +172,10 @@ def ddn(
     Args:
         target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
         margin: How far the wanted logit must be ahead.
-        steps: Passes a sample; the last six need no gradient.
+        steps: Turns a sample; the last six need no gradient.
         gamma: By how much the length changes in a turn, in (0, 1).
+        starts: How many starts race over the first part of the turns, each a pass a turn: one along the log-odds of
+            success, the others on the nearest linearized boundaries. The best one goes on.
         seed: Of the probe.
         batch: Rows a pass.
         levels: Gray levels of a file; None leaves images unrounded.
@@ -181,7 +184,7 @@ def ddn(
         Rony, Hafemann, Oliveira et al. (2019), decoupling direction and norm for efficient gradient-based L2
         adversarial attacks and defenses, algorithm 1.
     """
-    search, constraint = DDN(gamma), on_file(L2(), levels)
+    search, constraint = DDN(gamma, starts=starts), on_file(L2(), levels)
     return Probe(Pixels(), wanted(target, margin), constraint, search, "budget", Budget(steps), seed, batch)
 
 

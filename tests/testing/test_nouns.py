@@ -146,6 +146,7 @@ OPTIMIZERS = [
     SquareL2(0.5),
     DDN(),
     DDN(0.5, 0),
+    DDN(starts=3),
     DeepFool(),
     Sign(0.02, schedule="cosine", of="odds"),
     HopSkipJump(),
@@ -191,7 +192,7 @@ RECIPES = {
     "eot": [(recipes.eot(0.3, 6, views=2, printed=False), ())],
     "nes": [(recipes.nes(0.05, 100, pairs=4), ())],
     "spsa": [(recipes.spsa(0.05, 100, pairs=4), ())],
-    "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, levels=None), ())],
+    "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, starts=1, levels=None), ())],
     "deepfool": [(recipes.deepfool(), ()), (recipes.deepfool(rounds=2, among=1, levels=None), ())],
     "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(rounds=3, steps=4), ())],
     "feature_opt": [
