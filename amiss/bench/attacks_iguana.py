@@ -79,7 +79,7 @@ def iguana(run: Run) -> Measured:
             "within": _told(within),
             "cpu": time.process_time() - began,
         }
-        curves += _curves(scene, least, within)
+        curves += _curves(scene, noise, least, within)
     told["digit"]["nearest"] = _nearest(run, scene, noise)
     write_trade_off(run.place / "iguana.html", "As sure as you like", "What being sure of a class costs.", curves)
     return figures, told
@@ -166,13 +166,21 @@ def _told(trade: TradeOff) -> dict[str, Any]:
     }
 
 
-def _curves(scene: _Scene, least: TradeOff, within: TradeOff) -> list[Curve]:
+def _curves(scene: _Scene, noise: TradeOff, least: TradeOff, within: TradeOff) -> list[Curve]:
     """What the page shows of a scene."""
-    names, label = scene.classifier.labels or (), scene.task.label
-    assert label is not None  # noqa: S101 - as made
+    names, label, target = scene.classifier.labels or (), scene.task.label, scene.noise.target
+    assert label is not None and target is not None  # noqa: S101, PT018 - as made
     samples = [names[i] for i in label[:_PICTURED].tolist()]
+    whats = [f"noise, to become {names[i]}" for i in target[:_PICTURED].tolist()]
     what = _TARGET if scene.name == "iguana" else "the next digit"
     return [
+        Curve(
+            f"Noise that is called {what if scene.name == 'iguana' else 'each digit'}",
+            "Sign steps that nothing binds, from uniform noise until the network is sure.",
+            noise,
+            [f"{100 * _NOISE:g} %"],
+            whats,
+        ),
         Curve(
             f"The least change that makes it {what}",
             "For each confidence that was asked for, the smallest change in the Euclidean norm that was found.",

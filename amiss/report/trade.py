@@ -25,7 +25,10 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0; }
 main { max-width: 72rem; margin: 0 auto; padding: 2rem 1rem; }
 figure { margin: 1rem 0; overflow-x: auto; }
 figcaption, small { display: block; font-size: 0.8rem; opacity: 0.8; }
+table { border-collapse: collapse; }
+th, td { padding: 0.15rem 1rem 0.15rem 0; text-align: right; }
 .strip div { display: flex; gap: 0.5rem; }
+.strip span { width: 128px; }
 .strip img { display: block; image-rendering: pixelated; }
 """
 
@@ -84,7 +87,7 @@ def trade_chart(trade: TradeOff) -> "Markup":
     """Confidence over L2 and over L_inf as SVG: a thin line a sample from where it began, the medians as dots."""
     from markupsafe import Markup
 
-    wide = 2 * (_LEFT + _WIDE) + _GAP
+    wide = 2 * (_LEFT + _WIDE + _GAP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {_TOP + _HIGH + 50}" width="{wide}" '
         f'height="{_TOP + _HIGH + 50}" font-family="sans-serif" font-size="12" role="img">',
