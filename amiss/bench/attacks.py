@@ -2,6 +2,7 @@
 
 from amiss.bench.attacks_iguana import iguana
 from amiss.bench.attacks_recipes import claims
+from amiss.bench.attacks_transfer import transfer
 from amiss.bench.attacks_worst import worst
 from amiss.bench.bench import Bar, Bench
 
@@ -9,7 +10,7 @@ __all__ = ["BENCH"]
 
 BENCH = Bench(
     "attacks",
-    {"recipes": claims, "iguana": iguana, "worst": worst},
+    {"recipes": claims, "iguana": iguana, "worst": worst, "transfer": transfer},
     {
         "false_successes": Bar("==", 0, 0),
         "bound_excess": Bar("<=", 1e-6, 1e-6),

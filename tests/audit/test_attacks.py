@@ -15,6 +15,7 @@ from amiss.audit.attacks import attack_studies, read_attacks, run_attacks
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import ContractError, DataError, Interrupted, UsageError
+from amiss.recipes import worst
 from amiss.report import build
 from tests.audit.conftest import strict
 
@@ -54,6 +55,15 @@ def images():
     labels = (pixels[:, 0, 0, 0] < 128).long()
     labels[[0, 8]] = 1 - labels[[0, 8]]
     return Images.of(pixels, labels, ("bright", "dark"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quicker():
+    """A worst case of fewer steps: the boundary is flat."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, fewer in (("_STEPS", 10), ("_CLASSES", 1), ("_QUERIES", 20)):
+            patch.setattr(worst, name, fewer)
+        yield
 
 
 @pytest.fixture(scope="module")
