@@ -54,6 +54,7 @@ class Filmed:
     Attributes:
         camera: What was asked.
         images: Those that were changed, all named rightly.
+        data: Fingerprint of all images that were given.
         target: Number of the class that they shall become; None for any but the true one.
         parts: The adversaries, those of one view first.
         right: Images named rightly, of all that were given.
@@ -63,6 +64,7 @@ class Filmed:
 
     camera: Camera
     images: Images
+    data: str
     target: int | None
     parts: tuple[Part, ...]
     right: int
@@ -277,4 +279,4 @@ def _filmed(
         parts.append(Part(name, held.result, claimed, desk.paths(held)))
     told = {part.name: tallied(part.result.outcomes, part.claimed) for part in parts}
     flags += tuple(sorted(combined(told), key=lambda flag: list(KINDS).index(flag.slug)))
-    return Filmed(camera, chosen, target, tuple(parts), right, len(images), flags)
+    return Filmed(camera, chosen, images.fingerprint, target, tuple(parts), right, len(images), flags)

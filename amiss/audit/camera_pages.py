@@ -111,7 +111,7 @@ def camera_record(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": camera.seed,
         "command": command,
-        "fingerprints": {"model": classifier.fingerprint, "data": filmed.images.fingerprint},
+        "fingerprints": {"model": classifier.fingerprint, "data": filmed.data},
         "versions": versions(),
         "figures": figures,
         "tiles": [{"label": label, "value": percent(value), "note": note} for label, value, note in tiles],

@@ -81,11 +81,12 @@ def film(
     n = len(filmed.images)
     total = len(kinds) * n * (camera.views + EACH * len(scales) * len(tilts))
     keys, done, book = fold(fold(filmed.images.keys(), camera.seed), _STREAM), 0, dict(before or {})
+    own = likeness(classifier)
 
     def ask(pixels: Tensor, view: View, views: int) -> Tensor:
         nonlocal done
         chain = camera.photographs(view)
-        name = digest(likeness(classifier), repr(chain), str(views), keys, pixels)
+        name = digest(own, repr(chain), str(views), keys, pixels)
         known = _read(book.get(name), n, views)
         if known is None:
             parts = []

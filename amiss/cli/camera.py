@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from amiss.audit.camera import Filmed
     from amiss.audit.camera_asked import Camera
 
-__all__ = ["BEFORE", "OPTIONS", "CameraWork", "camera_of", "camera_settings", "known_of_camera", "open_camera"]
+__all__ = ["FILMING", "OPTIONS", "CameraWork", "camera_of", "camera_settings", "known_of_camera", "open_camera"]
 
 _MOST = 2**26  # bytes of answers.json
 _PRINTED = 4  # pictures on a sheet, where they fit
@@ -178,7 +178,7 @@ OPTIONS = {
 }
 """What `amiss run camera` takes beside the options of every run."""
 
-BEFORE = Experiment(
+FILMING = Experiment(
     "camera",
     "Does a change survive distance and angle? Adversaries of one view and of many, photographed from elsewhere.",
     "docs/camera.md",
@@ -197,9 +197,9 @@ def camera_settings(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: An option that the experiment does not have, one that cannot be read, or no radius.
     """
-    found = BEFORE.settings(words)
+    found = FILMING.settings(words)
     if found["eps"] is None:
-        raise BEFORE.refused("needs --eps", " ".join(words) or "no option", "--eps 0.1, or --eps 25/255")
+        raise FILMING.refused("needs --eps", " ".join(words) or "no option", "--eps 0.1, or --eps 25/255")
     _made(found)
     return found
 
@@ -211,7 +211,7 @@ def camera_of(config: RunConfig) -> "Camera":
         UsageError: Settings that are none of it: the file was edited.
         DataError: The mask cannot be read.
     """
-    said = BEFORE.checked(config.settings)
+    said = FILMING.checked(config.settings)
     return _made(said, batch=config.batch, seed=config.seed)
 
 
@@ -233,7 +233,7 @@ def open_camera(config: RunConfig, *, device: str | None = None) -> CameraWork:
     """
     if (others := config.network.get("transfer")) is not None:
         hint = "Leave --transfer out; amiss run attacks shows adversaries to other models."
-        raise BEFORE.refused("shows its photographs to MODEL alone", f"--transfer {others}", "no --transfer", hint)
+        raise FILMING.refused("shows its photographs to MODEL alone", f"--transfer {others}", "no --transfer", hint)
     camera, classifier = camera_of(config), open_model(config, device)
     return CameraWork(config, classifier, open_images(config, classifier), camera)
 

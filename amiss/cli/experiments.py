@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from amiss.cli.attacks import BROKEN, attack_settings, known_of_attacks, open_attacks
-from amiss.cli.camera import BEFORE, camera_settings, known_of_camera, open_camera
+from amiss.cli.camera import FILMING, camera_settings, known_of_camera, open_camera
 from amiss.cli.config import RunConfig
 from amiss.cli.evolution import FOOLED, evolution_settings, known_of_evolution, open_evolution
 from amiss.cli.experiment import Experiment, Opened
@@ -39,7 +39,7 @@ EXPERIMENTS: Mapping[str, Entry] = MappingProxyType(
     {
         EXPERIMENT: Entry(FEATURE_OPT, sweep_settings, known_of, open_sweep),
         FOOLING: Entry(FOOLED, evolution_settings, known_of_evolution, open_evolution, alone=True),
-        CAMERA: Entry(BEFORE, camera_settings, known_of_camera, open_camera),
+        CAMERA: Entry(FILMING, camera_settings, known_of_camera, open_camera),
         ATTACKS: Entry(BROKEN, attack_settings, known_of_attacks, open_attacks),
     }
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amiss.cli.camera import BEFORE, OPTIONS, camera_of, camera_settings
+from amiss.cli.camera import FILMING, OPTIONS, camera_of, camera_settings
 from amiss.cli.config import RunConfig, read_config
 from amiss.cli.settings import sorted_words
 from amiss.study import Store
@@ -195,6 +195,6 @@ def test_an_edited_configuration_is_refused(amiss):
 
 def test_every_option_is_explained(amiss):
     said = amiss("run", "camera", "--help").out
-    assert BEFORE.page in said
+    assert FILMING.page in said
     for option in OPTIONS:
         assert f"  --{option} " in said
