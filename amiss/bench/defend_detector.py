@@ -15,7 +15,7 @@ def safetynet(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 
     `safetynet_auc` is the lowest area under the curve over the attacks that it was not fitted on; `type2_over_linear`
     the median, over images, of the smallest change that fools network and SafetyNet over the smallest one that fools
-    network and linear detector.
+    network and linear detector; `type2_met` and `linear_type2_met` are the shares of images that have one.
     """
     ordeal = attacked(run)
     less: dict[str, Any] = {"learned": 300, "steps": 20} if run.quick else {}

@@ -1,7 +1,7 @@
 """Detectors of adversaries beside a classifier: a radial SVM on quantized activations, and a linear one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,9 +16,9 @@ from amiss.tensorfile import read_tensors, write_tensors
 
 __all__ = ["CodeDetector", "Detector", "LinearDetector", "activations", "late_layer", "read_detector"]
 
-_SOFT = 0.25  # width of a smoothed threshold, in standard deviations of the unit
+_SOFT = 0.1  # width of a smoothed threshold, in standard deviations of the unit
+_SOFTER = (1.0, 0.3, 0.1)  # widths that attacks try, over that one
 _TINY = 1e-6
-_SHARP = 3.0  # of the kernel, over 1 / (units x variance): narrower, so that codes unlike any natural one are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,10 @@ class Detector(Rule):
     def judge(self, features: Tensor) -> Tensor:
         """Scores [N] of rectified activations [N, D], float64."""
         raise NotImplementedError
+
+    def pursued(self) -> tuple[Self, ...]:
+        """The same rule as attacks may follow it: alike in scores and success, each with a gradient of its own."""
+        return (self,)
 
     def save(self, path: Path) -> None:
         """Write it to a file that `read_detector` reads."""
@@ -87,7 +91,9 @@ class CodeDetector(Detector):
     name = "safetynet"
 
     @classmethod
-    def fit(cls, layer: str, natural: Tensor, adversarial: Tensor, levels: int = 4) -> Self:
+    def fit(
+        cls, layer: str, natural: Tensor, adversarial: Tensor, levels: int = 4, *, sharpness: float = 1.0
+    ) -> Self:
         """Codes of so many levels, and the SVM that tells them apart.
 
         The first level is left at 0, the others at equal shares of the values above 0 that natural images give the
@@ -98,6 +104,8 @@ class CodeDetector(Detector):
             natural: Activations of natural images [N, D].
             adversarial: Those of adversaries [M, D].
             levels: Of a code, 2 or more.
+            sharpness: How narrow the kernel is: its gamma over 1 / (units x variance of the codes). A narrow one
+                refuses codes that are unlike any natural one.
         """
         from sklearn.svm import SVC
 
@@ -108,10 +116,14 @@ class CodeDetector(Detector):
         width = _SOFT * natural.std(0, correction=0).clamp_min(_TINY)
         codes = torch.cat([_levels(part, steps) for part in (natural, adversarial)])
         kind = torch.arange(len(codes)) >= len(natural)
-        gamma = _SHARP / (codes.shape[1] * max(float(codes.var(correction=0)), _TINY))
+        gamma = sharpness / (codes.shape[1] * max(float(codes.var(correction=0)), _TINY))
         machine = SVC(kernel="rbf", gamma=gamma, class_weight="balanced").fit(codes.numpy(), kind.numpy())
         support, dual = (torch.tensor(part) for part in (machine.support_vectors_, machine.dual_coef_[0]))
         return cls(layer, 0.0, 1.0, steps, width, support, dual, gamma, float(machine.intercept_[0]))
+
+    def pursued(self) -> tuple[Self, ...]:
+        """With thresholds that are smoothed more and less: a wide one has a slope from afar, a narrow one is true."""
+        return tuple(replace(self, width=share * self.width) for share in _SOFTER)
 
     def judge(self, features: Tensor) -> Tensor:
         """Minus the SVM's decision [N]."""
@@ -143,13 +155,14 @@ class LinearDetector(Detector):
     name = "linear"
 
     @classmethod
-    def fit(cls, layer: str, natural: Tensor, adversarial: Tensor) -> Self:
+    def fit(cls, layer: str, natural: Tensor, adversarial: Tensor, *, cost: float = 1.0) -> Self:
         """The SVM on activations in standard deviations of natural images; both kinds weigh the same.
 
         Args:
             layer: Where the activations come from.
             natural: Activations of natural images [N, D].
             adversarial: Those of adversaries [M, D].
+            cost: What an error costs against a wide margin.
         """
         from sklearn.svm import SVC
 
@@ -157,7 +170,7 @@ class LinearDetector(Detector):
         mean, std = natural.mean(0), natural.std(0, correction=0).clamp_min(_TINY)
         rows = (torch.cat([natural, adversarial]) - mean) / std
         kind = torch.arange(len(rows)) >= len(natural)
-        machine = SVC(kernel="linear", class_weight="balanced").fit(rows.numpy(), kind.numpy())
+        machine = SVC(kernel="linear", C=cost, class_weight="balanced").fit(rows.numpy(), kind.numpy())
         weight = torch.tensor(machine.coef_[0], dtype=torch.float64) / std
         return cls(layer, 0.0, 1.0, weight, float(machine.intercept_[0]) - float(weight @ mean))
 

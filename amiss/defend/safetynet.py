@@ -1,7 +1,7 @@
 """SafetyNet: a detector of adversaries beside the network, fitted on one attack, tested on others and on its own."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from amiss.defend.hardening import Hardened, Row
 from amiss.defend.outcome import before_and_after, gains
 from amiss.defend.workshop import Workshop
 from amiss.errors import DataError
-from amiss.objectives import Accepted, Avoid, Objective
+from amiss.objectives import Accepted, Avoid
 from amiss.probe import Probe
 from amiss.recipes import RECIPES, ddn, fgsm
 from amiss.repro import generator
@@ -30,6 +30,10 @@ Fitted = TypeVar("Fitted", bound=Detector)
 _RADII = 12  # of FGSM, up to eps: the first that fools the network makes the adversary
 _PURSUED = 256  # test images, at the most, of which the smallest change of type II is searched for
 _FEW = 10  # adversaries, below which nothing is fitted
+_TRIED = 32  # training images, at the most, of which the smallest change of type II chooses between fits
+_SHARPNESS = (1.0, 3.0, 10.0, 30.0)  # of SafetyNet's kernel, to choose from
+_COSTS = (0.1, 1.0, 10.0)  # of the linear detector's errors, likewise
+_SPEEDS = (0.1, 0.03)  # of the search for the smallest change
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class SafetyNet(Attacked):
     the network. It is tested on test images and on adversaries of other attacks. Attacks of type I know the network
     alone; attacks of type II search for the smallest change that fools the network and passes the detector as well.
     A linear detector on the same activations, fitted and attacked alike, stands beside it.
+
+    How narrow the kernel is, is chosen among four by validation: that against which the smallest change of type II is
+    longest, on training images that no machine was fitted on. What an error of the linear detector costs is chosen
+    likewise.
 
     Attributes:
         layer: Whose activations are read; empty: the layer before the last ReLU.
@@ -100,6 +108,7 @@ class SafetyNet(Attacked):
         some = torch.randperm(len(train), generator=generator(self.seed))[: 2 * self.learned]
         some = some[(self._answers(classifier, train, some) == train.truth[some])]
         known, aside = some[: len(some) // 2], some[len(some) // 2 :]
+        tried, aside = aside[: min(_TRIED, len(aside) // 4)], aside[min(_TRIED, len(aside) // 4) :]
         made = shop.tensors("fgsm", lambda: {"image": self._fgsm(shop, classifier, train, known)})["image"]
         if len(made) < _FEW or len(aside) < _FEW:
             raise DataError(
@@ -112,10 +121,24 @@ class SafetyNet(Attacked):
             )
         natural = activations(classifier, layer, train.images(known), self.batch)
         adversarial = activations(classifier, layer, made, self.batch)
-        codes = CodeDetector.fit(layer, natural, adversarial, self.levels)
-        line = LinearDetector.fit(layer, natural, adversarial)
-        fresh = activations(classifier, layer, train.images(aside), self.batch)
-        return self._settled(codes, fresh), self._settled(line, fresh)
+        fresh, task = activations(classifier, layer, train.images(aside), self.batch), train.task(tried)
+        codes = [
+            self._settled(CodeDetector.fit(layer, natural, adversarial, self.levels, sharpness=value), fresh)
+            for value in _SHARPNESS
+        ]
+        lines = [
+            self._settled(LinearDetector.fit(layer, natural, adversarial, cost=value), fresh) for value in _COSTS
+        ]
+        return self._chosen(shop, classifier, task, codes), self._chosen(shop, classifier, task, lines)
+
+    def _chosen(self, shop: Workshop, classifier: Classifier, task: Task, fits: Sequence[Fitted]) -> Fitted:
+        """The detector against which the median smallest change of type II is longest; the first of several."""
+        lengths = []
+        for i, one in enumerate(fits):
+            name = f"tried-{one.name}-{i}"
+            size = self._smallest(shop, classifier, task, one, name, _SPEEDS[:1], -(-self.steps // 3))
+            lengths.append(float(size.median()))
+        return fits[lengths.index(max(lengths))]
 
     def _settled(self, detector: Fitted, fresh: Tensor) -> Fitted:
         """The detector with the threshold that lets its share of fresh natural images pass."""
@@ -155,8 +178,7 @@ class SafetyNet(Attacked):
                 figures[f"{mark}passed_{name}"] = float((theirs >= detector.threshold).double().mean())
         sizes, task = [], test.task(some[:_PURSUED])
         for mark, detector in zip(("", "linear_"), made, strict=True):
-            both = Avoid() + Accepted(detector, detector.threshold, detector.spread)
-            size = self._smallest(shop, classifier, task, both, f"type2-{detector.name}")
+            size = self._smallest(shop, classifier, task, detector, f"type2-{detector.name}", _SPEEDS, self.steps)
             sizes.append(size)
             figures[f"{mark}type2_met"] = float(size.isfinite().double().mean())
             if bool(size.isfinite().any()):
@@ -180,13 +202,29 @@ class SafetyNet(Attacked):
 
         return shop.tensors(name, make)
 
-    def _smallest(self, shop: Workshop, classifier: Classifier, task: Task, goal: Objective, name: str) -> Tensor:
-        """The smallest changes [n] for a goal that two searches of other speed find, inf where neither does."""
-        sizes = []
-        for gamma in (0.1, 0.03):
-            probe = replace(ddn(steps=self.steps, gamma=gamma, seed=self.seed, batch=self.batch), objective=goal)
-            sizes.append(self._found(shop, classifier, task, probe, f"{name}-{gamma:g}")["size"])
-        return torch.minimum(*sizes)
+    def _smallest(
+        self,
+        shop: Workshop,
+        classifier: Classifier,
+        task: Task,
+        detector: Detector,
+        name: str,
+        speeds: Sequence[float],
+        steps: int,
+    ) -> Tensor:
+        """The smallest changes [n] that fool the network and pass the detector, inf where no search finds one.
+
+        Every gradient that the detector can be followed by is followed at every speed.
+        """
+        least = torch.full((len(task),), torch.inf)
+        for i, followed in enumerate(detector.pursued()):
+            both = Avoid() + Accepted(followed, detector.threshold, detector.spread)
+            for gamma in speeds:
+                search = ddn(steps=steps, gamma=gamma, seed=self.seed, batch=self.batch)
+                probe = replace(search, objective=both)
+                found = self._found(shop, classifier, task, probe, f"{name}-{i}-{gamma:g}")
+                least = torch.minimum(least, found["size"])
+        return least
 
     def _answers(self, classifier: Classifier, images: Images, rows: Tensor) -> Tensor:
         return torch.cat([classifier.predict(images.images(part)).cpu() for part in rows.split(self.batch)])

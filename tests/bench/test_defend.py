@@ -38,3 +38,8 @@ def test_the_network_is_trained_once(run):
 
 def test_the_formula_of_pairing_holds_for_any_seed():
     assert all(formula_error(seed) <= 1e-6 for seed in range(10, 14))
+
+
+def test_a_detector_that_costs_as_much_as_the_linear_one_is_no_better():
+    bar = BENCH.bars["type2_over_linear"]
+    assert not bar.holds(1.0) and bar.holds(1.001) and str(bar) == "> 1"
