@@ -5,6 +5,7 @@ from typing import Any
 from amiss.audit.defense_pages import Section, percent
 from amiss.defend import Hardened, Row
 from amiss.defend.outcome import robust
+from amiss.defend.safetynet import TYPE1
 from amiss.trust import wilson
 
 __all__ = ["GUARDED", "HEAD", "LIMITS", "PASSES", "TEXT", "cells", "hardening_section", "percent_of"]
@@ -108,7 +109,7 @@ def _detectors(figures: dict[str, float]) -> dict[str, Any]:
     names = [name.removeprefix("auc_") for name in figures if name.startswith("auc_")]
     head = ["Detector", "Images let pass"]
     for name in names:
-        head += [f"Area, {name.replace('_', ' ')}", f"Let pass, {name.replace('_', ' ')}"]
+        head += [f"Area, {TYPE1[name]}", f"Let pass, {TYPE1[name]}"]
     rows = []
     for said, mark in _DETECTORS.items():
         cells = [said, percent(figures[f"{mark}natural_passed"])]

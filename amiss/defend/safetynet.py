@@ -23,7 +23,10 @@ from amiss.recipes import RECIPES, ddn, fgsm
 from amiss.repro import generator
 from amiss.task import Task
 
-__all__ = ["SafetyNet"]
+__all__ = ["TYPE1", "SafetyNet"]
+
+TYPE1 = {"minimal_l2": "smallest L2", "deepfool": "DeepFool"}
+"""The attacks that know the network alone, as figures name them, and in words."""
 
 Fitted = TypeVar("Fitted", bound=Detector)
 
@@ -232,14 +235,14 @@ class SafetyNet(Attacked):
     def _sentence(self, rows: list[Row], figures: Mapping[str, float]) -> str:
         """The table in plain words, and what the detector tells of attacks that know the network alone."""
         known = [name.removeprefix("auc_") for name in figures if name.startswith("auc_")]
-        told = ", ".join(f"{figures[f'auc_{name}']:.3f} ({name.replace('_', ' ')})" for name in known)
+        told = ", ".join(f"{figures[f'auc_{name}']:.3f} ({TYPE1[name]})" for name in known)
         text = (
             before_and_after(rows, self.eps, "Fitting took")
             + f" Area under the curve against attacks of type I: {told}."
         )
         if "type2_ratio" in figures:
             text += (
-                f" The smallest change that fools both is {figures['type2_ratio']:.3g} times as long as beside a "
+                f" The smallest change that fools both is {figures['type2_ratio']:.2f} times as long as beside a "
                 "linear detector."
             )
         return text

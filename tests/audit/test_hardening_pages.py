@@ -60,7 +60,7 @@ def test_both_detectors_stand_beside_each_other():
     found = record["defense"]["detectors"]
     rows = [dict(zip(found["head"], cells, strict=True)) for cells in found["rows"]]
     assert [row["Detector"] for row in rows] == ["SafetyNet", "Linear detector"]
-    assert [row["Area, minimal l2"] for row in rows] == ["0.950", "0.850"]
+    assert [row["Area, smallest L2"] for row in rows] == ["0.950", "0.850"]
     assert [row["Type II, median L2"] for row in rows] == ["1.25", "\u2013"]
     assert record["defense"]["rows"][1][0] == "with the detector"
     assert any("rejects counts as wrong" in text for text in record["defense"]["text"])
