@@ -149,11 +149,13 @@ def transfer_words(rows: Sequence[Row]) -> str:
     off = [row for row in rows if row["source"] != row["model"]]
     if not off:
         return ""
-    most = max(off, key=lambda row: row["changed"] / row["n"])
+    most = max(off, key=lambda row: (row["changed"] - row["noise"]) / row["n"])
+    if most["changed"] <= most["noise"]:
+        return "No recipe breaks another model more often than random signs of the same largest change do."
     share, noise = (percent(most[name] / most["n"]) for name in ("changed", "noise"))
     return (
-        f"Of the adversaries that {most['recipe']} made for {most['source']}, {share} break {most['model']} too, "
-        f"and random signs of the same size {noise}; no other recipe and pair of models has more."
+        f"Of the adversaries that {most['recipe']} made for {most['source']}, {share} break {most['model']} too, and "
+        f"random signs of the same largest change {noise}; no other recipe and pair of models is further above them."
     )
 
 

@@ -53,7 +53,7 @@ function toOthers() {
   if (!cells.length) return null;
   return [el("h2", {}, "Shown to other models"),
     DATA.attacks.transfer_sentence ? el("p", { class: "lead" }, named(DATA.attacks.transfer_sentence)) : null,
-    el("p", { class: "soft" }, `Shares, with 95 % intervals, of ${count(cells[0].n)} images that all models name rightly: how many a model names otherwise once they were changed for the model of that row. A search that failed is counted with its best attempt. Below each share stands what random signs of the same largest change do. Where a model is shown its own adversaries, the share is underlined.`),
+    el("p", { class: "soft" }, `Shares, with 95 % intervals, of ${count(cells[0].n)} images that all models name rightly: how many a model names otherwise once they were changed for the model of that row. A search that failed is counted with its best attempt. Below each share stands what random signs of the same largest change do; beside a change that is small in L2 and large in a few pixels they are loud. A search that stops at its first success, or wants the smallest change, ends right behind the boundary of its own model, and is less to others than one that takes its whole radius. Where a model is shown its own adversaries, the share is underlined.`),
     crossTable(cells)];
 }
 
