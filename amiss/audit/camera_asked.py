@@ -17,9 +17,9 @@ from amiss.repro import digest
 from amiss.spaces import Pixels
 from amiss.transforms import View
 
-__all__ = ["Camera"]
+__all__ = ["MARGIN", "Camera"]
 
-_MARGIN = 1.0
+MARGIN = 3.0
 """How far ahead the wanted logit must be in a view that is searched: what is just met there fails in the next one."""
 
 
@@ -94,7 +94,7 @@ class Camera:
             target: Number of the class to become, or None.
         """
         single = pgd(self.eps, target=target, seed=self.seed, batch=self.batch)
-        goal = EOT(wanted(target, _MARGIN), self.photographs(), self.drawn, share=1.0)
+        goal = EOT(wanted(target, MARGIN), self.photographs(), self.drawn, share=1.0)
         rows = max(1, self.batch // self.drawn)  # each shows so many views
         search = Probe(Pixels(), goal, self.bound, Adam(max(self.eps / 10, 1e-4)), "budget", Budget(self.steps))
         return {

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from amiss.analysis.viewing import photographs
 from amiss.audit.camera import Filmed, Part
-from amiss.audit.camera_asked import Camera
+from amiss.audit.camera_asked import MARGIN, Camera
 from amiss.audit.camera_views import CLEAN, EACH, Seen
 from amiss.audit.figures import percent, radius
 from amiss.audit.frames import class_names
@@ -317,8 +317,9 @@ def _method(filmed: Filmed, part: Part) -> dict[str, Any]:
     return {
         "name": _TITLES["eot"],
         "text": "Adam along the mean gradient of fresh views, for all of its steps. A change is met where it holds "
-        "in all of the views that no step looks at; the smallest such change is kept. What judges in the end are "
-        f"photographs from other places again, {EACH} of each image at each place of a map.",
+        f"in all of the views that no step looks at, by {MARGIN:g} logits; the smallest such change is kept. What "
+        f"judges in the end, on labels alone, are photographs from other places again, {EACH} of each image at each "
+        "place of a map.",
         "settings": settings,
         "reference": "Athalye, Engstrom, Ilyas and Kwok (2018), synthesizing robust adversarial examples, eq. 2",
     }
