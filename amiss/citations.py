@@ -18,6 +18,13 @@ BIBTEX = {
   year = {2014},
   eprint = {1312.6199}
 }""",
+    "carlini2017": """@inproceedings{carlini2017,
+  author = {Nicholas Carlini and David Wagner},
+  title = {Towards Evaluating the Robustness of Neural Networks},
+  booktitle = {IEEE Symposium on Security and Privacy},
+  year = {2017},
+  eprint = {1608.04644}
+}""",
     "rony2019": """@inproceedings{rony2019,
   author = {J{\\'e}r{\\^o}me Rony and Luiz G. Hafemann and Luiz S. Oliveira and Ismail {Ben Ayed} and
     Robert Sabourin and Eric Granger},

@@ -225,6 +225,7 @@ def _cases(run: Run) -> Mapping[str, Case]:
         "deepfool": Case(r.deepfool(**seed), many),
         "ddn": Case(r.ddn(**steps, **seed), many),
         "ddn toward": Case(r.ddn(**steps, **there), many),
+        "cw": Case(r.cw(**rounds, **seed), some),
         "label_opt": Case(r.label_opt(**rounds, **seed), some),
         "label_opt toward": Case(r.label_opt(**rounds, **there), some),
         "label_opt sure": Case(r.label_opt(confidence=0.99, **rounds, **there), some),

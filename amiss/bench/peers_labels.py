@@ -7,6 +7,7 @@ from torch import Tensor
 
 from amiss.classifier import Classifier
 from amiss.probe import Probe
+from amiss.recipes import cw as _cw
 from amiss.recipes import ddn as _ddn
 from amiss.recipes import deepfool as _deepfool
 from amiss.recipes import hop_skip_jump as _hop_skip_jump
@@ -15,7 +16,7 @@ from amiss.recipes import pgd as _pgd
 from amiss.recipes import square as _square
 from amiss.task import Task
 
-__all__ = ["ddn", "deepfool", "hop_skip_jump", "label_opt", "pgd40", "pgd40_whole", "square"]
+__all__ = ["cw", "ddn", "deepfool", "hop_skip_jump", "label_opt", "pgd40", "pgd40_whole", "square"]
 
 _EPS = 0.2
 _CLASSES = 10
@@ -41,9 +42,14 @@ def ddn(model: Any, x: Tensor, y: Tensor) -> Tensor:
     return _made(_ddn(steps=62), model, x, y)
 
 
+def cw(model: Any, x: Tensor, y: Tensor) -> Tensor:
+    """Adam and a search over the penalty's factor, in three hundred passes."""
+    return _made(_cw(), model, x, y)
+
+
 def label_opt(model: Any, x: Tensor, y: Tensor) -> Tensor:
-    """L-BFGS in the box toward the class after the label, as its peers are asked to."""
-    return _made(_label_opt(target="task"), model, x, y)
+    """L-BFGS in the box toward the class after the label, as its peers are asked to; ten factors of fifty steps."""
+    return _made(_label_opt(target="task", rounds=10, steps=50), model, x, y)
 
 
 def square(model: Any, x: Tensor, y: Tensor) -> Tensor:

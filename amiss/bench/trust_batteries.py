@@ -58,6 +58,7 @@ def _probes() -> dict[str, tuple[Probe, Task | None]]:
         "nes": (recipes.nes(0.05, 100, pairs=4), None),
         "spsa": (recipes.spsa(0.05, 100, pairs=4), None),
         "ddn": (recipes.ddn(), None),
+        "cw": (recipes.cw(), None),
         "deepfool": (recipes.deepfool(), None),
         "label_opt": (recipes.label_opt(), None),
         "feature_opt": (recipes.feature_opt("linear", 0.1), None),

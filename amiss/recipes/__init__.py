@@ -7,7 +7,7 @@ leaves images unrounded.
 from amiss.recipes.evolved import fool_cppn, fool_direct
 from amiss.recipes.features import feature_fgrad, feature_linear, feature_opt, invert, label_fgrad
 from amiss.recipes.fooling import classes, fool_ascent, fool_gradient
-from amiss.recipes.labels import ddn, deepfool, fgsm, label_opt, pgd, square
+from amiss.recipes.labels import cw, ddn, deepfool, fgsm, label_opt, pgd, square
 from amiss.recipes.queries import hop_skip_jump, nes, spsa
 from amiss.recipes.recipe import RECIPES, Recipe
 from amiss.recipes.repairs import lse
@@ -18,6 +18,7 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "classes",
+    "cw",
     "ddn",
     "deepfool",
     "eot",

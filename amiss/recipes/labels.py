@@ -4,13 +4,13 @@ from typing import Literal
 
 from amiss.constraints import L2, Linf
 from amiss.errors import ContractError, UsageError
-from amiss.optimizers import DDN, LBFGSB, DeepFool, Linearized, Momentum, Optimizer, Sign, Square, Then, Weigh
+from amiss.optimizers import DDN, LBFGSB, Adam, DeepFool, Linearized, Momentum, Optimizer, Sign, Square, Then, Weigh
 from amiss.optimizers.gradient import Schedule
 from amiss.probe import Budget, Probe
 from amiss.recipes.recipe import enter, on_file, wanted
 from amiss.spaces import Pixels
 
-__all__ = ["ddn", "deepfool", "fgsm", "label_opt", "pgd", "square"]
+__all__ = ["cw", "ddn", "deepfool", "fgsm", "label_opt", "pgd", "square"]
 
 _LEVELS = 10  # sign steps, each of a gray level, that go before a search for changes that may be finer
 _SURE = 100  # and where a confidence is to be reached, which takes more of them
@@ -259,3 +259,42 @@ def label_opt(
         search, updates = Then(Sign(1 / (levels - 1)), search, before), updates + before
     goal, budget = wanted(target, margin, confidence), Budget(updates)
     return Probe(Pixels(), goal, constraint, search, "budget", budget, seed, batch)
+
+
+@enter("images", "carlini2017")
+def cw(
+    *,
+    target: int | str | Literal["task"] | None = None,
+    margin: float = 0.05,
+    confidence: float | None = None,
+    rounds: int = 5,
+    steps: int = 60,
+    lr: float = 0.02,
+    seed: int = 0,
+    batch: int = 64,
+    levels: int | None = 256,
+) -> Probe:
+    """The smallest change that flips a label, in the Euclidean norm: Adam, and a search over the penalty's factor.
+
+    Args:
+        target: A class to become, or "task" for each sample's own target; left out, anything but the true label.
+        margin: How far the wanted logit must be ahead.
+        confidence: Softmax probability that the target must reach, in place of the margin.
+        rounds: Factors of the penalty that are tried.
+        steps: Steps of Adam with each of them.
+        lr: Step size of Adam, in pixel values of [0, 1].
+        seed: Of the probe.
+        batch: Rows a pass.
+        levels: Gray levels of a file; None leaves images unrounded.
+
+    Raises:
+        UsageError: A confidence without a target, or one outside (0, 1).
+
+    References:
+        Carlini and Wagner (2017), towards evaluating the robustness of neural networks, section 6.1. Their images
+        are a hyperbolic tangent of what is searched, and theirs is the factor of the label's loss; here images are
+        clipped after each step, and the factor is that of the change.
+    """
+    goal, budget = wanted(target, margin, confidence), Budget(rounds * (steps + 1))
+    search = Weigh(Adam(lr), rounds, steps)
+    return Probe(Pixels(), goal, on_file(L2(weight=1.0), levels), search, "budget", budget, seed, batch)

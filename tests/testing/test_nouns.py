@@ -193,6 +193,7 @@ RECIPES = {
     "nes": [(recipes.nes(0.05, 100, pairs=4), ())],
     "spsa": [(recipes.spsa(0.05, 100, pairs=4), ())],
     "ddn": [(recipes.ddn(target="task"), ()), (recipes.ddn(steps=12, gamma=0.3, starts=1, levels=None), ())],
+    "cw": [(recipes.cw(target="task"), ()), (recipes.cw(rounds=2, steps=5, lr=0.1, levels=None), ())],
     "deepfool": [(recipes.deepfool(), ()), (recipes.deepfool(rounds=2, among=1, levels=None), ())],
     "label_opt": [(recipes.label_opt(target="task"), ()), (recipes.label_opt(rounds=3, steps=4), ())],
     "feature_opt": [
