@@ -24,7 +24,7 @@ from amiss.repro import versions
 __all__ = ["attack_known", "attack_record", "attack_rows"]
 
 _ROWS = 6  # adversaries of each recipe that a page shows
-_FREE = ("deepfool", "ddn", "label_opt", "hop_skip_jump")
+_FREE = ("deepfool", "ddn", "label_opt", "cw", "hop_skip_jump")
 _SHARES = ("success", "within")
 _MEDIANS = ("median_l2", "median_linf")
 _TEXTS = MappingProxyType(
@@ -34,6 +34,7 @@ _TEXTS = MappingProxyType(
         "deepfool": "Over the nearest linearized boundary until the answer is another, and then back to it.",
         "ddn": "The smallest change in the Euclidean norm, its direction and its length taken apart.",
         "label_opt": "The smallest change in the Euclidean norm, by L-BFGS in a box and a search over its factor.",
+        "cw": "The smallest change in the Euclidean norm, by Adam and a search over its factor.",
         "square": "Random squares at the bound; asks for scores, and for no gradient.",
         "nes": "Sign steps along gradients that Gaussian pairs of queries estimate.",
         "spsa": "Steps of Adam along gradients that pairs of random signs estimate.",

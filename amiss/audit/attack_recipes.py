@@ -7,7 +7,7 @@ from types import MappingProxyType
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, UsageError
 from amiss.probe import Probe
-from amiss.recipes import ddn, deepfool, fgsm, hop_skip_jump, label_opt, nes, pgd, spsa, square, worst_case
+from amiss.recipes import cw, ddn, deepfool, fgsm, hop_skip_jump, label_opt, nes, pgd, spsa, square, worst_case
 from amiss.task import reaches
 
 __all__ = ["BLIND", "NAMES", "Attacks"]
@@ -109,6 +109,7 @@ _MAKERS: Mapping[str, Callable[[Attacks, float], Probe]] = MappingProxyType(
         "deepfool": lambda a, _: deepfool(seed=a.seed, batch=a.batch),
         "ddn": lambda a, _: ddn(seed=a.seed, batch=a.batch),
         "label_opt": lambda a, _: label_opt(seed=a.seed, batch=a.batch),
+        "cw": lambda a, _: cw(seed=a.seed, batch=a.batch),
         "square": lambda a, eps: square(eps, a.queries, seed=a.seed, batch=a.batch),
         "nes": lambda a, eps: nes(eps, a.queries, seed=a.seed, batch=a.batch),
         "spsa": lambda a, eps: spsa(eps, a.queries, seed=a.seed, batch=a.batch),

@@ -10,12 +10,18 @@ from torch import nn
 from amiss.analysis.transfer import seen_at
 from amiss.audit.attack_pages import attack_known, attack_record, attack_rows
 from amiss.audit.attack_recipes import NAMES, Attacks
-from amiss.audit.attack_transfers import attack_matrix, attacks_digest, read_attack_matrix, transfer_figures
+from amiss.audit.attack_transfers import (
+    attack_matrix,
+    attacks_digest,
+    read_attack_matrix,
+    transfer_figures,
+    transfer_words,
+)
 from amiss.audit.attacks import attack_studies, read_attacks, run_attacks
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import ContractError, DataError, Interrupted, UsageError
-from amiss.recipes import worst
+from amiss.recipes import RECIPES, worst
 from amiss.report import build
 from tests.audit.conftest import strict
 
@@ -98,12 +104,13 @@ def test_within_the_radius_falls_what_lies_nearer_than_it(found):
 
 def test_the_smallest_change_is_the_way_to_the_boundary(found):
     done, _ = found
+    way = apart(done) * SIDE
     for part in done.parts:
+        met = part.result.met
+        assert (part.result.l2[met] >= way[met] - 1e-4).all(), part.recipe
         if part.recipe in ("deepfool", "ddn", "label_opt"):
-            assert bool(part.result.met.all())
-            way = apart(done) * SIDE
             # Files hold whole levels, and the margin is half a thousandth of the way.
-            assert (part.result.l2 >= way - 1e-4).all() and (part.result.l2 <= way + 1.01 * SIDE / 255).all()
+            assert met.all() and (part.result.l2 <= way + 1.01 * SIDE / 255).all(), part.recipe
 
 
 def test_figures_rows_and_page_say_the_same(found):
@@ -167,6 +174,16 @@ def test_what_is_made_for_one_half_is_nothing_to_the_other(matrix):
     assert told["transfer_own"] == 1 and told["transfer_max"] == told["transfer_mean"] == 0
     assert len(list((out / "studies").glob("*-for-*"))) == 3
     assert transfer_figures(rows[:1]) == {}
+
+
+def test_the_sentence_is_about_what_lies_furthest_above_its_control():
+    def row(recipe, model, changed, noise):
+        return {"recipe": recipe, "source": "a", "model": model, "n": 10, "changed": changed, "noise": noise}
+
+    loud, telling, own = row("ddn", "b", 6, 9), row("fgsm", "b", 4, 1), row("pgd", "a", 10, 0)
+    assert transfer_words([own]) == ""
+    assert "fgsm made for a, 40% break b too" in transfer_words([own, loud, telling])
+    assert transfer_words([own, loud]).startswith("No recipe breaks another model more often than random signs")
 
 
 def test_the_same_network_under_two_names_falls_as_its_namesake(images, tmp_path):
@@ -246,6 +263,11 @@ def test_of_less_access_less_is_run_and_that_is_said(images, tmp_path, gives, na
     with pytest.raises(ContractError, match="contract-ladder"):
         run_attacks(model, images, tmp_path / "other", replace(FEW, recipes=("pgd",)))
     assert not (tmp_path / "other").exists()
+
+
+def test_every_recipe_that_attacks_labels_is_run():
+    others = {"eot", "invert"}  # before a camera, and of no label
+    assert {*NAMES} == {name for name, recipe in RECIPES.items() if recipe.over == "images"} - others
 
 
 def test_radii_go_by_the_channels_where_none_is_given():
