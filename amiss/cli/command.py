@@ -54,6 +54,9 @@ def written(context: typer.Context) -> str:
         elif name == "seed" or (name not in _ABOUT_OUTPUT and value != parameter.default):
             flag = max(parameter.opts, key=len)
             parts = str(value).split(",") if name == "transfer" else [str(value)]  # several paths
+            if value is False:  # a flag that is on may be said off
+                words += [max(parameter.secondary_opts, key=len)]
+                continue
             words += [flag] if value is True else [flag, ",".join(map(_portable, parts))]
     return shlex.join([*words, *map(_portable, context.args)])
 

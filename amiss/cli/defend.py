@@ -46,7 +46,9 @@ def defend(
     ],
     with_: Annotated[str, typer.Option("--with", help=f"which defense: {', '.join(DEFENSES)}")],
     out: Annotated[Path, typer.Option("--out", "-o", help="run folder; an unfinished run there goes on")],
-    eps: Annotated[float | None, typer.Option(help="L_inf radius of adversaries, in pixel values of [0, 1]")] = None,
+    eps: Annotated[
+        str | None, typer.Option(help="L_inf radius of adversaries, in pixel values of [0, 1]: 8/255")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="passes over the images; of rubbish-class, a round")] = None,
     rate: Annotated[float | None, typer.Option(help="highest learning rate")] = None,
     shift: Annotated[int | None, typer.Option(help="images move by up to so many pixels while learned from")] = None,
@@ -106,7 +108,7 @@ def defend(
     """
     from amiss.cli.audit import numbers
 
-    given: dict[str, Any] = {"eps": eps, "epochs": epochs, "rate": rate, "shift": shift}
+    given: dict[str, Any] = {"eps": _radius(eps), "epochs": epochs, "rate": rate, "shift": shift}
     given |= {"layers": layers, "precision": precision, "steps": steps, "weight": weight}
     given |= {"clean": clean, "grow": grow, "form": form, "noise": noise}
     given |= {"layer": layer, "levels": levels, "learned": learned, "images": images}
@@ -231,6 +233,26 @@ def _defense(name: str, given: dict[str, Any]) -> Defense:
     if "layers" in given:
         given = {**given, "layers": tuple(part.strip() for part in given["layers"].split(",") if part.strip())}
     return made(**{key: value for key, value in given.items() if key in known})
+
+
+def _radius(text: str | None) -> float | None:
+    """The radius of "8/255" or "0.03"; None where it was left out.
+
+    Raises:
+        UsageError: It is no number, or several.
+    """
+    from amiss.cli.audit import numbers
+
+    found = numbers(text, "one radius in pixel values of [0, 1]", "--eps 8/255")
+    if found is not None and len(found) > 1:
+        raise UsageError(
+            "A defense has one radius.",
+            slug="usage-numbers",
+            seen=repr(text),
+            needed="one number in pixel values of [0, 1]",
+            hint="--eps 8/255",
+        )
+    return None if found is None else found[0]
 
 
 def _config(

@@ -45,7 +45,7 @@ def pair(amiss):
     np.savez("squares.npz", **arrays)
     Path("nets.py").write_text(NETS)
     defend(amiss, "adversarial-training", "trained", "--steps", 2)
-    defend(amiss, "augmentation", "augmented", "--steps", 2)
+    defend(amiss, "augmentation", "augmented", "--steps", 2, eps="1/5")  # the same radius
     return amiss
 
 
@@ -72,6 +72,10 @@ def test_the_settings_are_kept_and_those_that_differ_are_told(pair):
     config = tomllib.loads(Path("trained/config.toml").read_text())
     assert config["recipe"] == "adversarial-training" and config["settings"]["clean"] == 1.0  # as the defense has it
     assert str(Path.cwd()) not in Path("trained/config.toml").read_text()
+    command = json.loads(Path("augmented/run.json").read_text())["command"]
+    assert "--no-worst" in command and "--eps 1/5" in command and "False" not in command
+    defend_words = ("defend", "nets.py:build", "squares.npz", "--with", "augmentation", "--out", "two")
+    pair(*defend_words, "--eps", "0.1,0.2").refused("usage-numbers", "'0.1,0.2'", code=2)
     defend(pair, "augmentation", "longer", "--steps", 2, "--shift", 1)
     assert strict(pair("compare", "augmented", "longer", "--json").out)["differing"] == {"shift": [0, 1]}
     assert "shift: 0, 1" in pair("compare", "augmented", "longer").out.splitlines()
