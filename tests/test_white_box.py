@@ -11,7 +11,7 @@ from amiss.constraints import L2, Linf
 from amiss.errors import AmissError, ContractError, UsageError
 from amiss.objectives import Avoid, Become
 from amiss.optimizers import DeepFool, Momentum, Sign
-from amiss.recipes import deepfool, fgsm, pgd
+from amiss.recipes import cw, deepfool, fgsm, pgd
 from amiss.spaces import CPPN
 from amiss.testing import LinearWorld
 
@@ -56,6 +56,18 @@ def test_a_flip_on_gray_levels_is_one_in_the_file():
     assert result.met.all()
     assert torch.allclose(result.images * 255, (result.images * 255).round(), atol=1e-9)
     assert (WORLD.logits(result.images).argmax(1) != task.label).all()
+
+
+@pytest.mark.parametrize("crowd", [0.05, 0.3])
+def test_cw_comes_near_the_smallest_change_and_a_smaller_step_nearer(crowd):
+    world = LinearWorld(n=12, crowd=crowd)
+    optimum = world.l2_optimum(MARGIN)
+    coarse, fine = (
+        cw(target="task", levels=None, rounds=9, lr=lr).run(world.classifier(), world.task) for lr in (0.02, 0.002)
+    )
+    assert coarse.met.all() and fine.met.all()
+    assert 1 - 1e-6 <= (fine.size / optimum).min() <= (fine.size / optimum).max() <= 1.05
+    assert (fine.size / optimum).mean() < (coarse.size / optimum).mean()
 
 
 @pytest.mark.parametrize("climb", ["margin", "odds"])
