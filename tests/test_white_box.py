@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from amiss import Budget, Pixels, Probe
+from amiss import Budget, Classifier, Pixels, Probe, Task
 from amiss.constraints import L2, Linf
 from amiss.errors import AmissError, ContractError, UsageError
 from amiss.objectives import Avoid, Become
@@ -47,6 +47,19 @@ def test_the_way_back_ends_at_the_boundary():
     ratio = result.size / nearest(WORLD, RIGHT)
     assert result.met.all()
     assert 1 - 1e-6 <= float(ratio.min()) <= float(ratio.max()) <= 1.002
+
+
+def test_deepfool_does_not_stall_where_its_steps_are_short_beside_a_gray_level():
+    net = torch.nn.Linear(1024, 2).double()
+    with torch.no_grad():  # a tie: the margin is all that lacks, and half a gray level of each pixel is what it takes
+        net.weight.copy_(torch.stack([torch.zeros(1024), torch.ones(1024)]))
+        net.bias.copy_(torch.tensor([1024 * 128 / 255, 0.0]))
+    image = torch.full((1, 1, 32, 32), 128 / 255, dtype=torch.float64)
+    task = Task(torch.arange(1), image, label=torch.zeros(1, dtype=torch.int64))
+    classifier = Classifier(torch.nn.Sequential(torch.nn.Flatten(), net))
+    short = 0.04 / 1024 * 255  # of a step, in gray levels
+    assert 20 * short < 0.5, "twenty steps as they are would be rounded away"
+    assert deepfool(margin=0.04, steps=20).run(classifier, task).met.all()
 
 
 def test_a_flip_on_gray_levels_is_one_in_the_file():

@@ -10,6 +10,8 @@ from amiss.task import Answer, Level, Query, State
 
 __all__ = ["DeepFool"]
 
+_PATIENT, _DOUBLINGS = 4, 6  # turns with steps as long as they should be, and how often their length doubles then
+
 
 class DeepFool(Optimizer):
     """Steps to the nearest linearized boundary, until one is crossed.
@@ -20,8 +22,11 @@ class DeepFool(Optimizer):
         r = (|m_k| / |w_k|^2) w_k
 
     What is read next is the start and (1 + overshoot) times all of the change, inside the set. A sample that is met
-    asks no more. It is for objectives that are met as soon as any margin is 0, such as `Avoid`; toward one class
-    there is one boundary, and `Linearized` steps to it.
+    asks no more. Where four turns did not do, steps get twice as long with each turn, up to 64 times: of a step that
+    is short beside a gray level nothing is left in a file, and others like it would follow.
+
+    It is for objectives that are met as soon as any margin is 0, such as `Avoid`; toward one class there is one
+    boundary, and `Linearized` steps to it.
 
     Args:
         overshoot: How much further than the boundary, as a share of the change, >= 0.
@@ -31,8 +36,8 @@ class DeepFool(Optimizer):
         UsageError: A number outside its range.
 
     References:
-        Moosavi-Dezfooli, Fawzi and Frossard (2016), DeepFool, algorithm 2. Theirs chooses between ten classes, and
-        their margin is 0.
+        Moosavi-Dezfooli, Fawzi and Frossard (2016), DeepFool, algorithm 2. Theirs chooses between ten classes,
+        their margin is 0, and none of their steps is longer than to the boundary.
     """
 
     wants: Level = "jacobian"
@@ -80,7 +85,8 @@ class DeepFool(Optimizer):
         far = torch.where(lack.isfinite() & (length > 0), lack / length, torch.inf)
         least, near = far.min(1)
         at = torch.arange(len(near), device=near.device)
-        step = (least / length[at, near])[:, None] * slope[at, near]
+        longer = 2 ** min(max(state["turn"] - _PATIENT, 0), _DOUBLINGS)
+        step = (longer * least / length[at, near])[:, None] * slope[at, near]
         fit = (query.owner >= 0) & step.isfinite().all(1)
         grown = change + torch.where(fit[:, None], step, 0).view_as(change)
         moved = domain.project(start + (1 + self.overshoot) * grown, domain.everyone)
