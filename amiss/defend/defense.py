@@ -1,5 +1,6 @@
 """What every defense is: settings that harden a classifier in a folder of its own, and what it refuses beforehand."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -23,7 +24,7 @@ OnRow = Callable[[list[Row]], None]
 
 
 @dataclass(frozen=True)
-class Defense:
+class Defense(ABC):
     """A way to harden a classifier. Make it a frozen dataclass: its `repr` is what a resumed run must agree on.
 
     A subclass says by `ranges` which settings mean something, by `check` what it refuses, and by `work` what it does.
@@ -95,10 +96,11 @@ class Defense:
         """Whether each setting can mean something, by name."""
         return {}
 
+    @abstractmethod
     def check(self, classifier: Classifier, train: Images, test: Images) -> None:
         """Refuse what cannot be hardened, before anything is written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def work(self, shop: Workshop, classifier: Classifier, train: Images, test: Images, on_row: OnRow) -> Hardened:
         """Harden a classifier in a folder that is held.
 
@@ -109,7 +111,6 @@ class Defense:
             test: What it is measured by.
             on_row: Told all rows so far after each.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
