@@ -53,20 +53,20 @@ class AttackWork(Opened):
         """Attack right answers by every recipe."""
         from amiss.audit.attacks import run_attacks
 
-        return run_attacks(self.classifier, self.images, out, self.attacks, accuracy=self._accuracy, **given)
+        return run_attacks(self.classifier, self.images, out, self.attacks, accuracy=self.accuracy, **given)
 
     def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Attacked":
         """What the experiment came to, from the files of its studies."""
         from amiss.audit.attacks import read_attacks
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress, "visit": visit}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
         return read_attacks(self.classifier, self.images, out, self.attacks, **more)
 
     def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
         """The studies of MODEL with their data; those of other models are none of them."""
         from amiss.audit.attacks import attack_studies
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
         return attack_studies(self.classifier, self.images, out, self.attacks, **more)
 
     def inputs(self, found: "Attacked") -> Inputs:
@@ -105,10 +105,6 @@ class AttackWork(Opened):
         rows = None if kept is None else kept["rows"]
         record = attack_record(found, self.classifier, out, **self.names(out), transfer=rows)
         return self.put(record, out, gates, attack_known(found.attacks))
-
-    @property
-    def _accuracy(self) -> float | None:
-        return self.config.network.get("accuracy")
 
 
 OPTIONS = {

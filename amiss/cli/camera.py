@@ -55,20 +55,20 @@ class CameraWork(Opened):
         """Search for the adversaries of one view and of many."""
         from amiss.audit.camera import run_camera
 
-        return run_camera(self.classifier, self.images, out, self.camera, accuracy=self._accuracy, **given)
+        return run_camera(self.classifier, self.images, out, self.camera, accuracy=self.accuracy, **given)
 
     def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Filmed":
         """What was found, from the files of its studies."""
         from amiss.audit.camera import read_camera
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress, "visit": visit}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
         return read_camera(self.classifier, self.images, out, self.camera, **more)
 
     def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
         """The studies with their model and data."""
         from amiss.audit.camera import camera_studies
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
         return camera_studies(self.classifier, self.images, out, self.camera, **more)
 
     def inputs(self, found: "Filmed") -> Inputs:
@@ -104,10 +104,6 @@ class CameraWork(Opened):
             found, seen, self.classifier, out, **self.names(out), sheet=_sheet(found, out, self._width)
         )
         return self.put(record, out, gates, camera_known())
-
-    @property
-    def _accuracy(self) -> float | None:
-        return self.config.network.get("accuracy")
 
     @property
     def _width(self) -> float:

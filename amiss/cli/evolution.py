@@ -118,7 +118,7 @@ class EvolutionWork(Opened):
     @property
     def _given(self) -> dict[str, Any]:
         """What every function that makes or reads the experiment is given beside classifier, shape and folder."""
-        more = {"images": self.images, "accuracy": self.config.network.get("accuracy")}
+        more = {"images": self.images, "accuracy": self.accuracy}
         return {"evolution": self.evolution, **more}
 
 

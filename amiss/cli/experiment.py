@@ -214,6 +214,12 @@ class Opened(ABC):
             Interrupted: `stop` said so.
         """
 
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy that the classifier's owner knows, where it was said."""
+        known: float | None = self.config.network.get("accuracy")
+        return known
+
     def names(self, out: Path) -> dict[str, str]:
         """How a record calls model, data, and the command that makes it again."""
         about = Store(out).about or {}

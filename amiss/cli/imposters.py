@@ -59,20 +59,20 @@ class SweepWork(Opened):
         """Make the imposters of every layer within every bound."""
         from amiss.audit.sweep import run_sweep
 
-        return run_sweep(self.classifier, self.images, out, self.sweep, accuracy=self._accuracy, **given)
+        return run_sweep(self.classifier, self.images, out, self.sweep, accuracy=self.accuracy, **given)
 
     def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Swept":
         """What the experiment came to, from the files of its studies."""
         from amiss.audit.sweep import read_sweep
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress, "visit": visit}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
         return read_sweep(self.classifier, self.images, out, self.sweep, **more)
 
     def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
         """The studies with their model and data."""
         from amiss.audit.sweep import sweep_studies
 
-        more: dict[str, Any] = {"accuracy": self._accuracy, "progress": progress}
+        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
         return sweep_studies(self.classifier, self.images, out, self.sweep, **more)
 
     def inputs(self, found: "Swept") -> Inputs:
@@ -101,10 +101,6 @@ class SweepWork(Opened):
         tell("Writing the report", 0, 1)
         record = sweep_record(found, self.classifier, out, **self.names(out), **shown)
         return self.put(record, out, gates, sweep_known(found.sweep))
-
-    @property
-    def _accuracy(self) -> float | None:
-        return self.config.network.get("accuracy")
 
 
 def _deltas(flag: str, text: str) -> list[float]:

@@ -130,7 +130,9 @@ def _unknown(model: str) -> UsageError:
         why = "the function's name is missing after a colon"
     elif (path := Path(model)).suffix.lower() in SUFFIXES:
         why = "weights alone are no network, and such a file is a pickle, which may run code of anybody's"
-        if names := forbidden_globals(path):
+        if not path.exists():
+            why += "; there is no such file, either"
+        elif names := forbidden_globals(path):
             why += f"; this one names {', '.join(names[:5])}"
     hint = "Write a function that returns your network: amiss audit nets.py:build photos/"
     return UsageError(
