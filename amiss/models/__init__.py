@@ -8,26 +8,41 @@ import torch
 from torch import nn
 
 from amiss.errors import ModelError
+from amiss.models.autoregressive import Autoregressive
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
-from amiss.models.density import Bernoulli, Density, LatentVariable, Likelihood, Normal, bits_per_dim
+from amiss.models.density import Density, Implicit, LatentVariable
 from amiss.models.detector import Detection, Detector
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
+from amiss.models.likelihoods import (
+    Bernoulli,
+    Categorical,
+    Discrete,
+    Likelihood,
+    LogisticMixture,
+    Normal,
+    bits_per_dim,
+)
 from amiss.models.vae import ELBO, ConvVAE
 from amiss.models.variants import fused, reinitialized
 
 __all__ = [
     "ARCHITECTURES",
     "ELBO",
+    "Autoregressive",
     "Bernoulli",
+    "Categorical",
     "CodeFlow",
     "ConvVAE",
     "Density",
     "Detection",
     "Detector",
+    "Discrete",
     "Flow",
+    "Implicit",
     "LatentVariable",
     "LeNet",
     "Likelihood",
+    "LogisticMixture",
     "Normal",
     "PixelFlow",
     "ResNet",

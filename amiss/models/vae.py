@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
-from amiss.models.density import Bernoulli, Bound, Likelihood, Normal
+from amiss.models.density import Bound
+from amiss.models.likelihoods import Bernoulli, Likelihood, Normal
 
 __all__ = ["ELBO", "ConvVAE"]
 
