@@ -1,7 +1,7 @@
 """Rows for one step as a function of (data, recipe, step): nothing to save, so nothing to lose on resume."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from amiss.errors import DataError
 from amiss.repro import generator
 from amiss.training.recipe import TrainingRecipe
 
-__all__ = ["Batch", "Batches", "as_pixels", "shifted"]
+__all__ = ["Batch", "Batches", "as_pixels", "binarized", "shifted"]
 
 _ORDER, _SHIFT, _NOISE = 1, 2, 3  # streams of randomness
 
@@ -18,6 +18,11 @@ _ORDER, _SHIFT, _NOISE = 1, 2, 3  # streams of randomness
 def as_pixels(images: Tensor) -> Tensor:
     """Bytes 0..255 as float32 in [0, 1]; other types as they are."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def binarized(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each pixel drawn as 0 or 1, a gray value in [0, 1] being the probability of a 1, with lots from the CPU."""
+    return (torch.rand(images.shape, generator=generator).to(images.device) < images).to(images.dtype)
 
 
 def shifted(images: Tensor, moves: Tensor) -> Tensor:
@@ -43,12 +48,14 @@ class Batch:
         step: The step, from 0.
         fraction: How much of the run lies behind, in [0, 1).
         seed: The recipe's seed.
+        rank: Which of several processes these rows belong to; each has noise of its own.
     """
 
     rows: Mapping[str, Tensor]
     step: int
     fraction: float
     seed: int
+    rank: int = 0
 
     def __len__(self) -> int:
         return len(next(iter(self.rows.values())))
@@ -58,7 +65,11 @@ class Batch:
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """Noise of this step, on the CPU; other streams are unrelated."""
-        return generator(self.seed, _NOISE, self.step, stream)
+        return generator(self.seed, _NOISE, self.step, stream, *([self.rank] if self.rank else []))
+
+    def of(self, part: slice, rank: int) -> "Batch":
+        """The rows of one process."""
+        return replace(self, rows={name: t[part] for name, t in self.rows.items()}, rank=rank)
 
 
 class Batches:

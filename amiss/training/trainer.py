@@ -1,78 +1,32 @@
 """One training loop for every model: players, progress, checkpoints, exact resume, and a stop on nonsense."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from amiss.errors import CheckpointError, TrainingError
+from amiss.errors import CheckpointError, TrainingError, UsageError
 from amiss.repro import digest, generator
 from amiss.tensorfile import read_tensors, write_tensors
-from amiss.training.batches import Batch, Batches
+from amiss.training.batches import Batch, Batches, as_pixels
+from amiss.training.interrupts import held_interrupt
 from amiss.training.losses import TrainingLoss
+from amiss.training.processes import Ranks
+from amiss.training.progress import History, Look, Progress, Watch
 from amiss.training.recipe import TrainingRecipe
 
-__all__ = ["STATE_FILE", "History", "Progress", "fit"]
+__all__ = ["STATE_FILE", "fit"]
 
 STATE_FILE = "state.safetensors"
 """Name of the file that a run in progress keeps in its folder."""
 
 _LAYERS = 4  # stream of randomness for layers that draw, such as dropout
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after a step.
-
-    Attributes:
-        step: Steps done, from 1.
-        total: Steps in all, or None where the clock decides.
-        epoch: Passes over the data done, with a fraction.
-        fraction: Share of the run that is done, in [0, 1].
-        losses: Loss of each player in this step, a row.
-        rate: Learning rate of this step.
-        seconds: Wall-clock time of the run, sittings before a resume included.
-        remaining: Expected wall-clock seconds to the end.
-    """
-
-    step: int
-    total: int | None
-    epoch: float
-    fraction: float
-    losses: dict[str, float]
-    rate: float
-    seconds: float
-    remaining: float
-
-
-@dataclass(frozen=True)
-class History:
-    """What a finished run was.
-
-    Attributes:
-        steps: Steps done.
-        epochs: Passes over the data done.
-        seconds: Wall-clock time, sittings before a resume included.
-        losses: For each player the loss of each step, a row.
-        resumed: The step at which the last sitting began; 0 for a run in one go.
-        clocked: Whether the clock ended the run; then equal recipes need not give equal weights.
-    """
-
-    steps: int
-    epochs: float
-    seconds: float
-    losses: dict[str, list[float]]
-    resumed: int = 0
-    clocked: bool = False
 
 
 def fit(
@@ -85,8 +39,14 @@ def fit(
     on_step: Callable[[Progress], None] | None = None,
     device: torch.device | str = "cpu",
     every: int = 500,
+    more: int | None = None,
+    watch: Watch | None = None,
 ) -> History:
     """Train a model in place.
+
+    In a group of processes (torch.distributed) each takes its rows of every batch, and the gradients are summed: the
+    result is that of one process up to rounding, but for noise, which each process draws for itself, and for batch
+    norms, whose statistics are those of a process's own rows. The first process writes, tells and is watched.
 
     Args:
         model: The module to train; it ends on `device`, in eval mode, in the usual memory layout.
@@ -97,6 +57,9 @@ def fit(
         on_step: Told after each step; a KeyboardInterrupt from it stops the run like Ctrl-C.
         device: Where to compute.
         every: Steps between checkpoints.
+        more: Go on for so many steps more than the state in `out` has done, whatever the recipe says. Schedules are
+            those of a run of that length in all, from there on. Without `more` such a run goes on to the same end.
+        watch: Who looks at the run while it goes on.
 
     Returns:
         The loss curve and what it cost.
@@ -106,24 +69,31 @@ def fit(
             checkpoint from which a step succeeded.
         CheckpointError: The state in `out` belongs to another run.
         DataError: The data has no rows, or tensors of different lengths.
+        UsageError: `more` without a state to go on with, or with a clock; processes that cannot share the work.
         KeyboardInterrupt: Ctrl-C, after a checkpoint at the end of the step.
     """
     run = _Run(model, loss, data, recipe, torch.device(device), None if out is None else Path(out) / STATE_FILE)
-    with torch.random.fork_rng(devices=[]), _held_interrupt() as interrupted:
+    with torch.random.fork_rng(devices=[]), held_interrupt() as interrupted:
         run.resume()
+        if more is not None:
+            run.lengthen(more)
         while not run.finished:
             keep = run.snapshot() if run.step % every == 0 else None
             values = run.advance()
             if keep is not None:  # a step succeeded from there
                 run.keep(keep)
-            try:
-                if on_step is not None:
-                    on_step(run.progress(values))
-                if interrupted():
-                    raise KeyboardInterrupt
-            except KeyboardInterrupt:
+            stop = False
+            if run.ranks.rank == 0:
+                try:
+                    if on_step is not None:
+                        on_step(run.progress(values))
+                    if watch is not None:
+                        run.look(watch, values)
+                except KeyboardInterrupt:
+                    stop = True
+            if any(run.ranks.total(stop or interrupted())):
                 run.keep_if_finite(run.snapshot())
-                raise
+                raise KeyboardInterrupt
         return run.finish()
 
 
@@ -147,7 +117,9 @@ class _Run:
         device: torch.device,
         file: Path | None,
     ) -> None:
-        self.batches = Batches(data, recipe, device)
+        self.batches, self.ranks = Batches(data, recipe, device), Ranks.here(device)
+        if self.ranks.world > 1 and (recipe.seconds or self.batches.size < self.ranks.world):
+            raise _not_shared(self.ranks.world, recipe, self.batches.size)
         self.model, self.loss, self.recipe, self.device, self.file = model, loss, recipe, device, file
         model.to(device).train()
         if recipe.channels_last:
@@ -159,13 +131,15 @@ class _Run:
         self.total = recipe.total(self.batches.rows)
         self.step, self.before, self.start, self.resumed = 0, 0.0, time.monotonic(), 0
         self.curve: dict[str, list[float]] = {name: [] for name in self.players}
+        self.held: dict[str, list[tuple[float, float]]] = {name: [] for name in self.players}
+        self.looked, self.looking = time.monotonic(), 0.0
         self.good: _Snapshot | None = None
         self.identity = {
             "recipe": asdict(recipe) | {"betas": list(recipe.betas)},
             "loss": repr(loss),
             "data": digest(*(part for name in sorted(data) for part in (name, data[name]))),
             "model": {name: list(t.shape) for name, t in model.state_dict().items()},
-        }
+        } | ({} if self.ranks.world == 1 else {"processes": self.ranks.world})
 
     def _optimizer(self, own: list[nn.Parameter]) -> torch.optim.Optimizer:
         groups = [
@@ -191,9 +165,10 @@ class _Run:
     def advance(self) -> dict[str, float]:
         """One step of every player, in turns: the losses, a row."""
         fraction = self.fraction
-        batch = self.batches.at(self.step, fraction)
+        batch = self.batches.at(self.step, fraction).of(self.ranks.part(self.batches.size), self.ranks.rank)
         # Layers that draw, such as dropout, know only the global generator; fit gives it back as it was.
-        torch.default_generator.manual_seed(generator(self.recipe.seed, _LAYERS, self.step).initial_seed())
+        words = (_LAYERS, self.step, *([self.ranks.rank] if self.ranks.rank else []))
+        torch.default_generator.manual_seed(generator(self.recipe.seed, *words).initial_seed())
         values: dict[str, float] = {}
         for turn in self.loss.turns:
             values |= self._move(turn, batch)
@@ -201,6 +176,7 @@ class _Run:
                 for group in self.optimizers[name].param_groups:
                     group["lr"] = self.recipe.rate_at(fraction)
                 self.optimizers[name].step()
+        self.ranks.mean_statistics(self.model)
         if self.average:
             self._follow()
         self.step += 1
@@ -210,16 +186,16 @@ class _Run:
 
     def _move(self, turn: tuple[str, ...], batch: Batch) -> dict[str, float]:
         """Gradients of the players of one turn, each of its own loss alone; refused unless finite."""
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
-        with autocast:
+        with self._autocast():
             sums = self.loss.losses(self.model, batch, turn)
         values = {}
         for name in turn:
-            own, mean = self.players[name], sums[name] / len(batch)
-            values[name] = float(mean.detach())
+            own, mean = self.players[name], sums[name] / self.batches.size
+            (values[name],) = self.ranks.total(float(mean.detach()))
             self.optimizers[name].zero_grad(set_to_none=True)
             if math.isfinite(values[name]):
                 torch.autograd.backward(mean, inputs=own, retain_graph=name != turn[-1])
+                self.ranks.sum_gradients(own)
             grads = [p.grad for p in own if p.grad is not None]
             norm = float(nn.utils.get_total_norm(grads)) if math.isfinite(values[name]) else math.nan
             if not math.isfinite(norm):
@@ -248,6 +224,40 @@ class _Run:
         now = self.model.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [now[name] for name in self.average], 1 - decay)
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def look(self, watch: Watch, values: dict[str, float]) -> None:
+        """Let a watcher look, where it is time; weights, modes and draws of the run stay as they are."""
+        began = time.monotonic()
+        if not watch.due(self.step, began - self.looked, self.looking):
+            return
+        with self._shown():
+            if watch.held:
+                rows = {name: as_pixels(t.to(self.device)) for name, t in watch.held.items()}
+                batch = Batch(rows, self.step, min(self.fraction, 1.0), self.recipe.seed)
+                for turn in self.loss.turns:
+                    with self._autocast():  # and gradients, which some losses take inside
+                        sums = self.loss.losses(self.model, batch, turn)
+                    for name in turn:
+                        self.held[name].append((float(self.step), float(sums[name].detach()) / len(batch)))
+            with torch.no_grad():
+                watch.look(Look(self.model, self.progress(values), self.curve, self.held))
+        self.looked = time.monotonic()
+        self.looking = self.looked - began
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """The model as it would be if the run ended here: its averaged weights, in eval mode."""
+        now = {name: t.clone() for name, t in self.model.state_dict().items()} if self.average else {}
+        self.model.load_state_dict(self.average, strict=False)
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
+            self.model.load_state_dict(now, strict=False)
+
     def progress(self, values: dict[str, float]) -> Progress:
         """The event that `on_step` is told."""
         fraction, elapsed = self.fraction, self.elapsed
@@ -269,13 +279,14 @@ class _Run:
                 tensors |= {f"optimizer.{player}.{i}.{key}": t for key, t in state.items()}
         tensors = {name: t.detach().cpu().clone() for name, t in tensors.items()}
         tensors |= {f"curve.{n}": torch.tensor(v, dtype=torch.float64) for n, v in self.curve.items()}
-        about = {"run": self.identity, "step": self.step, "seconds": self.elapsed}
+        tensors |= {f"held.{n}": torch.tensor(v, dtype=torch.float64) for n, v in self.held.items() if v}
+        about = {"run": self.identity, "step": self.step, "total": self.total, "seconds": self.elapsed}
         return _Snapshot(tensors, about)
 
     def keep(self, snapshot: _Snapshot) -> None:
         """Make a snapshot the state to go back to, in memory and on disk."""
         self.good = snapshot
-        if self.file is not None:
+        if self.file is not None and self.ranks.rank == 0:
             write_tensors(self.file, snapshot.tensors, snapshot.about)
 
     def keep_if_finite(self, snapshot: _Snapshot) -> bool:
@@ -294,8 +305,25 @@ class _Run:
         self.good = _Snapshot(tensors, about)
         self._restore(self.good)
         self.step = self.resumed = int(about["step"])
+        self.total = about.get("total", self.total)
         self.before, self.start = float(about["seconds"]), time.monotonic()
         self.curve = {name: tensors[f"curve.{name}"].tolist() for name in self.players}
+        kept = {name: tensors.get(f"held.{name}", torch.zeros(0, 2)) for name in self.players}
+        self.held = {name: [(a, b) for a, b in t.tolist()] for name, t in kept.items()}
+
+    def lengthen(self, more: int) -> None:
+        """Make the run end `more` steps after those that are done."""
+        if more < 1 or self.good is None or self.recipe.seconds:
+            raise UsageError(
+                "There is no run that could go on for more steps.",
+                slug="training-more",
+                seen=f"more={more}, "
+                + ("no state" if self.good is None else f"a state of step {self.step}")
+                + (f", a clock of {self.recipe.seconds:g} s" if self.recipe.seconds else ""),
+                needed="1 or more steps, a folder with the state of a run, and no clock",
+                hint="Train first, to the end or not; then ask for more with the same options.",
+            )
+        self.total = self.step + more
 
     def _restore(self, snapshot: _Snapshot) -> None:
         """Copy a snapshot's tensors into the live ones, whose memory layout stays."""
@@ -326,7 +354,7 @@ class _Run:
         self._settle()
         clocked = self.total is None or self.step < self.total
         epochs = self.step / self.batches.per_epoch
-        return History(self.step, epochs, self.elapsed, self.curve, self.resumed, clocked)
+        return History(self.step, epochs, self.elapsed, self.curve, self.resumed, clocked, self.held)
 
     def _settle(self) -> None:
         self.model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
@@ -342,7 +370,8 @@ def _same_run(there: Any, here: dict[str, Any]) -> None:
         for name in sorted({*(old or {}), *new})
         if (old or {}).get(name) != new.get(name)
     ]
-    differ += [f"{part}: {there.get(part)} there, {here[part]} here" for part in ("loss", "data")
+    there, here = ({"processes": 1} | run for run in (there, here))  # one process alone does not say so
+    differ += [f"{part}: {there.get(part)} there, {here[part]} here" for part in ("loss", "data", "processes")
                if there.get(part) != here[part]]  # fmt: skip
     if differ:
         raise CheckpointError(
@@ -350,25 +379,16 @@ def _same_run(there: Any, here: dict[str, Any]) -> None:
             slug="checkpoint-other-run",
             seen="; ".join(differ[:4]) + (f"; and {len(differ) - 4} more" if len(differ) > 4 else ""),
             needed="the same recipe, loss, data and model",
-            hint="Use the same options to go on with it, or another folder to begin anew.",
+            hint="Use the same options to go on with it (more=N, or --more N, for N more steps), or another folder.",
         )
 
 
-@contextmanager
-def _held_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until a step is whole; a second one interrupts at once."""
-    seen: list[int] = []
-
-    def hold(number: int, _: FrameType | None) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread is told of signals
-        return
-    before = signal.signal(signal.SIGINT, hold)
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _not_shared(world: int, recipe: TrainingRecipe, rows: int) -> UsageError:
+    return UsageError(
+        "These processes cannot share the training.",
+        slug="training-processes",
+        seen=f"{world} processes, {rows} rows a step"
+        + (f", a clock of {recipe.seconds:g} s" if recipe.seconds else ""),
+        needed="a row a step for each process, and no clock: each would read another time",
+        hint="Take fewer processes or a larger batch, and bound the run by epochs or steps.",
+    )
