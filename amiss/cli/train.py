@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -117,7 +117,7 @@ def train_to_folder(request: TrainRequest, on_step: Callable[[Progress], None] |
     history = done.history
     report = {
         "kind": done.facts["kind"],
-        "preset": {"model": preset.model, "loss": asdict(preset.loss), "training": asdict(preset.training)},
+        "preset": {"model": preset.model, "loss": asdict(cast(Any, preset.loss)), "training": asdict(preset.training)},
         "data": {"fingerprint": images.fingerprint, "train": len(images), "test": len(test) if test else 0},
         "figures": done.facts["figures"],
         "history": {

@@ -9,6 +9,7 @@ import torch
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
 from amiss.errors import CheckpointError, ModelError, UsageError
+from amiss.models import LatentVariable
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder"]
@@ -32,8 +33,9 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     """
     module, facts = load_model(path)
     many = facts.get("kind") == "attributes"
-    if not many:
-        _expect(path, facts, "classifier", "a classifier", "Give it as --decoder, and the classifier as MODEL.")
+    if not many and facts.get("kind") != "classifier":
+        hint = "Give a decoder as --decoder, and the classifier as MODEL."
+        raise _other(path, facts, "classifier", "a classifier", hint)
     for name, kind in (_MANY if many else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
@@ -62,8 +64,9 @@ def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:
         CheckpointError: The file is missing, foreign or damaged.
     """
     module, facts = load_model(path)
-    needed = "an autoencoder that amiss train made"
-    _expect(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
+    if not isinstance(module, LatentVariable):
+        needed = "a model with codes that amiss train made, such as a vae or a flow"
+        raise _other(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
     return module.to(device)
 
 
@@ -88,9 +91,7 @@ def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> Usa
     )
 
 
-def _expect(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> None:
+def _other(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> ModelError:
     found = facts.get("kind", "model that does not say what it is")
-    if found != kind:
-        raise ModelError(
-            f"{Path(path).name} is no {kind}.", slug="model-kind", seen=f"a {found}", needed=needed, hint=hint
-        )
+    what = f"{Path(path).name} is no {kind}."
+    return ModelError(what, slug="model-kind", seen=f"a {found}", needed=needed, hint=hint)

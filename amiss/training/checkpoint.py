@@ -29,7 +29,7 @@ def save_model(
         path: The file, by custom `*.safetensors`.
         model: The trained module; it is not changed.
         recipe: What `amiss.models.build` needs: {"architecture": ..., "arguments": {...}}.
-        facts: What its user must know: "kind" ("classifier" or "decoder"), "classes",
+        facts: What its user must know: "kind" (a name in `KINDS`), "classes",
             "mean", "std", "figures", "data" (fingerprint). Plain JSON.
         dtype: How floating weights are stored; "float16" halves the file and rounds at 1 part in 2,000.
 

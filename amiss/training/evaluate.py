@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from amiss.models import CodeFlow, ConvVAE, Flow, bits_per_dim
 from amiss.repro import generator
-from amiss.training.batches import as_pixels
+from amiss.training.batches import as_pixels, binarized
 
 __all__ = ["accuracy", "flow_bits", "head_accuracies", "mean_elbo", "reconstruction_error"]
 
@@ -83,7 +83,7 @@ def mean_elbo(
     for i, x in enumerate(torch.split(images, batch)):
         pixels = as_pixels(x)
         if binarize:
-            pixels = (torch.rand(pixels.shape, generator=generator(seed, _BINARY, i)) < pixels).float()
+            pixels = binarized(pixels, generator(seed, _BINARY, i))
         parts = model.elbo_parts(pixels, generator(seed, _CODES, i))
         bound, kl = bound + float(parts.total.double().sum()), kl + float(parts.kl.double().sum())
     return bound / len(images), kl / len(images)

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from amiss.data.attributes import attributes
 from amiss.data.images import Images
-from amiss.models import ConvVAE, Flow, build
+from amiss.models import build
 from amiss.training.checkpoint import save_model
-from amiss.training.evaluate import accuracy, flow_bits, head_accuracies, mean_elbo, reconstruction_error
-from amiss.training.losses import AttributesLoss, ClassifierLoss, ELBOLoss
-from amiss.training.presets import Preset
-from amiss.training.trainer import History, Progress, fit
+from amiss.training.kinds import KINDS
+from amiss.training.preset import Preset
+from amiss.training.progress import History, Progress
+from amiss.training.trainer import fit
 
 __all__ = ["Trained", "evaluate", "train"]
 
@@ -64,13 +63,10 @@ def train(
         TrainingError: A loss or gradient was not finite.
         CheckpointError: The folder holds the state of another run.
     """
+    kind = KINDS[preset.kind]
     model = build(preset.model, seed=preset.training.seed)
     model.load_state_dict(dict(preset.start), strict=False)
-    data: dict[str, Tensor] = {"image": images.pixels}
-    if isinstance(preset.loss, ClassifierLoss) and images.labels is not None:
-        data["label"] = images.labels
-    if isinstance(preset.loss, AttributesLoss):
-        data["attribute"] = _columns(images, preset.loss)
+    data = kind.data(preset, images)
     history = fit(model, preset.loss, data, preset.training, out=out, on_step=on_step, device=device)
     model.cpu()
     facts: dict[str, Any] = {
@@ -80,41 +76,17 @@ def train(
         "training": {"steps": history.steps, "images": len(images), "seed": preset.training.seed},
         "figures": {} if test is None else evaluate(model, preset, test),
     }
-    if isinstance(preset.loss, ClassifierLoss | AttributesLoss):
-        facts |= {"mean": list(preset.loss.mean), "std": list(preset.loss.std)}
-    if isinstance(preset.loss, AttributesLoss):
-        facts |= {"heads": list(preset.loss.heads)}
-    return Trained(model, preset, facts, history)
+    return Trained(model, preset, facts | kind.facts(preset), history)
 
 
 def evaluate(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:
     """Figures on images that the model has not seen.
 
     Returns:
-        For a classifier `accuracy`; for one of many labels `accuracy:NAME` of each, their mean as `accuracy`, and
-        `majority`, which is what the commoner answer alone would score; for an autoencoder `negative_elbo` and `kl`
-        (nats an image, the pixels binarized where its training binarized them), and `mse` of a pixel of the
-        reconstruction; for a flow `bits_per_dim` and `mse`. `images` counts the images.
+        What the kind of the model measures: for a classifier `accuracy`; for one of many labels `accuracy:NAME` of
+        each, their mean as `accuracy`, and `majority`, which is what the commoner answer alone would score; for a vae
+        `negative_elbo` and `kl` (nats an image, the pixels binarized where its training binarized them), and `mse`
+        of a pixel of the reconstruction; for a flow `bits_per_dim` and `mse`; for an autoregressive model `nats` an
+        image and `bits_per_dim`. `images` counts the images.
     """
-    figures: dict[str, float] = {"images": len(test)}
-    if isinstance(preset.loss, ClassifierLoss) and test.labels is not None:
-        mean, std = preset.loss.mean, preset.loss.std
-        figures["accuracy"] = accuracy(model, test.pixels, test.labels, mean=mean, std=std)
-    if isinstance(preset.loss, AttributesLoss):
-        columns = _columns(test, preset.loss)
-        each = head_accuracies(model, test.pixels, columns, mean=preset.loss.mean, std=preset.loss.std)
-        there = columns.mean(0)
-        figures |= {"accuracy": float(each.mean()), "majority": float(torch.maximum(there, 1 - there).mean())}
-        figures |= {f"accuracy:{name}": float(share) for name, share in zip(preset.loss.heads, each, strict=True)}
-    if isinstance(preset.loss, ELBOLoss) and isinstance(model, ConvVAE):
-        bound, kl = mean_elbo(model, test.pixels, binarize=preset.loss.binarize)
-        figures |= {"negative_elbo": -bound, "kl": kl}
-        figures["mse"] = reconstruction_error(model, test.pixels)
-    if isinstance(model, Flow):
-        figures |= {"bits_per_dim": flow_bits(model, test.pixels), "mse": reconstruction_error(model, test.pixels)}
-    return figures
-
-
-def _columns(images: Images, loss: AttributesLoss) -> Tensor:
-    """The attributes that a loss names, as floats 0 and 1 [n, m]."""
-    return torch.stack(list(attributes(images, loss.heads).values()), 1).float()
+    return {"images": len(test), **KINDS[preset.kind].evaluate(model, preset, test)}

@@ -100,7 +100,7 @@ def test_a_flow_is_trained_on_pixels_or_on_the_codes_of_a_vae(squares, tmp_path)
     codes = str(tmp_path / "vae" / "model.safetensors")
     pixels = train_to_folder(TrainRequest("flow", squares, tmp_path / "pixels", epochs=1))
     mapped = train_to_folder(TrainRequest("flow", squares, tmp_path / "codes", epochs=1, codes=codes))
-    assert pixels["kind"] == mapped["kind"] == "decoder"
+    assert pixels["kind"] == mapped["kind"] == "flow"
     assert pixels["figures"]["mse"] < 1e-10 < mapped["figures"]["mse"]
     assert pixels["figures"]["bits_per_dim"] < 8
     vae, flow = (load_model(tmp_path / name / "model.safetensors")[0] for name in ("vae", "codes"))

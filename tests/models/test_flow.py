@@ -229,7 +229,7 @@ def plain(size, n=64):
 def test_training_finds_what_pixels_share_and_reports_bits():
     data = plain(4)
     preset = flow_for(data)
-    assert preset.kind == "decoder"
+    assert preset.kind == "flow"
     preset = replace(preset, training=TrainingRecipe(steps=200, batch=32, rate=1e-2, clip=1e3))
     preset.model["arguments"] |= {"transforms": 4, "width": 8}
     done = train(preset, data, data)

@@ -95,7 +95,7 @@ def test_images_without_labels_or_not_square_are_refused():
 def test_all_presets_can_be_built_and_say_what_they_are():
     classifiers = mnist_classifier(), weak_classifier(), faces_classifier(), cifar_classifier()
     decoders = mnist_vae(latent=2), faces_vae()
-    assert [p.kind for p in (*classifiers, *decoders)] == ["classifier"] * 4 + ["decoder"] * 2
+    assert [p.kind for p in (*classifiers, *decoders)] == ["classifier"] * 4 + ["vae"] * 2
     for preset in (*classifiers, *decoders):
         build(preset.model)
     assert mnist_vae(latent=2).model["arguments"]["latent"] == 2

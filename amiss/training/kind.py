@@ -1,0 +1,54 @@
+"""A kind of model that can be trained: one row of the table, and all that the trainer's users ask of it."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from amiss.data.images import Images
+from amiss.models.density import Bound
+from amiss.training.preset import Preset
+
+__all__ = ["Kind", "images_of"]
+
+
+def images_of(_: Preset, images: Images) -> dict[str, Tensor]:
+    """What most losses read: the pixels alone."""
+    return {"image": images.pixels}
+
+
+def _nothing(_: Preset) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What `amiss train NAME DATA` trains.
+
+    Attributes:
+        name: The word on the command line.
+        about: What it is, in one sentence.
+        preset: The recipe for images; its keyword names beside `seed` and `epochs` are the options of the kind.
+        evaluate: Figures of a trained model on images that it has not seen, in eval mode on the CPU.
+        bound: What its `log_prob` is; None for a model that is no density.
+        data: The tensors [n, ...] that its loss reads, by name.
+        facts: What the model's file says beside the figures, plain JSON.
+        labeled: Whether the training images need labels.
+    """
+
+    name: str
+    about: str
+    preset: Callable[..., Preset]
+    evaluate: Callable[[nn.Module, Preset, Images], dict[str, float]]
+    bound: Bound | None = None
+    data: Callable[[Preset, Images], dict[str, Tensor]] = images_of
+    facts: Callable[[Preset], dict[str, Any]] = _nothing
+    labeled: bool = False
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The parameters of the recipe that are this kind's own, by name."""
+        known = inspect.signature(self.preset).parameters
+        return {name: p for name, p in known.items() if name not in ("images", "seed", "epochs", "seconds")}

@@ -1,0 +1,18 @@
+"""The table of everything that `amiss train` can train."""
+
+from amiss.training.kind import Kind
+from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
+from amiss.training.presets.flow import FLOW
+from amiss.training.presets.vae import VAE
+
+__all__ = ["KINDS"]
+
+_ROWS = (
+    CLASSIFIER,
+    ATTRIBUTES,
+    VAE,
+    FLOW,
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}
+"""Kinds by name, in the order in which they are listed."""
