@@ -48,6 +48,7 @@ def conform(images: Images, channels: int | None, size: int | None) -> Images:
         names=images.names,
         table=images.table,
         unreadable=images.unreadable,
+        captions=images.captions,
     )
 
 

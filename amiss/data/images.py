@@ -41,6 +41,7 @@ class Images:
         names: Where each image is from: a path relative to its folder, or a name such as "test/00012".
         table: Further knowledge, one tensor [n] for each attribute; may be empty.
         unreadable: (name, reason) of each file that could not be read and is not among the n.
+        captions: A sentence for each image, or none at all.
     """
 
     pixels: Tensor
@@ -49,6 +50,7 @@ class Images:
     names: tuple[str, ...] = ()
     table: dict[str, Tensor] = field(default_factory=dict)
     unreadable: tuple[tuple[str, str], ...] = ()
+    captions: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -60,6 +62,7 @@ class Images:
         names: Sequence[str] = (),
         table: Mapping[str, Tensor] | None = None,
         unreadable: Sequence[tuple[str, str]] = (),
+        captions: Sequence[str] = (),
     ) -> "Images":
         """Check that all parts fit together.
 
@@ -70,6 +73,7 @@ class Images:
             names: Name of each image; by default its position.
             table: Further knowledge, one tensor [n] for each attribute.
             unreadable: (name, reason) of each file left out.
+            captions: A sentence for each image, or none at all.
 
         Raises:
             DataError: There is no image, or sizes, types or labels do not fit.
@@ -85,6 +89,7 @@ class Images:
         columns = dict(table or {})
         for what, count in {
             "names": len(names),
+            "captions": len(captions) or n,
             **{f"table[{k!r}]": len(v) for k, v in columns.items()},
         }.items():
             if count != n:
@@ -95,7 +100,8 @@ class Images:
                     needed=f"{n}, one for each image",
                     hint="give one for each image, in the same order",
                 )
-        return cls(pixels.contiguous(), label, tuple(classes), names, columns, tuple(unreadable))
+        parts = (tuple(classes), names, columns, tuple(unreadable), tuple(captions))
+        return cls(pixels.contiguous(), label, *parts)
 
     def __len__(self) -> int:
         return int(self.pixels.shape[0])
@@ -106,6 +112,8 @@ class Images:
         parts.append(f"{len(self.classes)} classes" if self.labels is not None else "no labels")
         if self.table:
             parts.append(f"table of {', '.join(self.table)}")
+        if self.captions:
+            parts.append("captions")
         if self.unreadable:
             parts.append(f"{len(self.unreadable)} unreadable")
         return f"Images({'; '.join(parts)})"
@@ -158,6 +166,7 @@ class Images:
             labels=None if self.labels is None else self.labels[rows],
             names=tuple(self.names[i] for i in rows.tolist()),
             table={name: column[rows] for name, column in self.table.items()},
+            captions=tuple(self.captions[i] for i in rows.tolist()) if self.captions else (),
         )
         if "ids" in self.__dict__:  # do not hash again what is hashed already
             picked.__dict__["ids"] = tuple(self.ids[i] for i in rows.tolist())

@@ -18,11 +18,12 @@ from amiss.data.labeled import find_table, list_table
 from amiss.data.places import Folder, Place
 from amiss.data.pool import read_listing
 from amiss.data.worlds.faces import open_faces
+from amiss.data.worlds.scenes import open_scenes
 from amiss.errors import DataError
 
 __all__ = ["BUILT_IN", "open_data"]
 
-BUILT_IN = ("digits", "faces")
+BUILT_IN = ("digits", "faces", "scenes")
 """Sources that need no file; a folder of the same name is opened as "./digits"."""
 
 _NEEDED = "a folder, a CSV, zip or npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN)
@@ -47,6 +48,8 @@ def open_data(
         source: One of
             "digits": scikit-learn's handwriting, 8x8 grey;
             "faces", "faces:rho=0.8,seed=1,plant=hair": the drawn world of `amiss.data.worlds.faces`;
+            "scenes", "scenes:seed=1,n=500": drawn digits with a sentence each, the world of
+                `amiss.data.worlds.scenes`;
             a folder of idx files (the MNIST layout, gzipped or not);
             a folder of class folders, or of images without labels (`amiss.data.folders.list_classes`);
             a folder of images beside a CSV or TSV file, or that file (`amiss.data.labeled.list_table`);
@@ -73,7 +76,8 @@ def open_data(
     check_shape(channels, size)
     word = source if isinstance(source, str) else ""
     path = Path(os.path.expanduser(source))  # where there is no such user, it stays as it is
-    built_in = word == "digits" or word == "faces" or word.startswith("faces:")
+    world = word.partition(":")[0]  # of a drawn world, options may follow
+    built_in = word == "digits" or world in ("faces", "scenes")
     if not built_in:
         if source == "":  # as a path it would be the working folder
             raise _unnamed()
@@ -84,10 +88,13 @@ def open_data(
                 listing = _listing(place, path, label, split, unlabeled)
                 images = read_listing(listing, size=size, channels=channels, limit=limit, seed=seed)
                 return images if table is None else _joined(images, Path(table), walk(place, place.top)[0])
-    if label is not None and (word == "digits" or not built_in):
+    if label is not None and world != "faces":
         raise _no_table(word if built_in else path.name, label)
     if word == "digits":
         images = open_digits(split)
+    elif world == "scenes":
+        images = conform(open_scenes(word, split=split, size=size, limit=limit, seed=seed), channels, None)
+        return images if table is None else _joined(images, Path(table))
     elif built_in:
         images = conform(open_faces(word, split=split, size=size, limit=limit, seed=seed), channels, None)
         images = images if label is None else labeled_by(images, label)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from amiss.data.guards import check_split, subset
 from amiss.data.images import Images, Index
+from amiss.data.worlds.captions import FACES
 from amiss.data.worlds.portrait import portraits
 from amiss.errors import UsageError
 from amiss.repro import fold, normal, uniform
@@ -41,7 +43,7 @@ LABEL_NOISE = 0.1
 """Spread of the noise in the label: no classifier is right on more than about .925."""
 
 _REVERSED = ("hair", "earrings")  # short hair, or no earrings, agrees with "male"
-_ATTRIBUTE, _LABEL, _PLANT, _LOOK = 1, 2, 3, 4  # streams of a face's key
+_ATTRIBUTE, _LABEL, _PLANT, _LOOK, _WORDS = 1, 2, 3, 4, 5  # streams of a face's key
 _COUNT = {"train": 6000, "val": 1000, "test": 3000}
 
 
@@ -92,14 +94,22 @@ class Faces:
         """The pixels [n, 3, size, size], uint8: a pure function of attributes and looks, face by face."""
         return portraits(self.attributes, self.looks, self.size)
 
+    @cached_property
+    def captions(self) -> tuple[str, ...]:
+        """A sentence for each face, in one of its wordings: what `amiss.data.worlds.captions.FACES` tells of it."""
+        there = torch.stack([self[name] for name in FACES.columns], 1) > 0.5
+        ways = uniform(fold(self.looks, _WORDS), (1,))[:, 0].tolist()
+        return tuple(FACES.say(row, way) for row, way in zip(there.int().tolist(), ways, strict=True))
+
     def images(self, prefix: str = "face") -> Images:
-        """The faces drawn, with labels and with the attributes as the table."""
+        """The faces drawn, with labels, with the attributes as the table, and a sentence each."""
         return Images.of(
             self.draw(),
             self.labels,
             CLASSES,
             names=[f"{prefix}/{i:05d}" for i in range(len(self))],
             table={name: self[name].clone() for name in ATTRIBUTES},
+            captions=self.captions,
         )
 
 
