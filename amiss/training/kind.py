@@ -20,6 +20,7 @@ def images_of(_: Preset, images: Images) -> dict[str, Tensor]:
 
 
 def _nothing(_: Preset) -> dict[str, Any]:
+    """No facts beside the usual ones."""
     return {}
 
 

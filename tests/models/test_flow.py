@@ -268,5 +268,5 @@ def test_what_is_no_autoencoder_or_of_another_size_has_no_codes_to_map():
 
 
 def test_the_likelihood_of_a_flow_is_for_flows():
-    with pytest.raises(ContractError, match="needs a flow"):
+    with pytest.raises(ContractError, match="FlowLoss is no loss"):
         list(FlowLoss().players(torch.nn.Linear(1, 1)))
