@@ -13,6 +13,10 @@ from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.density import Density, Implicit, LatentVariable
 from amiss.models.detector import Detection, Detector
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
+from amiss.models.fvbn import FVBN
+from amiss.models.gan import DCGAN, GAN, Adversarial
+from amiss.models.gated_pixelcnn import GatedPixelCNN
+from amiss.models.inverter import Inverter
 from amiss.models.likelihoods import (
     Bernoulli,
     Categorical,
@@ -22,12 +26,21 @@ from amiss.models.likelihoods import (
     Normal,
     bits_per_dim,
 )
+from amiss.models.made import MADE
+from amiss.models.pixelcnn import PixelCNN
+from amiss.models.stackgan import StackGAN
+from amiss.models.text import TextEncoder
 from amiss.models.vae import ELBO, ConvVAE
 from amiss.models.variants import fused, reinitialized
 
 __all__ = [
     "ARCHITECTURES",
+    "DCGAN",
     "ELBO",
+    "FVBN",
+    "MADE",
+    "GAN",
+    "Adversarial",
     "Autoregressive",
     "Bernoulli",
     "Categorical",
@@ -38,15 +51,20 @@ __all__ = [
     "Detector",
     "Discrete",
     "Flow",
+    "GatedPixelCNN",
     "Implicit",
+    "Inverter",
     "LatentVariable",
     "LeNet",
     "Likelihood",
     "LogisticMixture",
     "Normal",
+    "PixelCNN",
     "PixelFlow",
     "ResNet",
     "SmallCNN",
+    "StackGAN",
+    "TextEncoder",
     "bits_per_dim",
     "build",
     "fused",
@@ -61,6 +79,14 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "ConvVAE": ConvVAE,
     "CodeFlow": CodeFlow,
     "PixelFlow": PixelFlow,
+    "FVBN": FVBN,
+    "MADE": MADE,
+    "PixelCNN": PixelCNN,
+    "GatedPixelCNN": GatedPixelCNN,
+    "GAN": GAN,
+    "DCGAN": DCGAN,
+    "Inverter": Inverter,
+    "StackGAN": StackGAN,
 }
 """What a recipe may name: the class itself, by its own name."""
 
