@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from amiss.errors import ModelError
+from amiss.models.autoencoders import Autoencoder, ConvAutoencoder, DenseAutoencoder
 from amiss.models.autoregressive import Autoregressive
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.density import Density, Implicit, LatentVariable
@@ -30,6 +31,7 @@ from amiss.models.made import MADE
 from amiss.models.pixelcnn import PixelCNN
 from amiss.models.stackgan import StackGAN
 from amiss.models.text import TextEncoder
+from amiss.models.unet import Denoiser, UNet
 from amiss.models.vae import ELBO, ConvVAE
 from amiss.models.variants import fused, reinitialized
 
@@ -38,14 +40,18 @@ __all__ = [
     "DCGAN",
     "ELBO",
     "FVBN",
-    "MADE",
     "GAN",
+    "MADE",
     "Adversarial",
+    "Autoencoder",
     "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CodeFlow",
+    "ConvAutoencoder",
     "ConvVAE",
+    "Denoiser",
+    "DenseAutoencoder",
     "Density",
     "Detection",
     "Detector",
@@ -65,6 +71,7 @@ __all__ = [
     "SmallCNN",
     "StackGAN",
     "TextEncoder",
+    "UNet",
     "bits_per_dim",
     "build",
     "fused",
@@ -77,6 +84,10 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "ResNet": ResNet,
     "Detector": Detector,
     "ConvVAE": ConvVAE,
+    "DenseAutoencoder": DenseAutoencoder,
+    "ConvAutoencoder": ConvAutoencoder,
+    "UNet": UNet,
+    "Denoiser": Denoiser,
     "CodeFlow": CodeFlow,
     "PixelFlow": PixelFlow,
     "FVBN": FVBN,
