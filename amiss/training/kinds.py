@@ -1,6 +1,7 @@
 """The table of everything that `amiss train` can train."""
 
 from amiss.training.kind import Kind
+from amiss.training.presets.adversarial import DCGAN, GAN, INVERTER
 from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
 from amiss.training.presets.flow import FLOW
 from amiss.training.presets.vae import VAE
@@ -12,6 +13,9 @@ _ROWS = (
     ATTRIBUTES,
     VAE,
     FLOW,
+    GAN,
+    DCGAN,
+    INVERTER,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}
