@@ -68,13 +68,20 @@ def head_accuracies(
 
 @torch.no_grad()
 def mean_elbo(
-    model: ConvVAE, images: Tensor, *, binarize: bool = False, seed: int = 0, batch: int = 500
+    model: ConvVAE,
+    images: Tensor,
+    *,
+    c: Tensor | None = None,
+    binarize: bool = False,
+    seed: int = 0,
+    batch: int = 500,
 ) -> tuple[float, float]:
     """Mean bound on log p(x) and mean KL, both in nats an image, with one code drawn for each.
 
     Args:
         model: The autoencoder.
         images: [n, C, H, W], bytes or floats in [0, 1].
+        c: Classes [n], for a conditional model.
         binarize: Draw each pixel as 0 or 1 with its gray value as probability (state it beside the figure).
         seed: Of the pixels and the codes.
         batch: Images at a time.
@@ -84,7 +91,8 @@ def mean_elbo(
         pixels = as_pixels(x)
         if binarize:
             pixels = binarized(pixels, generator(seed, _BINARY, i))
-        parts = model.elbo_parts(pixels, generator(seed, _CODES, i))
+        rows = slice(i * batch, i * batch + len(x))
+        parts = model.elbo_parts(pixels, generator(seed, _CODES, i), None if c is None else c[rows])
         bound, kl = bound + float(parts.total.double().sum()), kl + float(parts.kl.double().sum())
     return bound / len(images), kl / len(images)
 

@@ -4,14 +4,19 @@ from amiss.training.losses.adversarial import AdversarialLoss, InversionLoss
 from amiss.training.losses.classifiers import AttributesLoss, ClassifierLoss
 from amiss.training.losses.likelihoods import DensityLoss, ELBOLoss, FlowLoss
 from amiss.training.losses.loss import TrainingLoss
+from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
 
 __all__ = [
     "AdversarialLoss",
     "AttributesLoss",
     "ClassifierLoss",
+    "DenoisingLoss",
     "DensityLoss",
     "ELBOLoss",
+    "Erased",
     "FlowLoss",
     "InversionLoss",
+    "Noisy",
+    "ReconstructionLoss",
     "TrainingLoss",
 ]

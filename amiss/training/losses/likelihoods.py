@@ -64,7 +64,7 @@ def condition(model: nn.Module, given: str, image: Tensor, label: Tensor | None)
 
 @dataclass(frozen=True)
 class ELBOLoss:
-    """The negative bound of an autoencoder, in nats; it reads `image` in [0, 1].
+    """The negative bound of an autoencoder, in nats; it reads `image` in [0, 1], and `label` for a conditional one.
 
     Attributes:
         binarize: Draw each pixel as 0 or 1 with its gray value as probability, anew at each step.
@@ -90,7 +90,7 @@ class ELBOLoss:
         vae, image = expect(model, ConvVAE, "ELBOLoss"), batch["image"]
         if self.binarize:
             image = binarized(image, batch.generator(1))
-        parts = vae.elbo_parts(image, batch.generator())
+        parts = vae.elbo_parts(image, batch.generator(), batch["label"] if vae.classes else None)
         beta = self.beta * min(1.0, batch.fraction / self.warm) if self.warm else self.beta
         return {"autoencoder": (beta * parts.kl - parts.reconstruction).sum()}
 
