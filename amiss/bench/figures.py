@@ -1,4 +1,4 @@
-"""docs/figures.md: every figure with its command, its bar and its last value, made from the committed JSON."""
+"""docs/figures.md, and the table of docs/generative.md: every figure, made from the committed JSON."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from amiss.bench.bench import BENCHES, Bench, load_bench
 from amiss.bench.peers import beside_features, beside_labels
+from amiss.bench.side_by_side import with_table
 
 __all__ = ["failing", "figures_page"]
 
@@ -54,3 +55,5 @@ def figures_page(results: Path = Path("bench/results")) -> str:
 
 if __name__ == "__main__":
     Path("docs/figures.md").write_text(figures_page(), encoding="utf-8")
+    models = Path("docs/generative.md")
+    models.write_text(with_table(models.read_text(encoding="utf-8"), Path("bench/results")), encoding="utf-8")
