@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from amiss.errors import DataError
 
-__all__ = ["FACES", "SCENES", "Grammar", "words_of"]
+__all__ = ["FACES", "SCENES", "Grammar", "grammar_of", "words_of"]
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LAYOUTS = ("middle", "left", "right", "top", "bottom", "above", "beside")
@@ -199,3 +199,23 @@ FACES = Grammar(
     "long hair, round glasses, no beard",
 )
 """The parts of a face: hair is told always, and what is not told of the rest is not there."""
+
+
+def grammar_of(captions: Sequence[str]) -> Grammar:
+    """The grammar that sentences follow, by the first of them.
+
+    Raises:
+        DataError: There are none, or they are of no drawn world.
+    """
+    for grammar in (SCENES, FACES):
+        words = words_of(captions[0]) if captions else []
+        if words and set(words) <= set(grammar.words) and grammar.parsed(words):
+            return grammar
+    raise DataError(
+        "These images have no captions of a drawn world.",
+        slug="data-captions",
+        seen=repr(captions[0][:_SHOWN]) if captions else "no captions",
+        needed=f"sentences such as {SCENES.example!r} or {FACES.example!r}",
+        why="" if captions else "a folder of images, which has no sentences",
+        hint="Take a world that has them: open_data('scenes') or open_data('faces').",
+    )

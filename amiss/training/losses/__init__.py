@@ -5,6 +5,7 @@ from amiss.training.losses.classifiers import AttributesLoss, ClassifierLoss
 from amiss.training.losses.likelihoods import DensityLoss, ELBOLoss, FlowLoss
 from amiss.training.losses.loss import TrainingLoss
 from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
+from amiss.training.losses.stackgan import StackGANLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -18,5 +19,6 @@ __all__ = [
     "InversionLoss",
     "Noisy",
     "ReconstructionLoss",
+    "StackGANLoss",
     "TrainingLoss",
 ]
