@@ -13,9 +13,10 @@ from amiss.models.autoregressive import Autoregressive
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.density import Density, Implicit, LatentVariable
 from amiss.models.detector import Detection, Detector
+from amiss.models.diagonal_bilstm import DiagonalBiLSTM
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
 from amiss.models.fvbn import FVBN
-from amiss.models.gan import DCGAN, GAN, Adversarial
+from amiss.models.gan import DCGAN, GAN, Adversarial, arithmetic
 from amiss.models.gated_pixelcnn import GatedPixelCNN
 from amiss.models.inverter import Inverter
 from amiss.models.likelihoods import (
@@ -29,6 +30,8 @@ from amiss.models.likelihoods import (
 )
 from amiss.models.made import MADE
 from amiss.models.pixelcnn import PixelCNN
+from amiss.models.raster_lstm import RasterLSTM
+from amiss.models.row_lstm import RowLSTM
 from amiss.models.stackgan import StackGAN
 from amiss.models.text import TextEncoder
 from amiss.models.unet import Denoiser, UNet
@@ -55,6 +58,7 @@ __all__ = [
     "Density",
     "Detection",
     "Detector",
+    "DiagonalBiLSTM",
     "Discrete",
     "Flow",
     "GatedPixelCNN",
@@ -67,11 +71,14 @@ __all__ = [
     "Normal",
     "PixelCNN",
     "PixelFlow",
+    "RasterLSTM",
     "ResNet",
+    "RowLSTM",
     "SmallCNN",
     "StackGAN",
     "TextEncoder",
     "UNet",
+    "arithmetic",
     "bits_per_dim",
     "build",
     "fused",
@@ -94,6 +101,9 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "MADE": MADE,
     "PixelCNN": PixelCNN,
     "GatedPixelCNN": GatedPixelCNN,
+    "RowLSTM": RowLSTM,
+    "DiagonalBiLSTM": DiagonalBiLSTM,
+    "RasterLSTM": RasterLSTM,
     "GAN": GAN,
     "DCGAN": DCGAN,
     "Inverter": Inverter,

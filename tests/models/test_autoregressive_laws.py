@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amiss.errors import AmissError, ContractError, UsageError
-from amiss.models import FVBN, MADE, GatedPixelCNN, PixelCNN, build
+from amiss.models import FVBN, MADE, DiagonalBiLSTM, GatedPixelCNN, PixelCNN, RasterLSTM, RowLSTM, build
 from amiss.training import load_model, save_model
 from amiss.training.measures.causality import causality
 
@@ -18,6 +18,9 @@ NETS = {
     "MADE": (MADE, {"hidden": 24, "layers": 3}),
     "PixelCNN": (PixelCNN, {"width": 4, "blocks": 2, "first": 3, "hidden": 6}),
     "GatedPixelCNN": (GatedPixelCNN, {"width": 5, "blocks": 2, "first": 3, "hidden": 6}),
+    "RowLSTM": (RowLSTM, {"width": 4, "state": 5, "layers": 2, "first": 3, "hidden": 6}),
+    "DiagonalBiLSTM": (DiagonalBiLSTM, {"width": 4, "state": 5, "layers": 2, "first": 3, "hidden": 6}),
+    "RasterLSTM": (RasterLSTM, {"width": 4, "state": 5, "layers": 2, "first": 3, "hidden": 6}),
 }
 CONDITIONAL = [name for name, (made, _) in NETS.items() if made not in (FVBN, MADE)]
 IMAGES = {
