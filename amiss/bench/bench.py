@@ -28,6 +28,7 @@ BENCHES = {
     "camera": "amiss.bench.camera",
     "attacks": "amiss.bench.attacks",
     "defend": "amiss.bench.defend",
+    "autoencoders": "amiss.bench.autoencoders",
 }
 """Benches by name, and the module that holds each as BENCH."""
 

@@ -169,7 +169,7 @@ class Collapse:
     """Whether an autoencoder still tells images apart.
 
     Attributes:
-        explained: Share of the variance of the images that reconstructions explain: 1 for perfect ones, 0 for one that
+        explained: Share of the variance of images that reconstructions explain: 1 for perfect ones, 0 for one that
             answers with the mean image whatever it is shown, and below for worse.
         varies: Mean variance of a pixel over the reconstructions, as a share of that over the images.
     """

@@ -1,0 +1,90 @@
+"""Glasses put on drawn faces by a step in the codes of a VAE, judged by an independent classifier of attributes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from amiss.bench.bench import Run
+from amiss.data import Images, open_data, to_bytes
+from amiss.data.attributes import attributes
+from amiss.models import LatentVariable
+from amiss.models.latent_walks import direction, encode_all
+from amiss.training import Preset, attributes_for, load_model, presets, train
+
+__all__ = ["faces", "judged", "with_step"]
+
+_GLASSES = "glasses"
+_BATCH = 250
+
+
+def with_step(model: LatentVariable, x: Tensor, step: Tensor) -> Tensor:
+    """Images [N, C, H, W] with the difference that a step of their codes makes: clip(x + g(z + d) - g(z)).
+
+    What the decoder loses of an image cancels in the difference, as in a latent sympathetic example.
+
+    Args:
+        model: The autoencoder.
+        x: Images in [0, 1].
+        step: The step d [latent].
+    """
+    with torch.no_grad():
+        parts = [(part, model.encode(part)) for part in torch.split(x, _BATCH)]
+        return torch.cat([part + model.decode(z + step) - model.decode(z) for part, z in parts]).clamp(0, 1)
+
+
+def judged(judge: nn.Module, facts: dict[str, Any], x: Tensor) -> Tensor:
+    """Which attributes a judge sees in images [N, C, H, W], as bytes hold them: booleans [N, heads]."""
+    mean, std = (torch.tensor(facts[name]).view(-1, 1, 1) for name in ("mean", "std"))
+    x = to_bytes(x).float() / 255
+    with torch.no_grad():
+        return torch.cat([judge((part - mean) / std) > 0 for part in torch.split(x, _BATCH)])
+
+
+def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """The mean code of training faces with glasses minus that of those without, added to test faces without.
+
+    `glasses_flip` is the share of these, among faces that the judge sees without glasses, in which it then sees them;
+    `others_unchanged` the share of (image, other attribute) whose judged value is that of the face as it was. The
+    judge learns from faces of another world.
+    """
+    torch.set_num_threads(1)
+    few = ",n=300" if run.quick else ""
+    known = open_data(f"faces:seed={run.seed}{few}", split="train")
+    asked = open_data(f"faces:seed={run.seed}{few}", split="test")
+    strangers = open_data(f"faces:seed={run.seed + 1000}{few}", split="train")
+    epochs = 1.0 if run.quick else None
+    vae, _ = _saved(run, "faces-vae", presets.faces_vae(run.seed), known)
+    judge, facts = _saved(
+        run, "faces-judge", attributes_for(strangers, seed=run.seed, epochs=epochs or 8.0), strangers
+    )
+    heads = facts["heads"]
+    glasses = heads.index(_GLASSES)
+    step = direction(encode_all(vae, known.images()), attributes(known, [_GLASSES])[_GLASSES])
+    x = asked.images()
+    before = judged(judge, facts, x)
+    rows = ~before[:, glasses] & (attributes(asked, [_GLASSES])[_GLASSES] == 0)
+    before, x = before[rows], x[rows]
+    after = judged(judge, facts, with_step(vae, x, step))
+    kept = (after == before).double().mean(0)
+    others = [i for i in range(len(heads)) if i != glasses]
+    right = judged(judge, facts, asked.images()) == torch.stack(
+        [attributes(asked, heads)[name] > 0 for name in heads], 1
+    )
+    return {
+        "glasses_flip": float(after[:, glasses].double().mean()),
+        "others_unchanged": float(kept[others].mean()),
+    }, {
+        "images": len(x),
+        "unchanged": {heads[i]: float(kept[i]) for i in others},
+        "judge": {name: float(share) for name, share in zip(heads, right.double().mean(0), strict=True)},
+        "step": float(step.norm()),
+    }
+
+
+def _saved(run: Run, name: str, preset: Preset, images: Images) -> tuple[Any, dict[str, Any]]:
+    """A network of this seed, trained where its file is not there yet."""
+    path = run.place / f"{name}.safetensors"
+    if not path.is_file():
+        train(preset, images).save(path)
+    return load_model(path)
