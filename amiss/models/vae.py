@@ -172,7 +172,7 @@ class ConvVAE(nn.Module):
     def prior(self, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """`n` codes [n, latent] from the prior, the standard deviation of its normal numbers times `temperature`."""
         generator = generator or torch.Generator().manual_seed(0)
-        u = temperature * torch.randn(n, self.latent, generator=generator).to(self.code.weight.device)
+        u = temperature * torch.randn(n, self.latent, generator=generator).to(self.code.weight)
         return u if self.learned is None else self.learned.to_codes(u)
 
     def sample(
