@@ -29,6 +29,7 @@ BENCHES = {
     "attacks": "amiss.bench.attacks",
     "defend": "amiss.bench.defend",
     "autoencoders": "amiss.bench.autoencoders",
+    "gan": "amiss.bench.gan",
 }
 """Benches by name, and the module that holds each as BENCH."""
 

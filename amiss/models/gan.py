@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amiss.errors import ContractError, UsageError
 from amiss.models.density import Bound
 
-__all__ = ["DCGAN", "GAN", "Adversarial"]
+__all__ = ["DCGAN", "GAN", "Adversarial", "arithmetic"]
 
 _LARGEST, _WIDEST, _DEEPEST = 2**16, 2**13, 8  # values of an image, units of a layer, layers of a network
 
@@ -150,11 +150,11 @@ class DCGAN(Adversarial):
 
     The code becomes a small map by a dense layer; each transposed convolution (kernel 4, stride 2) doubles its side
     and halves its channels, with batch normalization and ReLU in between. The discriminator is the mirror image,
-    with leaky ReLU of slope 0.2. There are two such stages below 48 pixels and three from there on.
+    with leaky ReLU of slope 0.2. There are two such stages below 24 pixels and three from there on.
 
     Args:
         channels: Channels of the images.
-        size: Height and width in pixels, 8 or more; where it is no multiple of 4 (of 8 from 48 on) the generator
+        size: Height and width in pixels, 8 or more; where it is no multiple of 4 (of 8 from 24 on) the generator
             makes a few pixels more and cuts them off.
         latent: Dimensions of the code.
         width: Channels of the widest images' map; each stage inwards has twice as many.
@@ -184,7 +184,7 @@ class DCGAN(Adversarial):
             seen=f"channels={channels}, size={size}, latent={latent}, width={width}, norm={norm!r}",
             hint="Pass, for instance, DCGAN(channels=1, size=28, latent=64).",
         )
-        stages = 2 if size < 48 else 3
+        stages = 2 if size < 24 else 3
         inner = -(-size // 2**stages)  # side of the smallest map
         widths = [channels, *(width * 2**i for i in range(stages))]
         top = widths[-1]
@@ -199,6 +199,38 @@ class DCGAN(Adversarial):
             side //= 2
         layers += [nn.Flatten(), nn.Linear(top * side**2, 1)]
         super().__init__((channels, size, size), latent, generator, nn.Sequential(*layers))
+
+
+def arithmetic(add: Sequence[Tensor], subtract: Sequence[Tensor] = ()) -> Tensor:
+    """Codes of concepts, added and subtracted: a man with glasses, less a man, and a woman.
+
+    A concept is the average of a few codes whose images show it, for a single code shows much else beside it. One
+    concept more on the left than on the right, of equally many codes each, keeps the lengths of codes: with three of
+    three codes each, the sum of normal codes is as long as a code of the prior.
+
+    Args:
+        add: Concepts that are added, each of codes [..., k, latent], of which the mean over k is taken.
+        subtract: Concepts that are subtracted, likewise.
+
+    Returns:
+        Codes [..., latent].
+
+    Raises:
+        UsageError: Nothing is added, or a concept has no code.
+
+    References:
+        Radford, Metz and Chintala 2016, section 6.3.2.
+    """
+    if not add or not all(codes.ndim >= 2 and codes.shape[-2] for codes in (*add, *subtract)):
+        raise UsageError(
+            "There is nothing to compute with.",
+            slug="code-arithmetic",
+            seen=", ".join(str(tuple(codes.shape)) for codes in (*add, *subtract)) or "no concept",
+            needed="at least one concept to add, each of codes [k, latent] with k of at least 1",
+            hint="Pass, for instance, arithmetic([men_with_glasses, women], [men]), three codes each.",
+        )
+    total = sum((codes.mean(-2) for codes in add), start=torch.zeros((), device=add[0].device))
+    return total - sum((codes.mean(-2) for codes in subtract), start=torch.zeros((), device=add[0].device))
 
 
 def _judging(before: int, after: int, norm: str) -> list[nn.Module]:
