@@ -13,9 +13,11 @@ from amiss.cli.defend import defend
 from amiss.cli.demo import demo
 from amiss.cli.figures import figures
 from amiss.cli.helping import RunCommand
+from amiss.cli.listing import list_
 from amiss.cli.run import run as run_recipe
+from amiss.cli.sample import sample
 from amiss.cli.show import show
-from amiss.cli.train import train
+from amiss.cli.train import TrainCommand, train
 
 __all__ = ["app", "run"]
 
@@ -29,11 +31,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, audit, check, show, compare, train, defend, figures, bench):
+for verb in (demo, audit, check, show, compare, sample, defend, figures, bench):
     app.command()(verb)
-# What is left over are options of the recipe.
+# What is left over are options of the recipe, or of the kind.
 extra = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("run", cls=RunCommand, context_settings=extra)(run_recipe)
+app.command("train", cls=TrainCommand, context_settings=extra)(train)
+app.command("list")(list_)
 
 
 @app.callback(invoke_without_command=True)

@@ -23,8 +23,9 @@ from amiss.cli.model import MODEL_HELP, Head, Table, Weights
 from amiss.cli.others import open_others
 from amiss.cli.progress import showing
 from amiss.cli.running import Tell, Work, derive, open_work
-from amiss.cli.settings import find_recipe, parse_budget, parse_settings, sorted_words
+from amiss.cli.settings import find_recipe, parse_budget, parse_settings, words_alone
 from amiss.cli.stopping import stopping
+from amiss.cli.words import sorted_words
 from amiss.errors import DataError, Interrupted, UsageError
 from amiss.gates import Gate
 from amiss.recipes import RECIPES
@@ -78,7 +79,7 @@ def run(
     device = None if device is None else usable(device)
     # An option that only the recipe knows may have stood before an argument, and been taken for one.
     given_words = [word for word in (recipe, model, data) if word is not None]
-    arguments, options = sorted_words([*given_words, *context.args])
+    arguments, options = sorted_words([*given_words, *context.args], words_alone())
     recipe = arguments[0] if arguments else recipe  # an option alone: said to be no recipe
     asked_of = EXPERIMENTS.get(_recipe(recipe))
     alone = asked_of is not None and asked_of.alone and len(arguments) == 2  # MODEL, and no DATA

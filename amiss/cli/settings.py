@@ -3,10 +3,9 @@
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from math import isfinite
 from typing import Any
 
+from amiss.cli.words import read_words
 from amiss.errors import UsageError
 from amiss.recipes import RECIPES, Recipe
 
@@ -21,7 +20,7 @@ __all__ = [
     "parse_settings",
     "refuse_misfit",
     "settings_of",
-    "sorted_words",
+    "words_alone",
 ]
 
 EXPERIMENT = "feature_opt"
@@ -65,30 +64,10 @@ def settings_of(recipe: Recipe) -> dict[str, inspect.Parameter]:
     return {name: parameter for name, parameter in parameters.items() if name not in _OURS}
 
 
-def sorted_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell arguments from options of a recipe, wherever these stand: "pgd --eps 8/255 nets.py:build photos".
-
-    Args:
-        words: What the command line left over, in order.
-
-    Returns:
-        The arguments, and the options with their values.
-    """
+def words_alone() -> set[str]:
+    """Options of recipes and experiments that have no value, but for those called `no-...`."""
     makers = (settings_of(recipe) for recipe in RECIPES.values())
-    alone = {name for known in makers for name, p in known.items() if isinstance(p.default, bool)} | _ALONE
-    arguments: list[str] = []
-    options: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            arguments.append(word)
-            continue
-        options.append(word)
-        name = word.removeprefix("--").removeprefix("no-").replace("-", "_")
-        if rest and "=" not in word and name not in alone and not word.startswith("--no-"):
-            options.append(rest.pop(0))
-    return arguments, options
+    return {name for known in makers for name, p in known.items() if isinstance(p.default, bool)} | _ALONE
 
 
 def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
@@ -101,26 +80,9 @@ def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: An option that the recipe does not have, one without a value, or a missing one.
     """
-    known, found = settings_of(find_recipe(name)), {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        key = option.removeprefix("--").replace("-", "_")
-        off = key.startswith("no_") and key[3:] in known
-        parameter = known.get(key[3:] if off else key)
-        if not option.startswith("--") or parameter is None:
-            raise _unknown(name, word, known)
-        if isinstance(parameter.default, bool):
-            if equals:
-                raise _wrong(name, option, value, f"{option} or --no-{key}, without a value")
-            found[parameter.name] = not off
-            continue
-        if not equals:
-            if not rest:
-                raise _wrong(name, option, "nothing", "a value after it")
-            value = rest.pop(0)
-        found[key] = _value(name, option, value, parameter)
+    known = settings_of(find_recipe(name))
+    help_ = ("amiss run --help lists those of every run.", f"docs/recipes/{name}.md says what each option means.")
+    found = read_words(f"recipe {name}", words, known, _refused, help_)
     needed = [key for key, p in known.items() if p.default is inspect.Parameter.empty and key not in found]
     if needed:
         raise UsageError(
@@ -175,43 +137,5 @@ def parse_budget(text: str | None) -> dict[str, Any]:
     return found
 
 
-def _value(name: str, option: str, text: str, parameter: inspect.Parameter) -> Any:
-    """A number where the recipe wants one: "8/255" is a fraction; "none" is none where that may be."""
-    kind = str(parameter.annotation)
-    if text.lower() == "none" and "None" in kind:
-        return None
-    if "int" in kind and text.lstrip("-").isdigit():
-        return int(text)
-    if "float" in kind:
-        try:
-            number = float(Fraction(text))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            number = float("nan")
-        if isfinite(number):
-            return number
-        raise _wrong(name, option, text, "a number such as 0.03 or 8/255")
-    if "str" in kind or "Literal" in kind:
-        return text
-    raise _wrong(name, option, text, "a whole number")
-
-
-def _unknown(name: str, word: str, known: dict[str, inspect.Parameter]) -> UsageError:
-    flags = [f"--{key.replace('_', '-')}" for key in known]
-    near = difflib.get_close_matches(word, flags, n=3)
-    return UsageError(
-        f"The recipe {name} has no option {word!r}.",
-        slug="recipe-option",
-        seen=word,
-        needed=f"one of {', '.join(flags)}, or an option of every run",
-        hint=f"Close names: {', '.join(near)}" if near else "amiss run --help lists those of every run.",
-    )
-
-
-def _wrong(name: str, option: str, value: str, needed: str) -> UsageError:
-    return UsageError(
-        f"The recipe {name} cannot take {option} like this.",
-        slug="recipe-option",
-        seen=f"{option} {value}",
-        needed=needed,
-        hint=f"docs/recipes/{name}.md says what each option means.",
-    )
+def _refused(message: str, seen: str, needed: str, hint: str) -> UsageError:
+    return UsageError(message, slug="recipe-option", seen=seen, needed=needed, hint=hint)

@@ -19,20 +19,26 @@ def thinned(values: Sequence[float], points: int = 200) -> list[tuple[float, flo
     return [((a + b + 1) / 2, math.fsum(values[a:b]) / (b - a)) for a, b in pairs]
 
 
-def curve_svg(losses: Mapping[str, Sequence[float]], *, unit: str = "nats an image") -> str:
+Held = Mapping[str, Sequence[tuple[float, float]]]
+"""For each player (step, loss) on rows held out."""
+
+
+def curve_svg(losses: Mapping[str, Sequence[float]], *, held: Held | None = None, unit: str = "nats an image") -> str:
     """Draw the players' losses over the steps, on a logarithmic axis where all are positive.
 
     Args:
         losses: For each player one finite number a step.
+        held: What the players lose on rows held out, drawn as dashes; what is not finite is left out.
         unit: What the axis says.
     """
     lines = {name: thinned(values) for name, values in losses.items() if values}
-    flat = [y for line in lines.values() for _, y in line]
+    dashes = {name: [(x, y) for x, y in (held or {}).get(name, ()) if math.isfinite(y)] for name in lines}
+    flat = [y for line in (*lines.values(), *dashes.values()) for _, y in line]
     if not flat:
         return '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 240"/>'
     scale = math.log if min(flat) > 0 else float
     low, high = scale(min(flat)), scale(max(flat))
-    last = max(x for line in lines.values() for x, _ in line)
+    last = max(len(values) for values in losses.values())
 
     def place(x: float, y: float) -> str:
         across = 60 + 560 * x / last
@@ -51,10 +57,15 @@ def curve_svg(losses: Mapping[str, Sequence[float]], *, unit: str = "nats an ima
         color = _COLORS[i % len(_COLORS)]
         points = " ".join(place(x, y) for x, y in line)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        if dashes[name]:
+            points = " ".join(place(x, y) for x, y in dashes[name])
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-dasharray="4 3"/>')
         parts.append(f'<text x="{60 + 140 * i}" y="234" fill="{color}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def write_curve(path: Path | str, losses: Mapping[str, Sequence[float]], *, unit: str = "nats an image") -> None:
+def write_curve(
+    path: Path | str, losses: Mapping[str, Sequence[float]], *, held: Held | None = None, unit: str = "nats an image"
+) -> None:
     """Write `curve_svg` to a file."""
-    Path(path).write_text(curve_svg(losses, unit=unit), encoding="utf-8")
+    Path(path).write_text(curve_svg(losses, held=held, unit=unit), encoding="utf-8")

@@ -13,7 +13,7 @@ from amiss.models import build
 from amiss.training.checkpoint import save_model
 from amiss.training.kinds import KINDS
 from amiss.training.preset import Preset
-from amiss.training.progress import History, Progress
+from amiss.training.progress import History, Progress, Watch
 from amiss.training.trainer import fit
 
 __all__ = ["Trained", "evaluate", "train"]
@@ -48,6 +48,8 @@ def train(
     out: Path | str | None = None,
     on_step: Callable[[Progress], None] | None = None,
     device: torch.device | str = "cpu",
+    more: int | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Build, train and evaluate a model.
 
@@ -58,16 +60,21 @@ def train(
         out: Folder where the run keeps its state; an unfinished run there is continued.
         on_step: Told after each step.
         device: Where to train; figures are computed on the CPU.
+        more: Go on for so many steps more than the run in `out` has done.
+        watch: Who looks at the run while it goes on.
 
     Raises:
         TrainingError: A loss or gradient was not finite.
         CheckpointError: The folder holds the state of another run.
+        UsageError: `more`, and there is no run to go on with.
     """
     kind = KINDS[preset.kind]
     model = build(preset.model, seed=preset.training.seed)
     model.load_state_dict(dict(preset.start), strict=False)
     data = kind.data(preset, images)
-    history = fit(model, preset.loss, data, preset.training, out=out, on_step=on_step, device=device)
+    history = fit(
+        model, preset.loss, data, preset.training, out=out, on_step=on_step, device=device, more=more, watch=watch
+    )
     model.cpu()
     facts: dict[str, Any] = {
         "kind": preset.kind,

@@ -10,7 +10,8 @@ from PIL import Image
 
 from amiss.cli.camera import FILMING, OPTIONS, camera_of, camera_settings
 from amiss.cli.config import RunConfig, read_config
-from amiss.cli.settings import sorted_words
+from amiss.cli.settings import words_alone
+from amiss.cli.words import sorted_words
 from amiss.study import Store
 from amiss.study.sameness import run_digest
 from tests.audit.conftest import strict
@@ -126,7 +127,7 @@ def test_pictures_that_fit_on_no_page_leave_the_sheet_out(amiss):
 
 
 def test_an_option_alone_takes_no_argument_for_its_value():
-    assert sorted_words(["camera", "--print", "nets.py:a", "photos", "--eps", "0.1"]) == (
+    assert sorted_words(["camera", "--print", "nets.py:a", "photos", "--eps", "0.1"], words_alone()) == (
         ["camera", "nets.py:a", "photos"],
         ["--print", "--eps", "0.1"],
     )

@@ -14,6 +14,7 @@ from amiss import recipes
 from amiss.cli.app import app
 from amiss.cli.experiments import EXPERIMENTS
 from amiss.cli.settings import settings_of
+from amiss.training import KINDS
 from tests.docs.pages import PAGES, ROOT, blocks, headings, links, text_files
 
 COMMAND = typer.main.get_command(app)
@@ -71,6 +72,7 @@ def test_every_verb_and_every_option_in_the_text_exists():
     for command in COMMAND.commands.values():
         options |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     makers = [settings_of(recipe) for recipe in recipes.RECIPES.values()]
+    makers += [kind.options for kind in KINDS.values()]
     options |= {
         f"--{name.replace('_', '-')}"
         for names in (*makers, *(entry.asks.options for entry in EXPERIMENTS.values()))

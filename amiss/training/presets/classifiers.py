@@ -87,7 +87,7 @@ def classifier_for(images: Images, seed: int = 0, epochs: float | None = None, n
 
 def attributes_for(
     images: Images,
-    heads: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     seed: int = 0,
     epochs: float | None = None,
     network: str | None = None,
@@ -96,7 +96,7 @@ def attributes_for(
 
     Args:
         images: The training images, square, with attributes.
-        heads: Which attributes, in the order of the outputs; by default all of `amiss.data.attributes`.
+        columns: Which attributes, in the order of the outputs; by default all of `amiss.data.attributes`.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default 8 to 40, fewer where there are more images.
         network: "LeNet", "SmallCNN" or "ResNet", instead of the one that fits as a rule.
@@ -104,7 +104,7 @@ def attributes_for(
     Raises:
         DataError: The images have no such attributes, or are not square.
     """
-    names = tuple(attributes(images, heads))
+    names = tuple(attributes(images, columns))
     return _classifying("attributes", images, len(names), partial(AttributesLoss, names), seed, epochs, network)
 
 

@@ -1,0 +1,224 @@
+"""From a request to a folder with a trained model: opened images, a preset, figures, and pictures while it runs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor
+
+from amiss.cli.device import usable
+from amiss.data import Images, open_data
+from amiss.data.files import encode_png
+from amiss.disk import Disk
+from amiss.errors import AmissError, DataError, UsageError
+from amiss.repro import versions
+from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg, joined, rank_here
+from amiss.training import train as train_model
+from amiss.training.curves import thinned
+from amiss.training.pictures import picture_of
+
+__all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "TrainRequest", "kind_of", "train_to_folder"]
+
+MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
+_HELD, _SHOWN = 128, 16  # test images that a look measures, and images of its picture
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for.
+
+    Attributes:
+        kind: A name in `amiss.training.KINDS`.
+        data: A source that `amiss.data.open_data` knows.
+        out: Folder for the model, its figures and the state of the run.
+        options: Arguments of the kind's own preset, by name.
+        epochs: Passes over the data; None lets the preset decide.
+        steps: Steps in all, instead of epochs.
+        more: Steps beyond those that the folder has; None ends where the run was to end.
+        seed: Of weights, order, noise and subset.
+        limit: At most so many training images.
+        size: Side that images are brought to; None keeps theirs.
+        device: Where to train.
+        label: The column of labels, where they stand in a table.
+        table: A table of attributes for images that have labels already.
+    """
+
+    kind: str
+    data: str
+    out: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    epochs: float | None = None
+    steps: int | None = None
+    more: int | None = None
+    seed: int = 0
+    limit: int | None = None
+    size: int | None = None
+    device: str = "cpu"
+    label: str | None = None
+    table: str | None = None
+
+    def open(self, split: str, limit: int | None = None) -> Images:
+        """The images of a split; not every kind needs labels."""
+        return open_data(
+            self.data,
+            split=split,
+            size=self.size,
+            limit=limit,
+            seed=self.seed,
+            label=self.label,
+            table=self.table,
+            unlabeled=not kind_of(self.kind).labeled,
+        )
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in KINDS:
+        raise UsageError(
+            "There is no such kind of model to train.",
+            slug="train-kind",
+            seen=name[:60],
+            needed=", ".join(KINDS),
+            hint="Write, for instance: amiss train classifier digits --out runs/digits",
+        )
+    return KINDS[name]
+
+
+def train_to_folder(
+    request: TrainRequest,
+    on_step: Callable[[Progress], None] | None = None,
+    on_look: Callable[[Look], None] | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Train, evaluate on the test split, and write model.safetensors, training.json, curve.svg and a picture.
+
+    While it runs, curve and picture are renewed now and then; where the kind draws images they are samples.png, else
+    reconstructions.png. Of several processes the first alone evaluates and writes.
+
+    Args:
+        request: What to train.
+        on_step: Told after each step.
+        on_look: Told when curve and picture were renewed.
+        watch: How often that is.
+
+    Returns:
+        What training.json holds: kind, preset, data, figures, history, versions.
+
+    Raises:
+        UsageError: The kind, an option or the device is unknown.
+        DataError: The images cannot be read, or do not suit the kind.
+        CheckpointError: The folder holds the state of a run with other options.
+        TrainingError: A loss or gradient was not finite.
+    """
+    kind, out = kind_of(request.kind), request.out
+    usable(request.device)
+    images = request.open("train", request.limit)
+    first = rank_here()[0] == 0
+    test = _test_images(request, images) if first else None
+    preset = _preset(request, images)
+    shown = None if test is None else test.pick(slice(_SHOWN)).images()
+
+    def look(here: Look) -> None:
+        _draw(out, here, shown, request.seed)
+        if on_look is not None:
+            on_look(here)
+
+    held = {} if test is None else kind.data(preset, test.pick(slice(_HELD)))
+    watch = replace(watch or Watch(look), look=look, held=held)
+    with joined(request.device) as device:
+        done = train_model(
+            preset, images, test, out=out, on_step=on_step, device=device, more=request.more, watch=watch
+        )
+    history = done.history
+    report: dict[str, Any] = {
+        "kind": done.facts["kind"],
+        "preset": {
+            "model": preset.model,
+            "loss": asdict(cast(Any, preset.loss)),
+            "training": asdict(preset.training),
+        },
+        "data": {"fingerprint": images.fingerprint, "train": len(images), "test": len(test) if test else 0},
+        "figures": done.facts["figures"],
+        "history": {
+            **{name: getattr(history, name) for name in ("steps", "epochs", "seconds", "resumed", "clocked")},
+            "losses": {name: thinned(values) for name, values in history.losses.items()},
+            "held": history.held,
+        },
+        "versions": versions(),
+    }
+    if first:
+        done.save(out / MODEL_FILE)
+        _write(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+        _write(out / CURVE_FILE, curve_svg(history.losses, held=history.held))
+        _picture(out, done.model, shown, request.seed)
+    return report
+
+
+def _draw(out: Path, here: Look, shown: Tensor | None, seed: int) -> None:
+    """Renew the curve and the picture of a run that goes on."""
+    _write(out / CURVE_FILE, curve_svg(here.losses, held=here.held))
+    try:
+        _picture(out, here.model, shown, seed)
+    except AmissError:  # a model that cannot be shown yet is no reason to stop its training
+        return
+
+
+def _picture(out: Path, model: Any, shown: Tensor | None, seed: int) -> None:
+    named = picture_of(model, shown, seed, _SHOWN)
+    if named is not None:
+        Disk().write(out / f"{named[0]}.png", encode_png(named[1]))
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: somebody may be looking at it."""
+    Disk().write(path, text.encode())
+
+
+def _test_images(request: TrainRequest, images: Images) -> Images | None:
+    """The test split, or None where it holds nothing but training images."""
+    try:
+        test = request.open("test")
+    except DataError as error:
+        if error.slug == "data-split":
+            return None
+        raise
+    if kind_of(request.kind).labeled and test.classes != images.classes[: len(test.classes)]:
+        raise DataError(
+            "Training and test images have different classes.",
+            slug="train-classes",
+            seen=f"test: {', '.join(test.classes[:6])}",
+            needed=f"train: {', '.join(images.classes[:6])}",
+            why="a class folder is missing from one of the splits",
+            hint="Give both splits the same class folders.",
+        )
+    seen = set(images.ids)
+    fresh = [i for i, name in enumerate(test.ids) if name not in seen]
+    return test.pick(fresh) if fresh else None
+
+
+def _preset(request: TrainRequest, images: Images) -> Preset:
+    kind = kind_of(request.kind)
+    if strange := [name for name in request.options if name not in kind.options]:
+        raise option_error(
+            f"The kind {kind.name} has no option {strange[0]!r}.",
+            strange[0],
+            ", ".join(kind.options) or "no option of its own",
+            f"amiss train {kind.name} --help tells what it takes.",
+        )
+    preset = kind.preset(images, seed=request.seed, epochs=request.epochs, **request.options)
+    # At the command line the user can wait, and equal commands must give equal models: no clock.
+    training = replace(preset.training, seconds=None)
+    if request.steps is not None:
+        training = replace(training, steps=request.steps, epochs=request.epochs)
+    return replace(preset, training=training)
+
+
+def option_error(message: str, seen: str, needed: str, hint: str) -> UsageError:
+    """The one error for an option that a kind does not take, or cannot take like this."""
+    return UsageError(message, slug="train-option", seen=seen, needed=needed, hint=hint)
