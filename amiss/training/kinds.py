@@ -4,7 +4,9 @@ from amiss.training.kind import Kind
 from amiss.training.presets.adversarial import DCGAN, GAN, INVERTER
 from amiss.training.presets.autoencoders import AUTOENCODER, CONDITIONAL_VAE, CONV_AUTOENCODER, DENOISER
 from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
+from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCNN
 from amiss.training.presets.flow import FLOW
+from amiss.training.presets.recurrent_densities import DIAGONAL_BILSTM, RASTER_LSTM, ROW_LSTM
 from amiss.training.presets.stackgan import STACKGAN
 from amiss.training.presets.vae import VAE
 
@@ -19,6 +21,13 @@ _ROWS = (
     CONV_AUTOENCODER,
     DENOISER,
     FLOW,
+    FVBN,
+    MADE,
+    PIXELCNN,
+    GATED_PIXELCNN,
+    ROW_LSTM,
+    DIAGONAL_BILSTM,
+    RASTER_LSTM,
     GAN,
     DCGAN,
     INVERTER,
