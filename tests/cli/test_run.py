@@ -169,7 +169,9 @@ def test_options_are_read_as_the_recipe_wants_them(amiss):
     assert amiss("run", "run", "nets.py:wrapped", "--quiet").code == 0  # as it was: none is not the default
     said = amiss("run", "lse", "nets.py:wrapped", "photos", "--no-residual=1", "--out", "x")
     said.refused("recipe-option", code=2)
-    amiss("run", "pgd", "nets.py:wrapped", "photos", "--eps", "1", "--norm", "l3").refused("recipe-option", "linf, l2", code=2)
+    amiss("run", "pgd", "nets.py:wrapped", "photos", "--eps", "1", "--norm", "l3").refused(
+        "recipe-option", "linf, l2", code=2
+    )
 
 
 def test_options_may_stand_anywhere(amiss):
