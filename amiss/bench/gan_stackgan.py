@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.bench.bench import Run
-from amiss.data import Images, to_bytes
+from amiss.data import Images, to_bytes, write_png
 from amiss.data.worlds.captions import SCENES
 from amiss.data.worlds.scenes import sample_scenes
 from amiss.models import StackGAN
@@ -21,6 +21,7 @@ from amiss.training.presets.stackgan import stackgan_for
 __all__ = ["stackgan"]
 
 _LEARN, _JUDGE, _TEST = 1, 2, 3  # streams of a seed
+_SHOWN = 10  # sentences of the panel
 _LEVELS = [len(names) for names in SCENES.values]
 
 
@@ -44,6 +45,7 @@ def stackgan(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         name: penultimate(judge, pixels, mean=mean, std=std)
         for name, pixels in {"real": real.pixels, "second": drawn, "bicubic": enlarged}.items()
     }
+    write_png(run.place / "stackgan.png", _panel(enlarged, drawn, real.pixels))
     right = {name: _read(logits) == test.labels for name, (_, logits) in seen.items()}
     agreement = {name: float(hits.all(1).float().mean()) for name, hits in right.items()}
     frechet = {name: frechet_distance(seen[name][0], seen["real"][0]) for name in ("second", "bicubic")}
@@ -62,6 +64,7 @@ def stackgan(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         },
         "frechet": frechet,
         "critic": critic,
+        "panel": list(real.captions[:_SHOWN]),
     }
     return figures, told
 
@@ -116,3 +119,9 @@ def _drawn(model: StackGAN, images: Images, seed: int) -> tuple[Tensor, Tensor]:
     small = torch.cat([part.small for part in parts])
     enlarged = F.interpolate(small, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 1)
     return to_bytes(torch.cat([part.image for part in parts])), to_bytes(enlarged)
+
+
+def _panel(*rows: Tensor) -> Tensor:
+    """The first images of each set, a row each, twice as large: stage I enlarged, stage II, drawn by the world."""
+    pixels = torch.stack([row[:_SHOWN] for row in rows])[:, :, 0].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    return pixels.repeat_interleave(2, 0).repeat_interleave(2, 1)[None]

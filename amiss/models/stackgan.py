@@ -13,7 +13,7 @@ from amiss.models.text import TextEncoder
 __all__ = ["ConditioningAugmentation", "Drawn", "StackGAN"]
 
 _SLOPE = 0.2  # of leaky ReLUs
-_WIDEST, _LARGEST, _MOST_EXAMPLES = 512, 256, 64
+_WIDEST, _LARGEST, _MOST_EXAMPLES = 256, 128, 64
 _CHUNK = 256  # images that are drawn at once
 
 
@@ -56,7 +56,7 @@ class StackGAN(nn.Module):
         words: The vocabulary.
         levels: How many values each label has that sentences tell of (see `TextEncoder`).
         channels: Channels of the images, 1 or 3.
-        size: Side of the images of stage II in pixels, a multiple of 8 from 16 to 256.
+        size: Side of the images of stage II in pixels, a multiple of 8 from 16 to 128.
         stages: 1 or 2.
         width: Channels at half the side, even; there are half as many at the full side and up to four times as many
             at lower ones.
@@ -104,7 +104,7 @@ class StackGAN(nn.Module):
                 "A StackGAN cannot be made like this.",
                 slug="stackgan-arguments",
                 seen=", ".join(wrong),
-                needed="1 or 3 channels, a side of 16, 24, ... 256 pixels, 1 or 2 stages",
+                needed="1 or 3 channels, a side of 16, 24, ... 128 pixels, 1 or 2 stages",
                 hint="See help(amiss.models.StackGAN); open the images with size=32, for instance.",
             )
         self.stages, self.noise, self.side = stages, noise, size // 2 * stages

@@ -13,6 +13,7 @@ __all__ = ["TextEncoder"]
 
 _MOST_WORDS, _LONGEST, _WIDEST = 10_000, 64, 1024
 _SHOWN = 60
+_WORD = re.compile(r"[^\W_]+")
 
 
 class TextEncoder(nn.Module):
@@ -22,7 +23,7 @@ class TextEncoder(nn.Module):
     Heads tell what the code says of each label, so that the encoder can be matched to the labels of images.
 
     Args:
-        words: The vocabulary, small letters, at most 10,000.
+        words: The vocabulary, at most 10,000 words of small letters and digits.
         levels: How many values each label has.
         width: Numbers in a code.
         length: Words that a sentence may have, at most 64.
@@ -37,7 +38,7 @@ class TextEncoder(nn.Module):
     def __init__(self, words: Sequence[str], levels: Sequence[int], width: int = 64, length: int = 16) -> None:
         super().__init__()
         rules = {
-            f"{len(words)} words": 1 <= len(words) <= _MOST_WORDS,
+            f"{len(words)} words": 1 <= len(words) <= _MOST_WORDS and all(map(_is_word, words)),
             f"levels={list(levels)[:8]}": 1 <= len(levels) <= _LONGEST and all(2 <= n <= _MOST_WORDS for n in levels),
             f"width={width}": 1 <= width <= _WIDEST,
             f"length={length}": 1 <= length <= _LONGEST,
@@ -48,7 +49,7 @@ class TextEncoder(nn.Module):
                 "A text encoder cannot be made like this.",
                 slug="text-encoder",
                 seen=", ".join(wrong),
-                needed=f"1 to {_MOST_WORDS:,} words, 1 to {_LONGEST} labels of two values or more, "
+                needed=f"1 to {_MOST_WORDS:,} words of small letters, 1 to {_LONGEST} labels of two values or more, "
                 f"a width up to {_WIDEST} and a length up to {_LONGEST}",
                 hint="See help(amiss.models.TextEncoder).",
             )
@@ -64,7 +65,7 @@ class TextEncoder(nn.Module):
         Raises:
             ModelError: A word is not in the vocabulary, or a sentence is empty or too long.
         """
-        rows = [re.findall(r"[^\W_]+", caption[: 40 * self.length].lower()) for caption in captions]
+        rows = [_WORD.findall(caption[: _SHOWN * self.length].lower()) for caption in captions]
         for caption, row in zip(captions, rows, strict=True):
             if not 1 <= len(row) <= self.length:
                 raise ModelError(
@@ -100,3 +101,8 @@ class TextEncoder(nn.Module):
             needed=f"words such as {', '.join(near or self.words[:6])}",
             hint=f"Did you mean {' or '.join(near)}?" if near else "See the words of the model: model.text.words.",
         )
+
+
+def _is_word(word: str) -> bool:
+    """Whether a word of a vocabulary, which may be a stranger's, is one that `read` can find."""
+    return len(word) <= _SHOWN and word == word.lower() and _WORD.fullmatch(word) is not None

@@ -38,6 +38,7 @@ def test_the_part_in_its_quick_form(run):
     assert 0 <= figures["stackgan_agreement"] <= 1 and 0 <= figures["stackgan_rejects_wrong"] <= 1
     assert figures["stackgan_agreement"] == told["agreement"]["second"]
     assert figures["stage2_over_bicubic"] == told["frechet"]["second"] / told["frechet"]["bicubic"]
+    assert (run.place / "stackgan.png").is_file() and len(told["panel"]) == 10
     assert told["labels"]["real"].keys() == set(SCENES.columns) and told["images"] == 300
     # What is trained is kept: the part in its second run only measures, and measures the same.
     assert stackgan(run) == (figures, told)

@@ -57,7 +57,18 @@ def test_sentences_that_are_none_or_too_long_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    "arguments", [((), (2,)), (("a",), ()), (("a",), (1,)), (("a",), (2,), 2000), (("a",), (2,), 8, 65)]
+    "arguments",
+    [
+        ((), (2,)),
+        (("a",), ()),
+        (("two words",), (2,)),
+        (("A",), (2,)),
+        (("\x1b",), (2,)),
+        (("a" * 61,), (2,)),
+        (("a",), (1,)),
+        (("a",), (2,), 2000),
+        (("a",), (2,), 8, 65),
+    ],
 )
 def test_a_text_encoder_that_cannot_be_made(arguments):
     with pytest.raises(UsageError) as told:
