@@ -43,7 +43,7 @@ class Bar:
     """What a figure must meet: at least or at most a bound.
 
     Attributes:
-        sign: ">=" or "<=" or "==" or ">".
+        sign: ">=" or "<=" or "==" or ">" or "<".
         bound: The bound.
         quick: The looser bound of `--quick`; None: the part's quick form does not judge it.
         seeds: For one value of many seeds: how many it needs at the least. 0: one value a seed, of three or more.
@@ -59,7 +59,13 @@ class Bar:
         bound = self.quick if quick else self.bound
         if bound is None:
             return True
-        return {">=": value >= bound, "<=": value <= bound, "==": value == bound, ">": value > bound}[self.sign]
+        return {
+            ">=": value >= bound,
+            "<=": value <= bound,
+            "==": value == bound,
+            ">": value > bound,
+            "<": value < bound,
+        }[self.sign]
 
     def __str__(self) -> str:
         return f"{self.sign} {self.bound:g}"
