@@ -38,11 +38,11 @@ def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     torch.set_num_threads(1)
     judge, facts = _judge(run)
     model, raw = _generator(run)
-    scale = {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+    mean, std = tuple(facts["mean"]), tuple(facts["std"])
     codes = model.prior(500 if run.quick else 5000, generator=generator(run.seed, _CODES))
-    drawn = penultimate(judge, _images(model, codes), **scale)
+    drawn = penultimate(judge, _images(model, codes), mean=mean, std=std)
     real = _faces(_TEST + run.seed, 500 if run.quick else 3000)
-    seen = penultimate(judge, real.pixels, **scale)
+    seen = penultimate(judge, real.pixels, mean=mean, std=std)
     glasses, male = drawn[1].unbind(1)
     raw |= {
         "codes": len(codes),
@@ -60,9 +60,9 @@ def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         return {"gan_arithmetic": 0.0}, raw  # a generator that does not draw them has no arithmetic of them
     trials, lots = 50 if run.quick else 1000, generator(run.seed, _PICKS)
     shown, man, woman = (picked(codes[rows], trials, lots) for rows in concepts.values())
-    before = penultimate(judge, _images(model, woman.mean(1)), **scale)[1]
+    before = penultimate(judge, _images(model, woman.mean(1)), mean=mean, std=std)[1]
     for name, first in {"glasses": shown, "control": picked(codes[men], trials, lots)}.items():
-        after = penultimate(judge, _images(model, arithmetic([first, woman], [man])), **scale)[1]
+        after = penultimate(judge, _images(model, arithmetic([first, woman], [man])), mean=mean, std=std)[1]
         raw[name] = {
             "trials": trials,
             "appeared": int(((after[:, 0] > 0) & (before[:, 0] <= 0)).sum()),
