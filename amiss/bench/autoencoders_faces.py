@@ -49,7 +49,7 @@ def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     judge learns from faces of another world.
     """
     torch.set_num_threads(1)
-    few = ",n=300" if run.quick else ""
+    few = ",n=80" if run.quick else ""
     known = open_data(f"faces:seed={run.seed}{few}", split="train")
     asked = open_data(f"faces:seed={run.seed}{few}", split="test")
     strangers = open_data(f"faces:seed={run.seed + 1000}{few}", split="train")

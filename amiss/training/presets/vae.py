@@ -30,7 +30,14 @@ def faces_vae(seed: int = 0, latent: int = 32, sigma: float = 0.03) -> Preset:
 
 
 def decoder_for(
-    images: Images, *, latent: int | None = None, seed: int = 0, seconds: float = 90.0, epochs: float | None = None
+    images: Images,
+    *,
+    latent: int | None = None,
+    beta: float = 1.0,
+    couplings: int = 0,
+    seed: int = 0,
+    seconds: float = 90.0,
+    epochs: float | None = None,
 ) -> Preset:
     """An autoencoder for any square images, ready in about a minute on two cores.
 
@@ -40,6 +47,8 @@ def decoder_for(
     Args:
         images: The training images, square, 8 to 64 pixels a side.
         latent: Dimensions of the code; by default 16 for small gray images and 32 for the rest.
+        beta: Factor on the KL term; 1 is the bound.
+        couplings: Affine couplings of a prior that is learned beside the autoencoder; 0 keeps the standard normal.
         seed: Of weights, order and noise.
         seconds: The clock ends the run then at the latest.
         epochs: Passes over the images; by default what fits in about a minute.
@@ -55,7 +64,9 @@ def decoder_for(
     binary = gray and extreme > 0.8
     sigma = 0.05 if gray else 0.03
     arguments |= {"likelihood": "bernoulli"} if binary else {"likelihood": "normal", "sigma": sigma}
-    loss = ELBOLoss(binarize=binary)
+    if couplings:
+        arguments["couplings"] = couplings
+    loss = ELBOLoss(binarize=binary, beta=beta)
     batch = 128 if len(images) >= 10_000 else 64
     length: dict[str, Any] = {"epochs": epochs}
     if epochs is None:
