@@ -28,6 +28,7 @@ BENCHES = {
     "camera": "amiss.bench.camera",
     "attacks": "amiss.bench.attacks",
     "defend": "amiss.bench.defend",
+    "sampling": "amiss.bench.sampling",
     "autoencoders": "amiss.bench.autoencoders",
     "gan": "amiss.bench.gan",
 }

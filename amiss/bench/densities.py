@@ -1,0 +1,73 @@
+"""Densities of binary digits that the parts of several benches share: trained once a seed, read ever after."""
+
+from collections.abc import Callable
+
+import torch
+
+from amiss.bench.bench import Run
+from amiss.data import Images, open_data
+from amiss.models import Autoregressive
+from amiss.training import Preset, load_model, train
+from amiss.training.presets import densities, recurrent_densities
+
+__all__ = ["RECIPES", "binary_images", "density", "digits_of", "trained"]
+
+RECIPES: dict[str, tuple[Callable[..., Preset], Callable[[int], Preset]]] = {
+    "fvbn": (densities.fvbn_for, densities.mnist_fvbn),
+    "made": (densities.made_for, densities.mnist_made),
+    "pixelcnn": (densities.pixelcnn_for, densities.mnist_pixelcnn),
+    "row_lstm": (recurrent_densities.row_lstm_for, recurrent_densities.mnist_row_lstm),
+    "diagonal_bilstm": (recurrent_densities.diagonal_bilstm_for, recurrent_densities.mnist_diagonal_bilstm),
+    "raster_lstm": (recurrent_densities.raster_lstm_for, recurrent_densities.mnist_raster_lstm),
+}
+"""Densities of digits: the recipe for any images, and the one for MNIST."""
+
+
+def digits_of(run: Run, split: str = "train") -> Images:
+    """MNIST's images; if quick, scikit-learn's of 8 pixels a side.
+
+    Raises:
+        Skip: There is no MNIST here.
+    """
+    return open_data("digits" if run.quick else str(run.data("MNIST")), split=split)
+
+
+def binary_images(run: Run, n: int) -> Images:
+    """The first `n` test images, binarized once by lots of the run's seed."""
+    test = digits_of(run, "test")
+    test = test.pick(torch.arange(min(n, len(test))))
+    lots = torch.rand(test.pixels.shape, generator=torch.Generator().manual_seed(run.seed))
+    return Images.of((lots < test.images()).to(torch.uint8) * 255, test.labels, test.classes)
+
+
+def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tuple[Autoregressive, dict[str, float]]:
+    """A density of this seed, and what its training cost.
+
+    Args:
+        run: Its seed, and whether less must do.
+        name: Of its file, and of the folder where an interrupted training goes on.
+        preset: Its recipe, from the training images and a seed.
+
+    Returns:
+        The model in eval mode; `seconds` of wall time with one thread, `steps` and `epochs` of its training.
+    """
+    place = run.place.parent / f"density-{run.seed}{'-quick' if run.quick else ''}"
+    path = place / f"{name}.safetensors"
+    if not path.is_file():
+        torch.set_num_threads(1)  # the same sums, hence the same weights, on a busy machine too
+        images = digits_of(run)
+        done = train(preset(images, run.seed), images, out=place / name)
+        spent = {"seconds": done.history.seconds, "epochs": done.history.epochs}
+        done.facts["training"] |= spent
+        done.save(path)
+    model, facts = load_model(path)
+    assert isinstance(model, Autoregressive)  # noqa: S101
+    return model, {key: float(facts["training"][key]) for key in ("seconds", "steps", "epochs")}
+
+
+def density(run: Run, name: str) -> tuple[Autoregressive, dict[str, float]]:
+    """The density of `RECIPES` by its name, and what its training cost; one pass over small digits if quick."""
+    small, full = RECIPES[name]
+    return trained(
+        run, name, lambda images, seed: small(images, seed=seed, epochs=1, levels=2) if run.quick else full(seed)
+    )
