@@ -17,12 +17,12 @@ from amiss.repro import versions
 from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg, joined, rank_here
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
-from amiss.training.pictures import picture_of
+from amiss.training.pictures import pictures_of
 
 __all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "TrainRequest", "kind_of", "train_to_folder"]
 
 MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
-_HELD, _SHOWN = 128, 16  # test images that a look measures, and images of its picture
+_HELD, _SHOWN = 128, 16  # test images that a look measures, and images of a picture
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ def train_to_folder(
     on_look: Callable[[Look], None] | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Train, evaluate on the test split, and write model.safetensors, training.json, curve.svg and a picture.
+    """Train, evaluate on the test split, and write model.safetensors, training.json, curve.svg and pictures.
 
-    While it runs, curve and picture are renewed now and then; where the kind draws images they are samples.png, else
-    reconstructions.png. Of several processes the first alone evaluates and writes.
+    While it runs, curve and pictures are renewed now and then: samples.png where the kind draws images, and
+    reconstructions.png where it has codes for them. Of several processes the first alone evaluates and writes.
 
     Args:
         request: What to train.
         on_step: Told after each step.
-        on_look: Told when curve and picture were renewed.
+        on_look: Told when curve and pictures were renewed.
         watch: How often that is.
 
     Returns:
@@ -156,23 +156,22 @@ def train_to_folder(
         done.save(out / MODEL_FILE)
         _write(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
         _write(out / CURVE_FILE, curve_svg(history.losses, held=history.held))
-        _picture(out, done.model, shown, request.seed)
+        _pictures(out, done.model, shown, request.seed)
     return report
 
 
 def _draw(out: Path, here: Look, shown: Tensor | None, seed: int) -> None:
-    """Renew the curve and the picture of a run that goes on."""
+    """Renew curve and pictures of a run that goes on."""
     _write(out / CURVE_FILE, curve_svg(here.losses, held=here.held))
     try:
-        _picture(out, here.model, shown, seed)
+        _pictures(out, here.model, shown, seed)
     except AmissError:  # a model that cannot be shown yet is no reason to stop its training
         return
 
 
-def _picture(out: Path, model: Any, shown: Tensor | None, seed: int) -> None:
-    named = picture_of(model, shown, seed, _SHOWN)
-    if named is not None:
-        Disk().write(out / f"{named[0]}.png", encode_png(named[1]))
+def _pictures(out: Path, model: Any, shown: Tensor | None, seed: int) -> None:
+    for name, picture in pictures_of(model, shown, seed, _SHOWN).items():
+        Disk().write(out / f"{name}.png", encode_png(picture))
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from amiss.data.files import to_bytes
 from amiss.models import Density, Implicit
 from amiss.repro import generator
 
-__all__ = ["Condition", "condition_of", "picture_of", "reconstructions", "samples", "sheet", "shrunk"]
+__all__ = ["Condition", "condition_of", "pictures_of", "reconstructions", "samples", "sheet", "shrunk"]
 
 _DRAWS = 8  # stream of randomness
 
@@ -99,17 +99,19 @@ def reconstructions(model: nn.Module, images: Tensor) -> Tensor | None:
     return torch.cat([x, decode(encode(x)).to(x)])
 
 
-def picture_of(model: nn.Module, images: Tensor | None, seed: int = 0, n: int = 16) -> tuple[str, Tensor] | None:
-    """What is worth seeing of a model: its name, "samples" or "reconstructions", and a sheet as bytes [C, H, W].
+def pictures_of(model: nn.Module, images: Tensor | None, seed: int = 0, n: int = 16) -> dict[str, Tensor]:
+    """What is worth seeing of a model: "samples" and "reconstructions", as far as it has them.
 
     Args:
         model: In eval mode.
         images: Images [m, C, H, W] in [0, 1] that it was not trained on, where there are any.
         seed: Of the draws.
-        n: Images on the sheet.
+        n: Images on a sheet.
+
+    Returns:
+        Sheets as bytes [C, H, W], by name. Reconstructions stand below their images.
     """
     drawn = samples(model, n, images, seed)
-    if drawn is not None:
-        return "samples", sheet(drawn)
     pairs = None if images is None else reconstructions(model, images[: n // 2])
-    return None if pairs is None else ("reconstructions", sheet(pairs, len(pairs) // 2))
+    found = {} if drawn is None else {"samples": sheet(drawn)}
+    return found if pairs is None else {**found, "reconstructions": sheet(pairs, len(pairs) // 2)}

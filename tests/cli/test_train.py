@@ -156,7 +156,7 @@ def test_curve_and_picture_are_renewed_while_it_runs_and_change_nothing(squares,
 
     report = train_to_folder(request("watched"), on_look=look, watch=Watch(print, every=2))
     train_to_folder(request("alone"), watch=Watch(print, every=100))
-    assert [set(files) for files in seen] == [{"curve.svg", "samples.png"}] * 3
+    assert [set(files) for files in seen] == [{"curve.svg", "reconstructions.png", "samples.png"}] * 3
     assert len({files["samples.png"] for files in seen}) == 3
     assert [step for step, _ in report["history"]["held"]["autoencoder"]] == [2, 4, 6]
     watched, alone = (load_model(tmp_path / name / "model.safetensors")[0] for name in ("watched", "alone"))

@@ -1,0 +1,153 @@
+"""Every kind of model: twenty steps, killed, resumed to the same bits, saved, sampled, evaluated."""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import torch
+
+from amiss.data import Images, open_data
+from amiss.models import Density, Implicit, LatentVariable, build
+from amiss.training import KINDS, evaluate, load_model, train
+from amiss.training.pictures import condition_of, pictures_of, samples, shrunk
+
+torch.set_num_threads(1)
+
+STEPS, KILLED = 20, 13  # between two checkpoints, and in the middle of an epoch of six steps
+
+
+@functools.cache
+def of(source: str, **options: Any) -> tuple[Images, Images]:
+    """Some images to learn from, and some others."""
+    return tuple(open_data(source, split=split, limit=n, **options) for split, n in (("train", 96), ("test", 24)))
+
+
+def digits() -> tuple[Images, Images]:
+    """Handwriting of 8 x 8 pixels."""
+    return of("digits")
+
+
+def tabled() -> tuple[Images, Images]:
+    """The same, and whether each is odd, and whether it is above four."""
+    pairs = []
+    for part in digits():
+        table = {"odd": part.truth % 2, "large": part.truth > 4}
+        pairs.append(replace(part, table={name: column.float() for name, column in table.items()}))
+    return pairs[0], pairs[1]
+
+
+def scenes() -> tuple[Images, Images]:
+    """Drawn digits with a sentence each."""
+    return of("scenes:n=120")
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A kind at its smallest."""
+
+    images: Callable[[], tuple[Images, Images]] = digits
+    options: dict[str, Any] = field(default_factory=dict)
+    first: dict[str, Any] | None = None  # the recipe of a model that it begins with
+    batch: int = 16
+
+
+VAE = {"architecture": "ConvVAE", "arguments": {"size": 8, "latent": 2, "width": 4, "hidden": 8}}
+DCGAN = {"architecture": "DCGAN", "arguments": {"size": 8, "latent": 4, "width": 4}}
+TINY = {
+    "classifier": Tiny(),
+    "attributes": Tiny(tabled),
+    "vae": Tiny(options={"latent": 2}),
+    "conditional-vae": Tiny(options={"latent": 2}),
+    "autoencoder": Tiny(options={"latent": 4}),
+    "conv-autoencoder": Tiny(options={"latent": 4, "noise": 0.1}),
+    "denoiser": Tiny(options={"width": 4}),
+    "flow": Tiny(first=VAE),
+    "fvbn": Tiny(options={"levels": 2}),
+    "made": Tiny(options={"levels": 2, "hidden": 16}),
+    "pixelcnn": Tiny(options={"levels": 256, "width": 4, "blocks": 1}),
+    "gated-pixelcnn": Tiny(options={"levels": 2, "width": 4, "blocks": 1, "given": "label"}),
+    "row-lstm": Tiny(options={"levels": 2, "state": 4}),
+    "diagonal-bilstm": Tiny(options={"levels": 2, "state": 4}),
+    "raster-lstm": Tiny(options={"levels": 2, "state": 4, "given": "low", "low": 2}),
+    "gan": Tiny(options={"latent": 8}),
+    "dcgan": Tiny(options={"latent": 8, "width": 4}),
+    "inverter": Tiny(first=DCGAN),
+    "stackgan": Tiny(scenes, {"width": 4}),
+}
+"""How each kind is made small; a kind that is not here has no test, which is an error."""
+
+
+def preset_of(name: str, images: Images) -> Any:
+    """The kind's own preset, but for twenty steps of few images."""
+    tiny, given = TINY[name], {}
+    if tiny.first is not None:
+        given["codes"] = (build(tiny.first).eval(), {"recipe": tiny.first})
+    preset = KINDS[name].preset(images, seed=3, **tiny.options, **given)
+    short = replace(preset.training, steps=STEPS, epochs=None, seconds=None, batch=tiny.batch)
+    return replace(preset, training=short)
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    """Whether two models have the same bits."""
+    there = b.state_dict()
+    return all(torch.equal(t, there[name]) for name, t in a.state_dict().items())
+
+
+def test_no_kind_is_left_out():
+    assert set(TINY) == set(KINDS)
+    assert all(kind.name == name for name, kind in KINDS.items())
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_kind_learns_stops_goes_on_is_saved_and_draws(name, tmp_path):
+    kind, (images, test) = KINDS[name], TINY[name].images()
+    preset = preset_of(name, images)
+    assert preset.kind == name
+    whole = train(preset, images, test)
+
+    def kill(progress):
+        if progress.step == KILLED:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(preset, images, test, out=tmp_path, on_step=kill)
+    again = train(preset_of(name, images), images, test, out=tmp_path)
+    assert (again.history.resumed, again.history.steps) == (KILLED, STEPS)
+    assert same(whole.model, again.model)
+    assert again.history.losses == whole.history.losses
+    assert not same(whole.model, build(preset.model, seed=preset.training.seed)), "nothing was learned"
+
+    again.save(tmp_path / "model.safetensors")
+    model, facts = load_model(tmp_path / "model.safetensors")
+    assert same(model, whole.model)
+    assert facts["kind"] == name
+    figures = facts["figures"]
+    assert figures == evaluate(model, preset, test) == whole.facts["figures"]
+    assert figures["images"] == len(test) and len(figures) > 1
+    assert all(math.isfinite(value) for value in figures.values())
+
+    x = test.images()
+    if kind.bound is None:
+        assert not isinstance(model, Density | Implicit)
+        assert "samples" not in pictures_of(model, x)
+        return
+    drawn = samples(model, 3, x, seed=1)
+    side = x.shape[-1] // (2 if name == "stackgan" else 1)  # its first stage draws half the side
+    assert drawn.shape == (3, x.shape[1], side, side)
+    assert bool(((drawn >= 0) & (drawn <= 1)).all())
+    assert torch.equal(drawn, samples(model, 3, x, seed=1))
+    assert not torch.equal(drawn, samples(model, 3, x, seed=2))
+    assert model.bound == kind.bound or name == "flow"  # a flow on codes bounds what one on pixels knows
+    asked = condition_of(model)
+    c = None if asked is None else {"class": test.truth, "image": shrunk(x, asked.size)}.get(asked.kind)
+    if model.bound != "none":
+        levels = getattr(model.likelihood, "levels", None) if hasattr(model, "likelihood") else None
+        shown = (x * (levels - 1)).round() / (levels - 1) if levels else x
+        nats = model.log_prob(shown, c)
+        assert nats.shape == (len(x),) and bool(nats.isfinite().all())
+    if isinstance(model, LatentVariable) and c is None:
+        assert model.decode(model.encode(x)).shape == x.shape
+        assert set(pictures_of(model, x)) == {"samples", "reconstructions"}
