@@ -100,7 +100,7 @@ def fvbn_for(images: Images, *, levels: int | None = None, seed: int = 0, epochs
         UsageError: Other levels.
     """
     length = _steps(images, 256, epochs, 4000)
-    return _dense("fvbn", "FVBN", images, levels, {}, **length, batch=256, rate=2e-3, seed=seed)
+    return _dense("fvbn", "FVBN", images, levels, {}, **length, batch=256, rate=1e-2, seed=seed)
 
 
 def made_for(
@@ -224,7 +224,7 @@ def mnist_fvbn(seed: int = 0) -> Preset:
     """Logistic regressions on dynamically binarized MNIST: at most 100 nats an image after a minute."""
     loss = DensityLoss(binarize=True)
     return preset_of(
-        "fvbn", "FVBN", {"channels": 1, "size": 28}, loss, epochs=20, batch=256, rate=5e-3, warm=0.05, seed=seed
+        "fvbn", "FVBN", {"channels": 1, "size": 28}, loss, epochs=20, batch=256, rate=1e-2, warm=0.05, seed=seed
     )
 
 
