@@ -3,12 +3,13 @@
 from amiss.bench.bench import Bar, Bench
 from amiss.bench.sampling_completion import complete
 from amiss.bench.sampling_speed import speed
+from amiss.bench.sampling_superres import superres
 
 __all__ = ["BENCH"]
 
 BENCH = Bench(
     "sampling",
-    {"speed": speed, "completion": complete},
+    {"speed": speed, "completion": complete, "superres": superres},
     {
         "cached_sampling_speedup": Bar(">=", 150),
         "cached_equals_naive": Bar("==", 1, quick=1),

@@ -1,0 +1,18 @@
+"""Densities that are trained for long: the best one of digits, and one of color images."""
+
+from amiss.bench.bench import Bar, Bench
+from amiss.bench.density_long_color import color
+from amiss.bench.density_long_pixel import pixel
+
+__all__ = ["BENCH"]
+
+BENCH = Bench(
+    "density-long",
+    {"pixel": pixel, "color": color},
+    {
+        "pixel_nats": Bar("<=", 83),
+        "own_sample_gap": Bar("<=", 3),
+        "cifar_bits_per_dim": Bar("<=", 4.2),
+    },
+)
+"""An hour or more a part; one seed."""
