@@ -46,4 +46,4 @@ def _full(_: Images, seed: int) -> Preset:
 
 
 def _quick(images: Images, seed: int) -> Preset:
-    return diagonal_bilstm_for(images, levels=2, epochs=3, seed=seed)
+    return diagonal_bilstm_for(images, levels=2, epochs=2, seed=seed)

@@ -60,9 +60,9 @@ def best(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 def _measured(
     run: Run, name: str, small: Callable[..., Preset], full: Callable[[int], Preset]
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Train on MNIST, or three passes over the small digits if quick, and score the test images."""
+    """Train on MNIST, or two passes over the small digits if quick, and score the test images."""
     model, spent = trained(
-        run, name, lambda images, seed: small(images, seed=seed, epochs=3, levels=2) if run.quick else full(seed)
+        run, name, lambda images, seed: small(images, seed=seed, epochs=2, levels=2) if run.quick else full(seed)
     )
     told = score(run, name, model)
     return {f"{name}_nats": told["nats"]}, told | {"training": spent}

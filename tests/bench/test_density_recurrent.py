@@ -7,6 +7,7 @@ import torch
 
 from amiss.bench.bench import Run
 from amiss.bench.densities import digits_of
+from amiss.bench.density_long_pixel import pixel
 from amiss.bench.density_recurrent import best, diagonal, raster, row, score
 from amiss.models import RowLSTM
 from amiss.training import save_model
@@ -54,3 +55,13 @@ def test_what_is_scored_stays_scored(run, parts):
     path = run.place / "row_lstm-nats.json"
     path.write_text(json.dumps({"nats": 1.5, "error": 0.1, "images": 3}))
     assert score(run, "row_lstm", None)["nats"] == 1.5
+
+
+def test_the_long_run_tells_what_its_own_samples_cost(tmp_path):
+    run = Run(10, True, tmp_path / "density-long-10-quick")
+    run.place.mkdir()
+    figures, told = pixel(run)
+    assert figures["own_sample_gap"] == abs(told["own"] - told["unseen"])
+    # Two draws of the same digits' pixels cost about the same.
+    assert abs(told["unseen"] - figures["pixel_nats"]) < 4 * told["error"]
+    assert told["samples"] == 100
