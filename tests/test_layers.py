@@ -10,12 +10,12 @@ import amiss
 ROOT = Path(amiss.__file__).parent
 ORDER = """errors, repro, citations, scope < disk < tensorfile < task, foreign, heads < constraints,
  transforms, spaces, data < domain < optimizers, classifier < objectives < order, result < reading,
- standing < search < probe < recipes < loading < trust < study < analysis, defend < audit, gates < report <
+ standing < search < probe < recipes < loading < trust < study < analysis, codec, defend < audit, gates < report <
  studio < testing < demo < figures < bench < cli < __main__"""
 RANK = {name.strip(): level for level, group in enumerate(ORDER.split("<")) for name in group.split(",")}
 ISLANDS = {"models": {"errors"}, "training": {"errors", "repro", "tensorfile", "data", "models"}}
 # Who may import the islands, models and training.
-TRAINERS = {"audit", "defend", "demo", "figures", "bench", "cli", "loading"}
+TRAINERS = {"audit", "codec", "defend", "demo", "figures", "bench", "cli", "loading"}
 LEAVES = {"_version"}
 
 

@@ -11,6 +11,7 @@ from amiss.errors import ModelError
 from amiss.models.autoencoders import Autoencoder, ConvAutoencoder, DenseAutoencoder
 from amiss.models.autoregressive import Autoregressive
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
+from amiss.models.compression import ImageCodec
 from amiss.models.density import Density, Implicit, LatentVariable
 from amiss.models.detector import Detection, Detector
 from amiss.models.diagonal_bilstm import DiagonalBiLSTM
@@ -62,6 +63,7 @@ __all__ = [
     "Discrete",
     "Flow",
     "GatedPixelCNN",
+    "ImageCodec",
     "Implicit",
     "Inverter",
     "LatentVariable",
@@ -108,6 +110,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "DCGAN": DCGAN,
     "Inverter": Inverter,
     "StackGAN": StackGAN,
+    "ImageCodec": ImageCodec,
 }
 """What a recipe may name: the class itself, by its own name."""
 

@@ -4,6 +4,7 @@ from amiss.training.kind import Kind
 from amiss.training.presets.adversarial import DCGAN, GAN, INVERTER
 from amiss.training.presets.autoencoders import AUTOENCODER, CONDITIONAL_VAE, CONV_AUTOENCODER, DENOISER
 from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
+from amiss.training.presets.codec import CODEC
 from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCNN
 from amiss.training.presets.flow import FLOW
 from amiss.training.presets.recurrent_densities import DIAGONAL_BILSTM, RASTER_LSTM, ROW_LSTM
@@ -20,6 +21,7 @@ _ROWS = (
     AUTOENCODER,
     CONV_AUTOENCODER,
     DENOISER,
+    CODEC,
     FLOW,
     FVBN,
     MADE,

@@ -4,6 +4,7 @@ from amiss.training.losses.adversarial import AdversarialLoss, InversionLoss
 from amiss.training.losses.classifiers import AttributesLoss, ClassifierLoss
 from amiss.training.losses.likelihoods import DensityLoss, ELBOLoss, FlowLoss
 from amiss.training.losses.loss import TrainingLoss
+from amiss.training.losses.rate import RateLoss
 from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
 from amiss.training.losses.stackgan import StackGANLoss
 
@@ -18,6 +19,7 @@ __all__ = [
     "FlowLoss",
     "InversionLoss",
     "Noisy",
+    "RateLoss",
     "ReconstructionLoss",
     "StackGANLoss",
     "TrainingLoss",
