@@ -35,7 +35,7 @@ def stackgan_for(
 
     Args:
         images: The training images, each with its caption.
-        first: Stage I, as `load_model` gives it: a `StackGAN` of one stage, trained on the same world.
+        first: A finished stage I, as `load_model` gives it: a `StackGAN` of one stage for the same images.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what makes 3,000 steps, four or six minutes on one core.
         width: Channels of stage I at its full side (see `StackGAN`); stage II takes that of stage I.
@@ -73,13 +73,15 @@ def stackgan_for(
 def _inside(first: tuple[nn.Module, Mapping[str, Any]], arguments: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of a finished stage I that stage II goes on with."""
     model, there = first[0], first[1].get("recipe", {}).get("arguments", {})
-    fits = isinstance(model, StackGAN) and model.stages == 1
+    stages = model.stages if isinstance(model, StackGAN) else 0
     differ = [name for name in ("words", "levels", "channels", "size") if there.get(name) != arguments[name]]
-    if not fits or differ:
+    if stages != 1 or differ:
         raise ModelError(
             "Stage II needs a stage I for the same images and sentences.",
             slug="stackgan-first",
-            seen=f"another {', '.join(differ)}" if fits else f"a {type(model).__name__}",
+            seen=f"another {', '.join(differ)}"
+            if stages == 1
+            else f"a {type(model).__name__}" + " of two" * (stages > 1),
             needed="a StackGAN of one stage that was trained on the same data",
             hint="Train it first: amiss train stackgan DATA --out first/, and pass first/model.safetensors.",
         )
