@@ -53,11 +53,11 @@ def ring(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     model = build(recipe, seed=run.seed)
     assert isinstance(model, GAN)  # noqa: S101 - the recipe names it
     training = TrainingRecipe(
-        steps=50 if run.quick else 5000, batch=256, rate=1e-3, betas=(0.5, 0.99), schedule="cosine", ema=0.999,
+        steps=50 if run.quick else 6000, batch=256, rate=2e-3, betas=(0.5, 0.99), schedule="cosine", ema=0.999,
         seed=run.seed,
     )  # fmt: skip
     data = {"image": ring_points(_POINTS, generator(run.seed, _DATA))}
-    history = fit(model, AdversarialLoss(r1=3e-4), data, training)
+    history = fit(model, AdversarialLoss(r1=3e-3), data, training)
     with torch.no_grad():
         drawn = model.sample(_SAMPLES, generator=generator(run.seed, _CODES))
     modes, good, shares = on_ring(drawn)

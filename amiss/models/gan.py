@@ -25,8 +25,7 @@ class Adversarial(nn.Module):
     Args:
         shape: Channels, height and width of the images.
         latent: Dimensions of the code.
-        generator: Codes [N, latent] to the images' values before the hyperbolic tangent, [N, *shape] or larger:
-            rows and columns beyond the shape are cut off.
+        generator: Codes [N, latent] to the images' values before the hyperbolic tangent [N, *shape].
         discriminator: Images [N, *shape] in [-1, 1] to logits [N, 1], above 0 for "real".
 
     References:
@@ -43,7 +42,6 @@ class Adversarial(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Images [N, C, H, W] in [0, 1] of codes `z` [N, latent]."""
         drawn: Tensor = self.generator(z)
-        drawn = drawn[..., : self.shape[1], : self.shape[2]]
         # Reduced precision ends here; float64 stays what it is.
         return (drawn.to(torch.promote_types(drawn.dtype, torch.float32)).tanh() + 1) / 2
 
@@ -148,16 +146,16 @@ class GAN(Adversarial):
 class DCGAN(Adversarial):
     """A generator of transposed convolutions against a discriminator of strided ones.
 
-    The code becomes a small map by a dense layer; each transposed convolution (kernel 4, stride 2) doubles its side
-    and halves its channels, with batch normalization and ReLU in between. The discriminator is the mirror image,
-    with leaky ReLU of slope 0.2. There are two such stages below 24 pixels and three from there on.
+    The code becomes a small map by a dense layer; each transposed convolution (stride 2, and a kernel of 4, or of 3
+    where the next side is odd) doubles its side and halves its channels, with batch normalization and ReLU in
+    between. The discriminator is the mirror image, with leaky ReLU of slope 0.2. There are two such stages below 24
+    pixels and three from there on.
 
     Args:
         channels: Channels of the images.
-        size: Height and width in pixels, 8 or more; where it is no multiple of 4 (of 8 from 24 on) the generator
-            makes a few pixels more and cuts them off.
+        size: Height and width in pixels, 8 or more.
         latent: Dimensions of the code.
-        width: Channels of the widest images' map; each stage inwards has twice as many.
+        width: Channels of the largest maps; each stage inwards has twice as many.
         norm: What the discriminator's inner convolutions are normalized by: "batch", "spectral" or "none".
 
     Raises:
@@ -185,19 +183,23 @@ class DCGAN(Adversarial):
             hint="Pass, for instance, DCGAN(channels=1, size=28, latent=64).",
         )
         stages = 2 if size < 24 else 3
-        inner = -(-size // 2**stages)  # side of the smallest map
+        sides = [-(-size // 2**i) for i in range(stages + 1)]  # of the maps, the image's first
         widths = [channels, *(width * 2**i for i in range(stages))]
         top = widths[-1]
-        layers: list[nn.Module] = [nn.Linear(latent, top * inner**2), nn.Unflatten(1, (top, inner, inner))]
-        for before, after in pairwise(reversed(widths)):
-            layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        layers: list[nn.Module] = [
+            nn.Linear(latent, top * sides[-1] ** 2),
+            nn.Unflatten(1, (top, sides[-1], sides[-1])),
+        ]
+        for before, after, side in zip(widths[:0:-1], widths[-2::-1], sides[-2::-1], strict=True):
+            # A side of n becomes 2 n with a kernel of 4, and 2 n - 1 with one of 3.
+            grow = nn.ConvTranspose2d(before, after, 3 if side % 2 else 4, stride=2, padding=1)
+            layers += [nn.BatchNorm2d(before), nn.ReLU(), grow]
         generator = nn.Sequential(*layers)
-        layers, side = [], size
+        layers = []
         for i, (before, after) in enumerate(pairwise(widths)):
             # Batch normalization of the images themselves would hide their brightness.
             layers += [*_judging(before, after, norm if i else "none"), nn.LeakyReLU(0.2)]
-            side //= 2
-        layers += [nn.Flatten(), nn.Linear(top * side**2, 1)]
+        layers += [nn.Flatten(), nn.Linear(top * (size // 2**stages) ** 2, 1)]
         super().__init__((channels, size, size), latent, generator, nn.Sequential(*layers))
 
 

@@ -18,7 +18,7 @@ from amiss.training.losses import AdversarialLoss, InversionLoss
 from amiss.training.measures.game import game
 from amiss.training.preset import Preset, fast, preset_of, square
 
-__all__ = ["DCGAN", "GAN", "INVERTER", "dcgan_for", "gan_for", "inverter_for", "mnist_dcgan"]
+__all__ = ["DCGAN", "GAN", "INVERTER", "dcgan_for", "gan_for", "inverter_for"]
 
 _CODES = 9  # stream of randomness
 
@@ -76,10 +76,10 @@ def dcgan_for(
     """
     channels, size = square(images)
     arguments = {"channels": channels, "size": size, "latent": latent, "width": width, "norm": "none"}
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 8_000)}
+    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 12_000)}
     loss = AdversarialLoss(generator, r1=0.02, every=16)
     return preset_of(
-        "dcgan", "DCGAN", arguments, loss, **length, batch=64, rate=1e-3, betas=(0.5, 0.99), schedule="cosine",
+        "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=2e-3, betas=(0.5, 0.99), schedule="cosine",
         ema=0.998, seed=seed, **fast(size),
     )  # fmt: skip
 
@@ -125,14 +125,9 @@ def inverter_for(
     return replace(made, start=start)
 
 
-def mnist_dcgan(images: Images, seed: int = 0) -> Preset:
-    """The DCGAN of the bench on MNIST: a few minutes on one core."""
-    return dcgan_for(images, seed=seed)
-
-
 def _steps(images: Images, most: int) -> int:
-    """Steps of 64 images: no more than so many, and no more than two hundred passes over few images."""
-    return min(most, 200 * max(1, len(images) // 64))
+    """No more steps than so many, and no more than some two hundred passes over few images."""
+    return min(most, 400 * max(1, len(images) // 64))
 
 
 def _played(model: nn.Module, _: Preset, test: Images) -> dict[str, float]:
