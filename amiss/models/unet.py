@@ -1,5 +1,6 @@
 """The U-Net: maps that shrink and grow again with bridges between them, and a denoiser that is made of one."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -158,6 +159,21 @@ class Denoiser(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """The estimated images [N, C, H, W] of noisy ones; they may leave [0, 1] by a little."""
         return y + self.net(y).to(y)
+
+    def averaged(self, y: Tensor) -> Tensor:
+        """The mean of the estimates of noisy images [N, C, H, W] in all eight positions of a square, turned back.
+
+        It takes eight passes, and errs a little less: errors that depend on the position cancel.
+
+        References:
+            Timofte, Rothe and Van Gool 2016, section 3.6 (enhanced prediction).
+        """
+        total = torch.zeros_like(y)
+        for turns, mirrored in itertools.product(range(4), (False, True)):
+            turned = torch.rot90(y, turns, (2, 3))
+            answer = self(turned.flip(3)).flip(3) if mirrored else self(turned)
+            total = total + torch.rot90(answer, -turns, (2, 3))
+        return total / 8
 
     @torch.no_grad()
     def sample(

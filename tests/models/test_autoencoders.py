@@ -94,6 +94,16 @@ def test_a_new_denoiser_is_the_identity():
     assert torch.equal(Denoiser(size=16, width=4)(y), y)
 
 
+def test_the_mean_over_positions_turns_with_the_image():
+    model = Denoiser(2, 8, 4, 1).double().eval()
+    y = randn(2, 2, 8, 12).double()
+    torch.testing.assert_close(model.averaged(y), y)
+    torch.nn.init.normal_(model.net.head.weight, generator=torch.Generator().manual_seed(0))
+    for move in (lambda t: torch.rot90(t, 1, (2, 3)), lambda t: t.flip(3), lambda t: t.flip(2)):
+        assert (model(move(y)) - move(model(y))).abs().max() > 1e-3
+        torch.testing.assert_close(model.averaged(move(y)), move(model.averaged(y)))
+
+
 def test_a_denoiser_keeps_the_pixels_that_are_given():
     model = Denoiser(1, 8, 4, 1).eval()
     x, kept = rand(3, 1, 8, 8), rand(3, 1, 8, 8, seed=1) < 0.5
