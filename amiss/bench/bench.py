@@ -28,6 +28,7 @@ BENCHES = {
     "camera": "amiss.bench.camera",
     "attacks": "amiss.bench.attacks",
     "defend": "amiss.bench.defend",
+    "density": "amiss.bench.density",
     "density-long": "amiss.bench.density_long",
     "sampling": "amiss.bench.sampling",
     "autoencoders": "amiss.bench.autoencoders",
