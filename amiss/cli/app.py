@@ -8,6 +8,7 @@ from amiss._version import __version__
 from amiss.cli.audit import audit
 from amiss.cli.bench import bench
 from amiss.cli.check import check
+from amiss.cli.codec import codec
 from amiss.cli.compare import compare
 from amiss.cli.defend import defend
 from amiss.cli.demo import demo
@@ -38,6 +39,7 @@ extra = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("run", cls=RunCommand, context_settings=extra)(run_recipe)
 app.command("train", cls=TrainCommand, context_settings=extra)(train)
 app.command("list")(list_)
+app.add_typer(codec, name="codec")
 
 
 @app.callback(invoke_without_command=True)

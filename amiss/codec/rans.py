@@ -77,7 +77,9 @@ class Decoder:
         self._freqs = freqs
         self._starts = np.cumsum(freqs, axis=1) - freqs
         # The symbol of each of the 2**BITS places of each table.
-        self._symbols = np.stack([np.repeat(np.arange(len(row), dtype=np.int32), row) for row in freqs])
+        self._symbols = np.zeros((len(freqs), 1 << BITS), np.int32)
+        for row, table in enumerate(freqs):
+            self._symbols[row] = np.repeat(np.arange(len(table)), table)
         if (self._state < 1 << _LOW).any() or (self._state >= 1 << (_LOW + _WORD)).any():
             raise damaged("a state out of range")
 

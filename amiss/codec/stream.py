@@ -12,6 +12,7 @@ from torch import Tensor
 from amiss.codec.prior import LARGEST, prior_of, walk
 from amiss.codec.rans import STATE_BYTES, Decoder, Whole, damaged, encode
 from amiss.codec.tables import levels_of, pack, symbols_of, unpack, values_of
+from amiss.data.guards import check_memory
 from amiss.data.images import to_bytes
 from amiss.errors import ContractError, DataError
 from amiss.models.compression import ImageCodec
@@ -21,7 +22,8 @@ __all__ = ["Header", "decode_codes", "decode_images", "encode_images", "estimate
 
 _MAGIC, _VERSION = b"amiss\r\n\x1a", 1  # line ends that a text transfer would change
 _HEAD = struct.Struct("<8sH16sIHHHHHBHIII")
-_STREAMS, _GROUP = 32, 1024  # interleaved streams; images that are coded side by side
+_STREAMS, _GROUP = 32, 1024  # interleaved streams; images that are coded side by side, unless they are large
+_ROOM = 2**22  # numbers that are coded side by side
 _MOST_IMAGES, _MOST_NUMBERS = 1_000_000, 2**28
 _PER_BIT = 2**14  # no number of a code is likelier than its table allows, so a bit holds fewer of them than this
 
@@ -66,7 +68,7 @@ def quantize(model: ImageCodec, images: Tensor, rate: int) -> Tensor:
 
     The finest of them are cut off where no file could hold them; no image of a trained codec comes near.
     """
-    parts = [model.quantize(part.float() / 255, rate) for part in torch.split(images, 250)]
+    parts = [model.quantize(part.float() / 255, rate) for part in torch.split(images, _batch(model))]
     return torch.cat(parts).clamp(-LARGEST, LARGEST).to(torch.int32)
 
 
@@ -76,7 +78,7 @@ def estimate(model: ImageCodec, codes: Tensor, rate: int) -> float:
 
     This is what training minimizes. A file also holds the tables, and rounds them.
     """
-    nats = sum(float(model.nats(part.float(), rate).double().sum()) for part in torch.split(codes, 250))
+    nats = sum(float(model.nats(part.float(), rate).double().sum()) for part in torch.split(codes, _batch(model)))
     return nats / float(np.log(2))
 
 
@@ -107,7 +109,7 @@ def encode_images(model: ImageCodec, images: Tensor, rate: int) -> bytes:
     prior.active[:] = (by_place != 0).any((1, 2, 3))
     distances: list[Whole] = []
     levels: list[Whole] = []
-    for low, count in _groups(len(images)):
+    for low, count in _groups(len(images), model.latent):
         part = by_place[..., low : low + count]
 
         def look(c: int, i: int, j: int, mean: Whole, level: Whole, part: Whole = part) -> Whole:
@@ -191,13 +193,14 @@ def decode_codes(model: ImageCodec, data: bytes) -> tuple[Tensor, Header]:
     header = read_header(data)
     _fits(model, header)
     at = _HEAD.size
+    if not 1 <= header.images <= _MOST_IMAGES or header.images * model.latent > _MOST_NUMBERS:
+        raise damaged(f"{header.images} images")
+    check_memory(header.images, (header.channels, header.size, header.size))
+    if header.escapes % 4 or header.words % 2 or not 1 <= header.streams <= header.images:
+        raise damaged("sizes that cannot be")
     prior, tables = unpack(data[at : at + header.tables], header.grid[0])
     active = int(prior.active.sum())
     numbers = header.images * active * header.grid[1] * header.grid[2]
-    if not 1 <= header.images <= _MOST_IMAGES or header.images * model.latent > _MOST_NUMBERS:
-        raise damaged(f"{header.images} images")
-    if header.escapes % 4 or header.words % 2 or not 1 <= header.streams <= header.images:
-        raise damaged("sizes that cannot be")
     if numbers > _PER_BIT * 8 * (header.words + STATE_BYTES * header.streams):
         raise damaged(f"{numbers} numbers in {header.words} bytes")
     at += header.tables
@@ -229,7 +232,7 @@ def decode_codes(model: ImageCodec, data: bytes) -> tuple[Tensor, Header]:
         return value
 
     codes = torch.empty(header.images, *header.grid, dtype=torch.int32)
-    for low, count in _groups(header.images):
+    for low, count in _groups(header.images, model.latent):
         part = walk(prior, header.grid, count, read)
         codes[low : low + count] = torch.from_numpy(part.transpose(3, 0, 1, 2).astype(np.int32))
     reader.end()
@@ -247,14 +250,20 @@ def decode_images(model: ImageCodec, data: bytes) -> Tensor:
         ContractError: Another codec wrote it.
     """
     codes, header = decode_codes(model, data)
-    parts = [model.reconstruct(part.float(), header.rate) for part in torch.split(codes, 250)]
+    parts = [model.reconstruct(part.float(), header.rate) for part in torch.split(codes, _batch(model))]
     return torch.cat([to_bytes(part) for part in parts])
 
 
-def _groups(images: int) -> Iterator[tuple[int, int]]:
-    """First image and number of images of each group that is coded side by side."""
-    for low in range(0, images, _GROUP):
-        yield low, min(_GROUP, images - low)
+def _batch(model: ImageCodec) -> int:
+    """Images that go through the nets at once."""
+    return max(1, min(250, 2**20 // model.size**2))
+
+
+def _groups(images: int, numbers: int) -> Iterator[tuple[int, int]]:
+    """First image and number of images of each group that is coded side by side, for so many numbers an image."""
+    group = max(1, min(_GROUP, _ROOM // numbers))
+    for low in range(0, images, group):
+        yield low, min(group, images - low)
 
 
 def _fingerprint(model: ImageCodec) -> str:

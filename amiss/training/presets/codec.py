@@ -43,7 +43,7 @@ def codec_for(
         UsageError: A count is out of range.
     """
     channels, size = square(images)
-    stride = 8 if size >= 24 else 4
+    stride = 8
     code = code or min(96, channels * stride**2)
     arguments = {
         "channels": channels,
@@ -80,11 +80,11 @@ def linear_start(model: ImageCodec, images: Images, steps: tuple[float, ...], se
     inner = slice(model.stride // 2, model.stride // 2 + model.stride)
     kernel[:, :, inner, inner] = axes.flip(1)[:, :code].T.float().unflatten(1, (model.channels, model.stride, -1))
     step = torch.tensor(steps)[:, None] / 255
-    scale = torch.full((len(steps), code, FEATURES), 0.02)
-    # A logistic distribution of deviation 1 has scale 0.55; a third of it, as the places around say the rest.
-    scale[:, :, 0] = (0.55 / 3 * spread / step).clamp_min(0.01)
-    scale[:, :, 1] = 1e-4
+    # A logistic distribution of deviation 1 has scale 0.55; what lies around says some of it.
+    scale = torch.full((len(steps), code, FEATURES), 0.002)
+    scale[:, :, 0] = (0.4 * spread / step).clamp_min(0.01)
     scale[:, 0, 1] = 0.55 * spread[0] / step[:, 0]
+    scale[:, :, 2] = 0.02
     mean = torch.zeros(code, 4)
     mean[0, :2] = 0.5  # the first component is the mean of a block
     return {
