@@ -1,4 +1,4 @@
-"""A gated PixelCNN of color images: bits a dimension of CIFAR-10's bytes, and samples to look at."""
+"""A PixelCNN of color images: bits a dimension of CIFAR-10's bytes, and samples to look at."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from amiss.data import Images, sample_faces, to_bytes, write_png
 from amiss.models import Autoregressive, bits_per_dim
 from amiss.training import load_model, train
 from amiss.training.measures.likelihood import nats
-from amiss.training.presets.densities import cifar_pixelcnn, gated_pixelcnn_for
+from amiss.training.presets.densities import cifar_pixelcnn, pixelcnn_for
 
 __all__ = ["color"]
 
@@ -28,7 +28,7 @@ def color(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     path = run.place / "color.safetensors"
     if not path.is_file():
         if run.quick:
-            preset = gated_pixelcnn_for(learned, width=8, blocks=1, epochs=12, seed=run.seed)
+            preset = pixelcnn_for(learned, width=8, blocks=1, epochs=12, seed=run.seed)
         else:
             preset = cifar_pixelcnn(run.seed)
         done = train(preset, learned, out=run.place / "color")

@@ -250,11 +250,11 @@ def mnist_pixelcnn(seed: int = 0, given: Given = "nothing") -> Preset:
 
 
 def cifar_pixelcnn(seed: int = 0) -> Preset:
-    """A gated PixelCNN on the bytes of 10,000 images of CIFAR-10, in some 80 minutes with one thread."""
+    """A PixelCNN on the bytes of 10,000 images of CIFAR-10: at most 4.2 bits a dimension after some ten minutes."""
     arguments = {"channels": 3, "size": 32, "levels": 256, "components": 5, "width": 32, "blocks": 4, "first": 7}
     return preset_of(
-        "gated-pixelcnn", "GatedPixelCNN", arguments, DensityLoss(), epochs=40, batch=16, rate=2e-3, ema=0.999,
-        seed=seed, **fast(32),
+        "pixelcnn", "PixelCNN", arguments, DensityLoss(), epochs=10, batch=16, rate=3e-3, ema=0.999, seed=seed,
+        **fast(32),
     )  # fmt: skip
 
 
