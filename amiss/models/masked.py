@@ -45,7 +45,9 @@ def check_network(name: str, sizes: Mapping[str, int], most: Mapping[str, int]) 
     Raises:
         UsageError: A size lies outside.
     """
-    wrong = {key: n for key, n in sizes.items() if not (key in most) <= n <= most.get(key, 4096)}
+    wrong = {
+        key: n for key, n in sizes.items() if not isinstance(n, int) or not (key in most) <= n <= most.get(key, 4096)
+    }
     if wrong:
         raise UsageError(
             f"No {name} has these sizes.",

@@ -185,7 +185,7 @@ def test_sizes_beyond_all_use_are_refused_before_memory_is_asked_for(name):
         with pytest.raises(AmissError):
             build({"architecture": name, "arguments": sizes})
     for option in NETS[name][1]:
-        for value in (0, 10**9):
+        for value in (0, 2.5, 10**9):
             with pytest.raises(UsageError):
                 build({"architecture": name, "arguments": {"size": 4, option: value}})
 
