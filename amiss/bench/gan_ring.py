@@ -53,7 +53,7 @@ def ring(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     model = build(recipe, seed=run.seed)
     assert isinstance(model, GAN)  # noqa: S101 - the recipe names it
     training = TrainingRecipe(
-        steps=50 if run.quick else 6000, batch=256, rate=2e-3, betas=(0.5, 0.99), schedule="cosine", ema=0.999,
+        steps=50 if run.quick else 8_000, batch=128, rate=2e-3, betas=(0.5, 0.99), schedule="cosine", ema=0.999,
         seed=run.seed,
     )  # fmt: skip
     data = {"image": ring_points(_POINTS, generator(run.seed, _DATA))}

@@ -28,7 +28,7 @@ class AdversarialLoss:
     - a "non-saturating" one minimizes -log D(G(z)), whose slope does not.
 
     Logarithms of sigmoids are computed from the logits, so a sure discriminator is no infinite loss. A discriminator
-    whose loss stays near 0 has won, and its generator learns nothing more: `amiss.training.measures.collapse`
+    whose loss stays near 0 has won, and its generator learns nothing more: `amiss.training.measures.game.won`
     tells. Two coins give 2 log 2 = 1.39.
 
     Attributes:
