@@ -72,6 +72,7 @@ TINY = {
     "row-lstm": Tiny(options={"levels": 2, "state": 4}),
     "diagonal-bilstm": Tiny(options={"levels": 2, "state": 4}),
     "raster-lstm": Tiny(options={"levels": 2, "state": 4, "given": "low", "low": 2}),
+    "codec": Tiny(options={"width": 8, "code": 16}),
     "gan": Tiny(options={"latent": 8}),
     "dcgan": Tiny(options={"latent": 8, "width": 4}),
     "inverter": Tiny(first=DCGAN),
