@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from amiss.bench.bench import Run
-from amiss.data import Images, open_data, to_bytes
+from amiss.data import Images, open_data, to_bytes, write_png
 from amiss.data.attributes import attributes
 from amiss.models import LatentVariable
 from amiss.models.latent_walks import direction, encode_all
 from amiss.training import Preset, attributes_for, load_model, presets, train
+from amiss.training.pictures import sheet
 
 __all__ = ["faces", "judged", "with_step"]
 
@@ -65,7 +66,9 @@ def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     before = judged(judge, facts, x)
     rows = ~before[:, glasses] & (attributes(asked, [_GLASSES])[_GLASSES] == 0)
     before, x = before[rows], x[rows]
-    after = judged(judge, facts, with_step(vae, x, step))
+    changed = with_step(vae, x, step)
+    write_png(run.place / "glasses.png", sheet(torch.cat([x[:12], changed[:12]]), 12))
+    after = judged(judge, facts, changed)
     kept = (after == before).double().mean(0)
     others = [i for i in range(len(heads)) if i != glasses]
     right = judged(judge, facts, asked.images()) == torch.stack(
