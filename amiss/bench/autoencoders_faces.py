@@ -47,7 +47,7 @@ def faces(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 
     `glasses_flip` is the share of these, among faces that the judge sees without glasses, in which it then sees them;
     `others_unchanged` the share of (image, other attribute) whose judged value is that of the face as it was. The
-    judge learns from faces of another world.
+    judge learns from faces of another world. `glasses.png` shows faces and what becomes of them.
     """
     torch.set_num_threads(1)
     few = ",n=80" if run.quick else ""

@@ -89,6 +89,7 @@ def test_the_parts_of_the_notebook_and_of_faces_in_their_quick_form(run):
         json.dumps(told)
         assert part(run)[0] == figures  # from its file
         if part is faces:
+            assert (run.place / "glasses.png").is_file()
             assert 0 <= figures["glasses_flip"] <= 1 and 0 <= figures["others_unchanged"] <= 1
             assert "glasses" not in told["unchanged"] and len(told["unchanged"]) == len(told["judge"]) - 1
             mean = sum(told["unchanged"].values()) / len(told["unchanged"])
