@@ -209,8 +209,6 @@ def decode_codes(model: ImageCodec, data: bytes) -> tuple[Tensor, Header]:
     states = data[at : at + header.streams * STATE_BYTES]
     rows, freqs = symbols_of(tables)
     last = np.array([2 * len(table) - 3 for _, table in sorted(tables.items())], np.int64)
-    if active and not tables:
-        raise damaged("no tables")
     reader = Decoder(states, data[at + len(states) : -4], freqs)
     used = 0
 

@@ -126,6 +126,41 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused_at_once(model,
         decode_codes(model, forged)
 
 
+def test_a_few_bytes_do_not_hold_a_million_images(model, digits):
+    data = encode_images(model, digits.pixels[:1], 4)
+    at = 8 + 2 + 16
+    with pytest.raises(DataError, match=r"codec-corrupt.*\n.* numbers in "):
+        decode_codes(model, resealed(data[:at] + struct.pack("<I", 1_000_000) + data[at + 4 :]))
+
+
+def test_parts_that_do_not_fit_together_are_refused(model):
+    noise = torch.randint(0, 256, (20, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    data = encode_images(model, noise, 0)
+    fields = list(stream._HEAD.unpack_from(data))
+    header = read_header(data)
+    first = stream._HEAD.size + header.tables  # where the escapes begin
+
+    def forged(position, value, body):
+        changed = [*fields[:position], value, *fields[position + 1 :]]
+        return resealed(stream._HEAD.pack(*changed) + body + b"\0\0\0\0")
+
+    body = data[stream._HEAD.size : -4]
+    escapes, streams, version, tables = -2, -4, 1, -3
+    before, after = data[stream._HEAD.size : first], data[first:-4]
+    bad = [
+        (forged(escapes, header.escapes - 4, before + after[4:]), "codec-corrupt"),
+        (forged(escapes, header.escapes + 4, before + bytes(4) + after), "codec-corrupt"),
+        (forged(escapes, header.escapes, before + b"\xff\xff\xff\x7f" + after[4:]), "codec-corrupt"),
+        (forged(streams, 0, body[: -header.words - 5 * header.streams] + body[-header.words :]), "codec-corrupt"),
+        (forged(version, 2, body), "codec-version"),
+        (forged(tables, 0, after), "codec-corrupt"),
+        (resealed(data[:20]), "codec-corrupt"),
+    ]
+    for data, slug in bad:
+        with pytest.raises(DataError, match=slug):
+            decode_codes(model, data)
+
+
 def test_another_codec_does_not_read_the_file(model, data):
     other = build({"architecture": "ImageCodec", "arguments": {"channels": 1, "size": 8, "code": 64, "width": 8}})
     with pytest.raises(ContractError, match="codec-other"):
