@@ -105,7 +105,8 @@ def _denoiser(run: Run, learned: Images) -> tuple[Denoiser, dict[str, Any]]:
     """The denoiser of this seed, trained where its file is not there yet."""
     path = run.place / "denoiser.safetensors"
     if not path.is_file():
-        train(denoiser_for(learned, sigma=SIGMA, seed=run.seed, epochs=1 if run.quick else None), learned).save(path)
+        preset = denoiser_for(learned, sigma=SIGMA, seed=run.seed, epochs=1 if run.quick else None)
+        train(preset, learned, out=run.place / "denoiser").save(path)
     model, facts = load_model(path)
     assert isinstance(model, Denoiser)  # noqa: S101
     return model, {"training": facts["training"]}

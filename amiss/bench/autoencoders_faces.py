@@ -89,5 +89,5 @@ def _saved(run: Run, name: str, preset: Preset, images: Images) -> tuple[Any, di
     """A network of this seed, trained where its file is not there yet."""
     path = run.place / f"{name}.safetensors"
     if not path.is_file():
-        train(preset, images).save(path)
+        train(preset, images, out=run.place / name).save(path)
     return load_model(path)

@@ -27,7 +27,8 @@ def notebook(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     if not path.is_file():
         folder = "digits" if run.quick else str(run.data("MNIST"))
         learned, asked = (open_data(folder, split=split) for split in ("train", "test"))
-        done = train(autoencoder_for(learned, seed=run.seed, epochs=2 if run.quick else 50), learned, asked)
+        preset = autoencoder_for(learned, seed=run.seed, epochs=2 if run.quick else 50)
+        done = train(preset, learned, asked, out=run.place / "notebook")
         steps, pixels = done.preset.training.per_epoch(len(learned)), learned.pixels[0].numel()
         curve = torch.tensor(done.history.losses["autoencoder"][: 3 * steps]).split(steps)
         done.facts["training"] |= {

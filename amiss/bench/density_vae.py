@@ -31,7 +31,7 @@ def vae(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         if run.quick:
             small = {**preset.model, "arguments": {**preset.model["arguments"], "size": learned.pixels.shape[-1]}}
             preset = replace(preset, model=small, training=replace(preset.training, epochs=4))
-        done = train(preset, learned)
+        done = train(preset, learned, out=run.place / "vae")
         done.facts["training"] |= {"seconds": done.history.seconds}
         done.save(path)
     model, facts = load_model(path)
