@@ -98,7 +98,7 @@ def test_a_classifier_of_attributes_is_trained_and_audited_by_the_name_of_a_head
     assert again["preset"]["loss"]["heads"] == ["below", "left"]
     amiss("train", "attributes", "spots", "--out", "o", "--columns", "up").refused("data-attributes", "'up'")
     amiss("train", "classifier", "spots", "--out", "o", "--columns", "left", "--label-column", "left").refused(
-        "train-columns", code=2
+        "train-option", code=2
     )
     amiss("train", "classifier", "spots", "--out", "o").refused("data-csv-columns")
     made = amiss("train", "classifier", "spots", "--out", "c", "--label-column", "left", "--epochs", "1")
