@@ -24,10 +24,10 @@ from amiss.training.presets.codec import codec_for
 
 __all__ = ["column_bits", "compress", "jpeg_curves", "pca_curves", "scan_bytes"]
 
-QUALITIES = (1, 2, 3, 5, 7, 10, 13, 16, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 88, 91, 94, 97)
+QUALITIES = (2, 3, 5, 7, 10, 13, 17, 22, 28, 35, 43, 52, 61, 70, 78, 85, 90, 94)
 """Of the JPEG files."""
 
-STEPS = (8, 12, 16, 20, 25, 30, 36, 43, 52, 62, 75, 90, 108, 130, 155, 186, 225)
+STEPS = (16, 20, 25, 31, 39, 49, 61, 76, 95, 119, 149, 186)
 """Steps of quantization of principal components, in gray levels of 255."""
 
 

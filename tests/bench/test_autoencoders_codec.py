@@ -74,7 +74,7 @@ def test_other_codecs_keep_more_for_more_bits():
         points = sorted(curve)
         assert all(a.psnr < b.psnr for a, b in pairwise(points))
     finest = max(curves[-1])
-    least = 10 * math.log10(255**2 / (8**2 / 12 + 1 / 12))  # steps of 8, and then bytes
+    least = 10 * math.log10(255**2 / (16**2 / 12 + 1 / 12))  # steps of 16, and then bytes
     assert least < finest.psnr < least + 5
 
 
