@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amiss.errors import ContractError, ModelError, UsageError
-from amiss.models import DCGAN, GAN, Adversarial, Implicit, Inverter, LatentVariable, build
+from amiss.models import DCGAN, GAN, Adversarial, Implicit, Inverter, LatentVariable, arithmetic, build
 from amiss.training import load_model, save_model
 
 SMALL = {
@@ -120,6 +120,23 @@ def test_images_of_another_size_and_conditions_are_refused():
     with pytest.raises(ContractError) as condition:
         model.sample(2, torch.zeros(2))
     assert condition.value.slug == "gan-condition"
+
+
+def test_concepts_are_averages_that_are_added_and_subtracted():
+    a, b, c = torch.tensor([[[1.0, 0], [3, 0]], [[0.0, 2], [0, 4]], [[10.0, 10], [20, 20]]])
+    torch.testing.assert_close(arithmetic([a, c], [b]), torch.tensor([17.0, 12]))
+    torch.testing.assert_close(arithmetic([a]), torch.tensor([2.0, 0]))
+    trials = torch.stack([a, b])  # two trials at once
+    torch.testing.assert_close(arithmetic([trials]), torch.tensor([[2.0, 0], [0, 3]]))
+    for add, subtract in (([], [a]), ([a[:0]], []), ([a[0]], [])):
+        with pytest.raises(UsageError) as refused:
+            arithmetic(add, subtract)
+        assert refused.value.slug == "code-arithmetic"
+
+
+def test_three_concepts_of_three_codes_are_as_long_as_a_code():
+    z = torch.randn(3, 2000, 3, 16, generator=torch.Generator().manual_seed(0))
+    assert arithmetic([z[0], z[1]], [z[2]]).square().mean().item() == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["dense", "color"])
