@@ -218,7 +218,7 @@ def arithmetic(model: nn.Module, text: str, known: Images, given: Images | None,
         model: Has codes for images.
         text: Names of attributes or classes, "not NAME" or "none", with + and - between.
         known: Images with attributes or labels.
-        given: Where a step begins; by default the first `n` of the known images.
+        given: Where a step begins; by default the first `n` of the known images that show what is taken away.
         n: How many of those.
 
     Raises:
@@ -239,7 +239,10 @@ def arithmetic(model: nn.Module, text: str, known: Images, given: Images | None,
         parts = torch.stack([codes[shows[name].to(device)].mean(0) for _, name in terms])
         made = _decoded(coded, step[None])
         return Made(made, len(terms) + 1, None, [{"sum": text}], torch.cat([_decoded(coded, parts), made]))
-    begin = known.pick(slice(n)) if given is None else given
+    begin = given
+    if begin is None:  # the first images that show what is taken away, where there are such
+        less = torch.stack([shows[name] for sign, name in terms if sign < 0]).all(0)
+        begin = (known.pick(less) if bool(less.any()) else known).pick(slice(n))
     x = begin.images().to(device)
     made = _decoded(coded, encode_all(coded, x) + step)
     rows = [{"given": name, "sum": text} for name in begin.names]

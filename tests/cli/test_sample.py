@@ -189,7 +189,7 @@ def signs():
 def test_a_step_adds_what_its_name_says_and_nothing_else():
     known = signs()
     made = arithmetic(Still(), "hat - not hat", known, None, 4)
-    moved = made.images * 255 - known.pixels[:4]
+    moved = made.images * 255 - known.pixels[::2][:4]  # it begins with images without a hat
     assert torch.allclose(moved.mean(0), torch.tensor([[[100.0, 0.0], [0.0, 0.0]]]), atol=1e-3)
     # "none" is an image without any of the attributes that are named: here without hat and without beard.
     made = arithmetic(Still(), "hat - none + beard - none", known, known.pick([0]), 1)
