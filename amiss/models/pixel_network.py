@@ -199,11 +199,11 @@ class PixelNetwork(Autoregressive):
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters [N, outputs, D] of images `x` [N, C, H, W] in [0, 1]."""
         x = 2 * x - 1
-        return self.head(self.maps(x, self.condition(c)), x)
+        return self.head(self.maps(x, self._extra(c, len(x))), x)
 
     def init_cache(self, n: int, c: Tensor | None = None) -> _Cache:
         """Maps of which nothing is seen, and the biases of the condition."""
-        extra = self.condition(c).detach().permute(2, 3, 0, 1).contiguous()
+        extra = self._extra(c, n).detach().permute(2, 3, 0, 1).contiguous()
         return _Cache(extra, self.maps_cache(n), _HeadCache(self.head))
 
     def step(self, previous: Tensor | None, t: int, cache: _Cache) -> Tensor:
@@ -219,3 +219,9 @@ class PixelNetwork(Autoregressive):
                 cache.maps.row(y, cache.extra[y])
             cache.head.maps = cache.maps.at(y, x)
         return cache.head.at(channel, first.slot(y, x))
+
+    def _extra(self, c: Tensor | None, n: int) -> Tensor:
+        """The bias of `n` images, or one for all of them."""
+        extra: Tensor = self.condition(c)
+        check_condition(c, len(extra) in (1, n), f"a condition for each of {n} images, or one for all")
+        return extra

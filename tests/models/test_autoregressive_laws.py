@@ -207,5 +207,8 @@ def test_a_condition_that_does_not_fit_is_refused(name):
         ):
             with pytest.raises(ContractError, match="density-condition"):
                 named.log_prob(x, c)
+        for call in (lambda c: named.log_prob(x, c), lambda c: named.sample(2, c)):
+            with pytest.raises(ContractError, match="density-condition"):
+                call(torch.zeros(3, dtype=torch.int64))  # three conditions for two images
         with pytest.raises(UsageError, match="density-depends"):
             net(name, channels=1, size=4, levels=2, low=3)
