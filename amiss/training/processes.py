@@ -43,6 +43,43 @@ class Ranks:
         """The rows of a batch that are this process's own."""
         return slice(self.rank * rows // self.world, (self.rank + 1) * rows // self.world)
 
+    def refuse_unshared(self, rows: int, seconds: float | None) -> None:
+        """Refuse work that several processes cannot share.
+
+        Args:
+            rows: Of a batch.
+            seconds: A clock that ends the run, or None.
+
+        Raises:
+            UsageError: There are fewer rows than processes, or there is a clock.
+        """
+        if self.world > 1 and (seconds or rows < self.world):
+            raise UsageError(
+                "These processes cannot share the training.",
+                slug="training-processes",
+                seen=f"{self.world} processes, {rows} rows a step"
+                + (f", a clock of {seconds:g} s" if seconds else ""),
+                needed="a row a step for each process, and no clock: each would read another time",
+                hint="Take fewer processes or a larger batch, and bound the run by epochs or steps.",
+            )
+
+    def agree(self, step: int) -> None:
+        """Refuse to begin where processes are at different steps.
+
+        Raises:
+            UsageError: They are.
+        """
+        steps, squares = self.total(step, step**2)
+        if squares * self.world != steps**2:
+            raise UsageError(
+                "The processes do not begin at the same step.",
+                slug="training-processes",
+                seen=f"step {step} in one of {self.world} processes, another one elsewhere",
+                needed="one folder that all of them see",
+                why="machines without a common disk",
+                hint="Name a folder on a common disk, or copy the state to every machine.",
+            )
+
     def total(self, *numbers: float) -> tuple[float, ...]:
         """Each number summed over the processes: the same for all of them."""
         if self.world == 1:

@@ -75,6 +75,7 @@ def fit(
     run = _Run(model, loss, data, recipe, torch.device(device), None if out is None else Path(out) / STATE_FILE)
     with torch.random.fork_rng(devices=[]), held_interrupt() as interrupted:
         run.resume()
+        run.ranks.agree(run.step)
         if more is not None:
             run.lengthen(more)
         while not run.finished:
@@ -93,6 +94,7 @@ def fit(
                     stop = True
             if any(run.ranks.total(stop or interrupted())):
                 run.keep_if_finite(run.snapshot())
+                run.ranks.total(0)  # none goes on before the file is written
                 raise KeyboardInterrupt
         return run.finish()
 
@@ -118,8 +120,7 @@ class _Run:
         file: Path | None,
     ) -> None:
         self.batches, self.ranks = Batches(data, recipe, device), Ranks.here(device)
-        if self.ranks.world > 1 and (recipe.seconds or self.batches.size < self.ranks.world):
-            raise _not_shared(self.ranks.world, recipe, self.batches.size)
+        self.ranks.refuse_unshared(self.batches.size, recipe.seconds)
         self.model, self.loss, self.recipe, self.device, self.file = model, loss, recipe, device, file
         model.to(device).train()
         if recipe.channels_last:
@@ -381,14 +382,3 @@ def _same_run(there: Any, here: dict[str, Any]) -> None:
             needed="the same recipe, loss, data and model",
             hint="Use the same options to go on with it (more=N, or --more N, for N more steps), or another folder.",
         )
-
-
-def _not_shared(world: int, recipe: TrainingRecipe, rows: int) -> UsageError:
-    return UsageError(
-        "These processes cannot share the training.",
-        slug="training-processes",
-        seen=f"{world} processes, {rows} rows a step"
-        + (f", a clock of {recipe.seconds:g} s" if recipe.seconds else ""),
-        needed="a row a step for each process, and no clock: each would read another time",
-        hint="Take fewer processes or a larger batch, and bound the run by epochs or steps.",
-    )

@@ -20,24 +20,27 @@ RECIPE = TrainingRecipe(steps=9, batch=15, rate=0.01, clip=0.5, ema=0.9, weight_
 CHILD = """
 import sys
 import torch
-from torch import nn
 torch.set_num_threads(1)
 from amiss.tensorfile import write_tensors
 from amiss.training import ClassifierLoss, fit, joined, rank_here
 from tests.training.test_processes import RECIPE, model
 from tests.training.test_trainer import draw
-out = sys.argv[1]
-def on_step(progress):
-    open(f"{out}/told-{rank_here()[0]}", "a").write(".")
-    if progress.step == 6 and len(sys.argv) > 2:
+out, rank = sys.argv[1], rank_here()[0]
+def told(progress):
+    open(f"{out}/told-{rank}", "a").write(".")
+def stop(progress):
+    told(progress)
+    if progress.step == 6:
         raise KeyboardInterrupt
 with joined() as device:
-    net = model()
     try:
-        fit(net, ClassifierLoss(), draw(), RECIPE, out=out, on_step=on_step, device=device)
+        fit(model(), ClassifierLoss(), draw(), RECIPE, out=out, on_step=stop, device=device)
     except KeyboardInterrupt:
-        sys.exit(7)
-write_tensors(f"{out}/rank-{rank_here()[0]}.safetensors", net.state_dict(), {})
+        open(f"{out}/stopped-{rank}", "w")
+    net = model(seed=9)  # other weights: all must come from the file
+    history = fit(net, ClassifierLoss(), draw(), RECIPE, out=out, on_step=told, device=device)
+    assert history.resumed == 6
+write_tensors(f"{out}/rank-{rank}.safetensors", net.state_dict(), {})
 """
 
 
@@ -49,31 +52,25 @@ def model(seed=0):
     return net
 
 
-def together(out, *words):
-    """Exit codes of two processes that ran CHILD."""
-    out.mkdir(exist_ok=True)
-    place = {"WORLD_SIZE": "2", MEETING: str(out / f"meeting{len(words)}"), "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-c", CHILD, str(out), *words]
-    running = [
-        subprocess.Popen(command, env={**os.environ, **place, "RANK": str(rank)}, stderr=subprocess.PIPE)
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=120)[1].decode() for process in running]
-    codes = [process.returncode for process in running]
-    assert set(codes) <= {0, 7}, "\n".join(said)
-    return codes
-
-
 def test_two_processes_make_what_one_makes_and_go_on_where_they_were_stopped(tmp_path):
     alone = model()
     fit(alone, ClassifierLoss(), draw(), RECIPE)
-    # The first is told to stop; both stop after the same step, and go on from the first one's file.
-    assert together(tmp_path / "two", "stop") == [7, 7]
-    assert read_tensors(tmp_path / "two" / "state.safetensors")[1]["step"] == 6
-    assert together(tmp_path / "two") == [0, 0]
-    assert (tmp_path / "two" / "told-0").read_text() == "." * 9
-    assert not (tmp_path / "two" / "told-1").exists()
-    first, second = (read_tensors(tmp_path / "two" / f"rank-{rank}.safetensors")[0] for rank in range(2))
+    place = {"WORLD_SIZE": "2", MEETING: str(tmp_path / "meeting"), "GLOO_SOCKET_IFNAME": "lo"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(tmp_path)],
+            env={**os.environ, **place, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
+    # The first was told to stop, and both stopped; it alone is told of steps.
+    assert all((tmp_path / f"stopped-{rank}").exists() for rank in range(2))
+    assert (tmp_path / "told-0").read_text() == "." * 9
+    assert not (tmp_path / "told-1").exists()
+    first, second = (read_tensors(tmp_path / f"rank-{rank}.safetensors")[0] for rank in range(2))
     for name, t in alone.state_dict().items():
         torch.testing.assert_close(first[name], t, rtol=0, atol=1e-5)
         assert torch.equal(first[name], second[name])
@@ -81,7 +78,7 @@ def test_two_processes_make_what_one_makes_and_go_on_where_they_were_stopped(tmp
     assert max(float((t - model().state_dict()[n]).abs().max()) for n, t in first.items()) > 1e-2
     # One process does not go on with what two began: the bits would be others.
     with pytest.raises(CheckpointError, match="processes: 2 there, 1 here"):
-        fit(model(), ClassifierLoss(), draw(), RECIPE, out=tmp_path / "two")
+        fit(model(), ClassifierLoss(), draw(), RECIPE, out=tmp_path)
 
 
 def test_rows_are_shared_without_gap_or_overlap():
@@ -100,6 +97,19 @@ def test_work_that_cannot_be_shared_is_refused(monkeypatch):
     for recipe in (TrainingRecipe(steps=3, batch=3), TrainingRecipe(steps=3, batch=8, seconds=5)):
         with pytest.raises(UsageError, match="4 processes"):
             fit(torch.nn.Linear(3, 1), ClassifierLoss(), regression(), recipe)
+
+
+def test_processes_that_found_different_states_do_not_begin(monkeypatch):
+    ranks = Ranks(1, 3)
+    for steps in ([7, 7, 7], [0, 0, 0], [0, 7, 7], [3, 6, 0]):
+        sums = (float(sum(steps)), float(sum(step**2 for step in steps)))
+        monkeypatch.setattr(Ranks, "total", lambda _, *numbers, sums=sums: sums)
+        if len(set(steps)) == 1:
+            ranks.agree(steps[0])
+            continue
+        for step in steps:
+            with pytest.raises(UsageError, match=f"step {step} in one of 3"):
+                ranks.agree(step)
 
 
 @pytest.mark.parametrize(("rank", "world"), [("2", "2"), ("-1", "2"), ("zero", "2"), ("0", "0")])
