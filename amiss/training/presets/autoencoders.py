@@ -116,7 +116,7 @@ def denoiser_for(
     arguments = {"channels": channels, "size": size, "width": width, "depth": depth, "sigma": sigma}
     return preset_of(
         "denoiser", "Denoiser", arguments, DenoisingLoss(),
-        epochs=epochs or _passes(images, 5), batch=32, rate=2e-3, clip=1e3, seed=seed, **fast(size),
+        epochs=epochs or _passes(images, 5), batch=16, rate=2e-3, clip=1e3, seed=seed, **fast(size),
     )  # fmt: skip
 
 
