@@ -20,6 +20,7 @@ __all__ = ["Made", "arithmetic", "code_grid", "code_walk", "completions", "condi
 
 SIDES = ("top", "bottom", "left", "right")
 _DRAWS, _WALK = 8, 9  # streams of randomness
+_FEW = 256  # images at a time
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,8 @@ def nats_of(model: nn.Module, made: Made) -> Tensor | None:
     """Log probability [N] of each image, nats: exact or a lower bound, as `model.bound` says; None where none is."""
     if not isinstance(model, Density) or model.bound == "none":
         return None
-    return model.log_prob(made.images, made.c)
+    parts = [slice(i, i + _FEW) for i in range(0, len(made.images), _FEW)]
+    return torch.cat([model.log_prob(made.images[p], None if made.c is None else made.c[p]) for p in parts])
 
 
 def _coded(model: nn.Module, what: str, needs: tuple[str, ...]) -> Any:
@@ -264,9 +266,9 @@ def _coded(model: nn.Module, what: str, needs: tuple[str, ...]) -> Any:
 
 
 @torch.no_grad()
-def _decoded(model: Any, codes: Tensor, batch: int = 256) -> Tensor:
+def _decoded(model: Any, codes: Tensor) -> Tensor:
     codes = codes.to(next(model.parameters()).device)
-    return torch.cat([model.decode(part) for part in codes.split(batch)])
+    return torch.cat([model.decode(part) for part in codes.split(_FEW)])
 
 
 def _leveled(model: Any, x: Tensor) -> Tensor:
