@@ -70,7 +70,7 @@ class StackGAN(nn.Module):
 
     References:
         Zhang et al. 2017, section 3; Reed et al. 2016, algorithm 1 (a critic that is shown wrong sentences too);
-        Miyato and Koyama 2018, equation 4 (how the critic joins image and sentence: by a product).
+        Miyato and Koyama 2018, section 3 (how the critic joins image and sentence: by a product).
     """
 
     bound: Bound = "none"

@@ -32,7 +32,7 @@ class TextEncoder(nn.Module):
         UsageError: There is no word or no label, or there are too many.
 
     References:
-        Hochreiter and Schmidhuber 1997 (LSTM); Reed et al. 2016, section 4.1 (an encoder matched to images first).
+        Hochreiter and Schmidhuber 1997 (LSTM); Reed et al. 2016, section 3.2 (an encoder matched to images first).
     """
 
     def __init__(self, words: Sequence[str], levels: Sequence[int], width: int = 64, length: int = 16) -> None:
