@@ -10,7 +10,7 @@ from amiss.bench.densities import digits_of
 from amiss.models import ConvVAE
 from amiss.training import load_model, train
 from amiss.training.measures.latent import active_units, bounds
-from amiss.training.presets.autoencoders import mnist_vae_long
+from amiss.training.presets.vae import mnist_vae_long
 
 __all__ = ["vae"]
 

@@ -12,8 +12,7 @@ from amiss.models import ConvAutoencoder, ConvVAE, Denoiser, DenseAutoencoder
 from amiss.training import Batch, TrainingRecipe, fit, train
 from amiss.training.kinds import KINDS
 from amiss.training.losses import DenoisingLoss, ELBOLoss, Erased, Noisy, ReconstructionLoss
-from amiss.training.presets.autoencoders import mnist_vae_long
-from amiss.training.presets.vae import decoder_for
+from amiss.training.presets.vae import decoder_for, mnist_vae_long
 
 torch.set_num_threads(1)
 

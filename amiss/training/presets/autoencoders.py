@@ -28,7 +28,6 @@ __all__ = [
     "conv_autoencoder_for",
     "denoiser_for",
     "labeled_images",
-    "mnist_vae_long",
 ]
 
 _NOISE = 8  # stream of randomness of the noise that figures are taken under
@@ -145,13 +144,6 @@ def conditional_vae_for(
         epochs=epochs or _passes(images, 10), batch=64, rate=4e-3, clip=0.0 if binary else 1e4, seed=seed,
         **fast(size),
     )  # fmt: skip
-
-
-def mnist_vae_long(seed: int = 0) -> Preset:
-    """Autoencoder with a learned prior on dynamically binarized MNIST: at most 89 nats an image in a few minutes."""
-    arguments = {"channels": 1, "size": 28, "latent": 24, "width": 16, "hidden": 256, "couplings": 6}
-    loss = ELBOLoss(binarize=True)
-    return preset_of("vae", "ConvVAE", arguments, loss, epochs=12, batch=128, rate=8e-3, seed=seed, **fast())
 
 
 def labeled_images(_: Preset, images: Images) -> dict[str, Tensor]:
