@@ -79,7 +79,7 @@ def dcgan_for(
     length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 12_000)}
     loss = AdversarialLoss(generator, r1=0.02, every=16)
     return preset_of(
-        "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=2e-3, betas=(0.5, 0.99), schedule="cosine",
+        "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=3e-3, betas=(0.0, 0.99), schedule="cosine",
         ema=0.998, seed=seed, **fast(size),
     )  # fmt: skip
 
