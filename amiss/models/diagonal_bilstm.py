@@ -38,7 +38,7 @@ class DiagonalBiLSTM(PixelNetwork):
         UsageError: Sizes that cannot mean anything.
 
     References:
-        van den Oord, Kalchbrenner and Kavukcuoglu 2016, pixel recurrent neural networks, sections 3.2 to 3.5.
+        van den Oord, Kalchbrenner and Kavukcuoglu 2016, pixel recurrent neural networks, sections 3.2 to 3.4.
     """
 
     def __init__(

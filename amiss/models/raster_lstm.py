@@ -34,8 +34,8 @@ class RasterLSTM(PixelNetwork):
         UsageError: Sizes that cannot mean anything.
 
     References:
-        Theis and Bethge 2015, sections 2.2 and 2.3 (recurrent nets over causal neighborhoods, there in two
-        dimensions); Hochreiter and Schmidhuber 1997.
+        Theis and Bethge 2015, generative image modeling using spatial LSTMs (recurrence over causal neighborhoods,
+        there in two dimensions); Hochreiter and Schmidhuber 1997.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def gate_bias(*shape: int) -> nn.Parameter:
     """A bias for the gates of `lstm`: zeros, and 1 for the forget gate: at first a cell keeps what it holds.
 
     References:
-        Jozefowicz, Zaremba and Sutskever 2015, section 2.2.
+        Jozefowicz, Zaremba and Sutskever 2015 (the bias of the forget gate).
     """
     bias = torch.zeros(*shape)
     size = shape[-1] // 4

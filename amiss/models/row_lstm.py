@@ -36,7 +36,7 @@ class RowLSTM(PixelNetwork):
         UsageError: Sizes that cannot mean anything.
 
     References:
-        van den Oord, Kalchbrenner and Kavukcuoglu 2016, pixel recurrent neural networks, sections 3.1 and 3.3 to 3.5.
+        van den Oord, Kalchbrenner and Kavukcuoglu 2016, pixel recurrent neural networks, sections 3.1, 3.3 and 3.4.
     """
 
     def __init__(
