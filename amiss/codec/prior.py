@@ -11,17 +11,17 @@ from amiss.models.compression import FEATURES, LEAST, NEAR, WINDOWS, ImageCodec
 
 __all__ = ["EDGES", "LARGEST", "MEAN_UNIT", "SCALE_UNIT", "WEIGHTS", "Prior", "Visit", "prior_of", "scale_of", "walk"]
 
-SCALE_UNIT = 2**13
+SCALE_UNIT = 2**16
 """Scales, and the weights that they are sums of, are counted in parts of 1 / SCALE_UNIT."""
 
-MEAN_UNIT = 64
+MEAN_UNIT = 128
 """Weights of means are counted in parts of 1 / MEAN_UNIT, from -127 to 127."""
 
 LARGEST = 2**15
 """The magnitude of a number of a code is at most this."""
 
-WEIGHTS = np.array([0, *((8 + m) << e for e in range(17) for m in range(8))], np.int64)
-"""What a weight of a scale may be, by the byte that it is stored as: eight values an octave."""
+WEIGHTS = np.array([*range(8), *((8 + m) << e for e in range(20) for m in range(8))], np.int64)
+"""What a weight of a scale may be, by the byte that it is stored as: eight values an octave, and those below 8."""
 
 _FINEST = int(LEAST * SCALE_UNIT)
 EDGES = np.array([_FINEST * (4 + m) << e >> 2 for e in range(11) for m in range(4)], np.int64)
@@ -52,7 +52,7 @@ def prior_of(model: ImageCodec, rate: int) -> Prior:
     # The nearest of two neighbors in a sorted table.
     above = np.searchsorted(WEIGHTS, wanted).clip(1, len(WEIGHTS) - 1)
     nearest = np.where(wanted - WEIGHTS[above - 1] < WEIGHTS[above] - wanted, above - 1, above)
-    means = np.rint(model.mean_weights.detach().cpu().double().numpy() * MEAN_UNIT).clip(-127, 127)
+    means = np.trunc(model.mean_weights.detach().cpu().double().numpy() * MEAN_UNIT).clip(-127, 127)
     return Prior(np.ones(model.grid[0], np.bool_), nearest.astype(np.uint8), means.astype(np.int8))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from amiss.codec.prior import LARGEST, prior_of, walk
 from amiss.codec.rans import STATE_BYTES, Decoder, Whole, damaged, encode
-from amiss.codec.tables import levels_of, pack, symbols_of, unpack, values_of
+from amiss.codec.tables import inflate, levels_of, pack, symbols_of, unpack, values_of
 from amiss.data.guards import check_memory
 from amiss.data.images import to_bytes
 from amiss.errors import ContractError, DataError
@@ -107,17 +107,20 @@ def encode_images(model: ImageCodec, images: Tensor, rate: int) -> bytes:
     by_place = codes.permute(1, 2, 3, 0).numpy().astype(np.int64)
     prior = prior_of(model, rate)
     prior.active[:] = (by_place != 0).any((1, 2, 3))
+    moved = np.zeros(model.grid[0], np.bool_)
     distances: list[Whole] = []
     levels: list[Whole] = []
     for low, count in _groups(len(images), model.latent):
         part = by_place[..., low : low + count]
 
         def look(c: int, i: int, j: int, mean: Whole, level: Whole, part: Whole = part) -> Whole:
+            moved[c] |= bool(mean.any())
             distances.append(part[c, i, j] - mean)
             levels.append(level)
             return part[c, i, j]
 
         walk(prior, model.grid, count, look)
+    prior.means[~moved] = 0  # where no mean was another than 0, weights say nothing
     tables = levels_of(np.concatenate(levels)) if levels else {}
     rows, freqs = symbols_of(tables)
     starts = np.cumsum(freqs, axis=1) - freqs
@@ -132,7 +135,7 @@ def encode_images(model: ImageCodec, images: Tensor, rate: int) -> bytes:
         escaped.append(distance[far])
     streams = min(_STREAMS, len(images))
     states, words = encode(begin, often, streams)
-    packed, escapes = pack(prior, tables), np.concatenate(escaped).astype("<i4").tobytes()
+    packed, escapes = pack(prior, tables), zlib.compress(np.concatenate(escaped).astype("<i4").tobytes(), 9)
     place = (model.channels, model.size, *model.grid, rate, streams)
     sizes = (len(packed), len(escapes), len(words))
     head = _HEAD.pack(_MAGIC, _VERSION, bytes.fromhex(_fingerprint(model)), len(images), *place, *sizes)
@@ -196,7 +199,7 @@ def decode_codes(model: ImageCodec, data: bytes) -> tuple[Tensor, Header]:
     if not 1 <= header.images <= _MOST_IMAGES or header.images * model.latent > _MOST_NUMBERS:
         raise damaged(f"{header.images} images")
     check_memory(header.images, (header.channels, header.size, header.size))
-    if header.escapes % 4 or header.words % 2 or not 1 <= header.streams <= header.images:
+    if header.words % 2 or not 1 <= header.streams <= header.images:
         raise damaged("sizes that cannot be")
     prior, tables = unpack(data[at : at + header.tables], header.grid[0])
     active = int(prior.active.sum())
@@ -204,7 +207,10 @@ def decode_codes(model: ImageCodec, data: bytes) -> tuple[Tensor, Header]:
     if numbers > _PER_BIT * 8 * (header.words + STATE_BYTES * header.streams):
         raise damaged(f"{numbers} numbers in {header.words} bytes")
     at += header.tables
-    far = np.frombuffer(data, "<i4", header.escapes // 4, at).astype(np.int64)
+    raw = inflate(data[at : at + header.escapes], 4 * numbers)
+    if len(raw) % 4:
+        raise damaged("a part of another size")
+    far = np.frombuffer(raw, "<i4").astype(np.int64)
     at += header.escapes
     states = data[at : at + header.streams * STATE_BYTES]
     rows, freqs = symbols_of(tables)

@@ -9,13 +9,13 @@ from amiss.codec.prior import EDGES, WEIGHTS, Prior, scale_of
 from amiss.codec.rans import BITS, Whole, damaged
 from amiss.models.compression import FEATURES
 
-__all__ = ["Tables", "levels_of", "pack", "symbols_of", "table_of", "unpack", "values_of"]
+__all__ = ["Tables", "inflate", "levels_of", "pack", "symbols_of", "table_of", "unpack", "values_of"]
 
 Tables = dict[int, Whole]
 """For each level that occurs the frequencies of 0, of 1 and -1 each, of 2 and -2 each, ..., and of an escape."""
 
 _TAIL = 2.0**-11  # what lies farther out than a table goes is an escape this often
-_WIDEST = 4096
+_LEAST, _WIDEST = 2, 4096  # pairs of a table
 _FIXED = 1 << BITS
 
 
@@ -29,7 +29,7 @@ def table_of(scale: float) -> Whole:
         [m + 2]: of 0, of each of the pairs +-1 to +-m, and of everything beyond; each at least 1, and with pairs
         counted twice they sum to 2**BITS.
     """
-    m = int(np.clip(np.ceil(scale * np.log(2 / _TAIL) - 0.5), 1, _WIDEST))
+    m = int(np.clip(np.ceil(scale * np.log(2 / _TAIL) - 0.5), _LEAST, _WIDEST))
     edges = (np.arange(m + 1) + 0.5) / scale
     # Mass between the edges of one side, and of both sides beyond the last.
     below = 1 / (1 + np.exp(np.minimum(edges, 700)))
@@ -76,8 +76,27 @@ def pack(prior: Prior, tables: Tables) -> bytes:
         bytes([len(tables)]),
     ]
     for level, table in sorted(tables.items()):
-        parts += [struct.pack("<BH", level, len(table) - 2), table[1:].astype("<u2").tobytes()]
+        parts.append(struct.pack("<BH", level, len(table) - 2))
+    # All low bytes and then all high bytes, which are nearly all 0.
+    numbers = np.concatenate([np.zeros(0, np.int64), *(table[1:] for _, table in sorted(tables.items()))])
+    parts += [(numbers % 256).astype(np.uint8).tobytes(), (numbers // 256).astype(np.uint8).tobytes()]
     return zlib.compress(b"".join(parts), 9)
+
+
+def inflate(data: bytes, most: int) -> bytes:
+    """What zlib packed, where that is no more than so many bytes.
+
+    Raises:
+        DataError: It is more, or the bytes are of another form.
+    """
+    reader = zlib.decompressobj()
+    try:
+        raw = reader.decompress(data, most + 1)
+    except zlib.error as error:
+        raise damaged(f"a part that cannot be unpacked: {error}") from error
+    if len(raw) > most or not reader.eof or reader.unused_data:
+        raise damaged("a part of another size")
+    return raw
 
 
 def unpack(data: bytes, channels: int) -> tuple[Prior, Tables]:
@@ -87,13 +106,7 @@ def unpack(data: bytes, channels: int) -> tuple[Prior, Tables]:
         DataError: The bytes are of another form, or a table is none.
     """
     most = channels * (FEATURES + 5) + 1 + len(EDGES) * (3 + 2 * (_WIDEST + 1))
-    reader = zlib.decompressobj()
-    try:
-        raw = reader.decompress(data, most + 1)
-    except zlib.error as error:
-        raise damaged(f"tables that cannot be unpacked: {error}") from error
-    if len(raw) > most or not reader.eof or reader.unused_data:
-        raise damaged("tables of another size")
+    raw = inflate(data, most)
     at = 0
 
     def take(count: int) -> bytes:
@@ -111,12 +124,16 @@ def unpack(data: bytes, channels: int) -> tuple[Prior, Tables]:
     means[active] = np.frombuffer(take(coded * 4), np.int8).reshape(4, coded).T
     if (scales >= len(WEIGHTS)).any():
         raise damaged("a weight that there is not")
-    tables: Tables = {}
+    widths: dict[int, int] = {}
     for _ in range(take(1)[0]):
         level, m = struct.unpack("<BH", take(3))
-        if level >= len(EDGES) or level in tables or not 1 <= m <= _WIDEST:
+        if level >= len(EDGES) or level in widths or not 1 <= m <= _WIDEST:
             raise damaged("a table that there is not")
-        tables[level] = _table(np.frombuffer(take(2 * (m + 1)), "<u2").astype(np.int64))
+        widths[level] = m + 1
+    count = sum(widths.values())
+    low, high = (np.frombuffer(take(count), np.uint8).astype(np.int64) for _ in range(2))
+    ends = np.cumsum(list(widths.values()))[:-1]
+    tables = {level: _table(part) for level, part in zip(widths, np.split(low + 256 * high, ends), strict=False)}
     if at != len(raw):
         raise damaged("bytes behind the tables")
     return Prior(active, scales, means), tables

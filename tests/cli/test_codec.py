@@ -10,7 +10,7 @@ from amiss.codec import decode_images
 from amiss.data import open_data, read_image
 from amiss.models import LeNet, build
 from amiss.training import save_model
-from amiss.training.presets.codec import codec_for
+from amiss.training.presets.codec import STEPS, codec_for
 
 torch.set_num_threads(1)
 
@@ -41,7 +41,7 @@ def test_images_go_to_a_file_and_back(amiss, saved):
     images = torch.stack([read_image(file) for file in sorted(Path("back").iterdir())])
     assert torch.equal(images, decode_images(model, packed))
     error = images.float() - open_data("digits", limit=30).pixels.float()
-    assert error.square().mean() < 42**2 / 6
+    assert error.square().mean() < STEPS[1] ** 2 / 6
 
 
 def test_what_does_not_fit_is_refused(amiss, saved):

@@ -17,8 +17,8 @@ from amiss.training.recipe import TrainingRecipe
 
 __all__ = ["CODEC", "STEPS", "codec_for"]
 
-STEPS = (30.0, 42.0, 60.0, 85.0, 120.0)
-"""Steps of quantization in gray levels of 255: five rates, about half of the bits from the first to the third."""
+STEPS = (28.0, 38.0, 52.0, 72.0, 100.0)
+"""Steps of quantization in gray levels of 255, one a rate."""
 
 _SEEN = 4000  # images that the linear transform is fitted to
 
@@ -36,7 +36,7 @@ def codec_for(
         width: Channels of the net behind the code.
         code: Channels of the code; by default 96, or all that a block has where that is less.
         seed: Of weights, order and noise.
-        epochs: Passes over the images; by default 4, more where there are few images.
+        epochs: Passes over the images; by default 3, more where there are few images.
 
     Raises:
         DataError: The images are not square.
@@ -56,7 +56,7 @@ def codec_for(
     start = linear_start(ImageCodec(**arguments), images, STEPS, seed)
     loss = RateLoss(STEPS, digest(*(part for name in sorted(start) for part in (name, start[name]))))
     training = TrainingRecipe(
-        epochs=epochs or 4.0 * max(1, min(10, 5000 // len(images))),
+        epochs=epochs or 3.0 * max(1, min(10, 5000 // len(images))),
         batch=16, rate=1e-3, warm=0.05, clip=2e4, seed=seed, **fast(size),
     )  # fmt: skip
     return Preset("codec", {"architecture": "ImageCodec", "arguments": arguments}, loss, training, start)
