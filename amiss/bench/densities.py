@@ -1,16 +1,21 @@
-"""Densities of binary digits that the parts of several benches share: trained once a seed, read ever after."""
+"""Densities of binary digits that the parts of several benches share: trained and scored once a seed."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from amiss.bench.bench import Run
 from amiss.data import Images, open_data
 from amiss.models import Autoregressive
+from amiss.repro import digest
 from amiss.training import Preset, load_model, train
+from amiss.training.losses import DensityLoss
+from amiss.training.measures.likelihood import nats
 from amiss.training.presets import densities, recurrent_densities
 
-__all__ = ["RECIPES", "binary_images", "density", "digits_of", "trained"]
+__all__ = ["RECIPES", "binary_images", "density", "digits_of", "measured", "score", "trained"]
 
 RECIPES: dict[str, tuple[Callable[..., Preset], Callable[[int], Preset]]] = {
     "fvbn": (densities.fvbn_for, densities.mnist_fvbn),
@@ -46,28 +51,53 @@ def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tup
     Args:
         run: Its seed, and whether less must do.
         name: Of its file, and of the folder where an interrupted training goes on.
-        preset: Its recipe, from the training images and a seed.
+        preset: Its recipe, from the training images and a seed. Weights of another recipe are not taken for it.
 
     Returns:
         The model in eval mode; `seconds` of wall time with one thread, `steps` and `epochs` of its training.
     """
     place = run.place.parent / f"density-{run.seed}{'-quick' if run.quick else ''}"
-    path = place / f"{name}.safetensors"
-    if not path.is_file():
+    path, images = place / f"{name}.safetensors", digits_of(run)
+    recipe = preset(images, run.seed)
+    said = digest(repr(recipe))
+    if not path.is_file() or load_model(path)[1]["training"].get("recipe") != said:
         torch.set_num_threads(1)  # the same sums, hence the same weights, on a busy machine too
-        images = digits_of(run)
-        done = train(preset(images, run.seed), images, out=place / name)
-        spent = {"seconds": done.history.seconds, "epochs": done.history.epochs}
+        done = train(recipe, images, out=place / f"{name}-{said[:12]}")
+        spent = {"seconds": done.history.seconds, "epochs": done.history.epochs, "recipe": said}
         done.facts["training"] |= spent
         done.save(path)
+        (place / f"{name}-nats.json").unlink(missing_ok=True)
     model, facts = load_model(path)
     assert isinstance(model, Autoregressive)  # noqa: S101
     return model, {key: float(facts["training"][key]) for key in ("seconds", "steps", "epochs")}
 
 
 def density(run: Run, name: str) -> tuple[Autoregressive, dict[str, float]]:
-    """The density of `RECIPES` by its name, and what its training cost; one pass over small digits if quick."""
+    """The density of `RECIPES` by its name, and what its training cost; two passes over small digits if quick."""
     small, full = RECIPES[name]
     return trained(
-        run, name, lambda images, seed: small(images, seed=seed, epochs=1, levels=2) if run.quick else full(seed)
+        run, name, lambda images, seed: small(images, seed=seed, epochs=2, levels=2) if run.quick else full(seed)
     )
+
+
+def score(run: Run, name: str, model: Autoregressive) -> dict[str, float]:
+    """Mean `nats` of the `images` for testing and its standard `error`, kept beside the weights.
+
+    Each pixel is drawn once as 0 or 1, by lots of the run's seed.
+    """
+    path = run.place / f"{name}-nats.json"
+    if not path.is_file():
+        torch.set_num_threads(1)
+        asked = digits_of(run, "test")
+        each = nats(model, asked.pixels, loss=DensityLoss(binarize=True), seed=run.seed)
+        told = {"nats": float(each.mean()), "error": float(each.std()) / len(each) ** 0.5, "images": len(each)}
+        path.write_text(json.dumps(told), encoding="utf-8")
+    kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return kept
+
+
+def measured(run: Run, name: str) -> tuple[dict[str, float], dict[str, Any]]:
+    """Nats an image of a density of `RECIPES`, over all test images."""
+    model, spent = density(run, name)
+    told = score(run, name, model)
+    return {f"{name}_nats": told["nats"]}, {**told, "training": spent}

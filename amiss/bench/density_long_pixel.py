@@ -5,8 +5,7 @@ from typing import Any
 import torch
 
 from amiss.bench.bench import Run
-from amiss.bench.densities import digits_of, trained
-from amiss.bench.density_recurrent import score
+from amiss.bench.densities import digits_of, score, trained
 from amiss.data import Images
 from amiss.repro import generator
 from amiss.training import Preset
