@@ -29,8 +29,8 @@ class StackGANLoss:
     Attributes:
         stage: 1 or 2.
         wrong: Wrong sentences an image.
-        kl: Weight of the divergence, which is summed over the draw's dimensions. What a weight of 0.02 asks for is
-            draws so wide that one sentence in six is taken for another.
+        kl: Weight of the divergence, which is summed over the draw's dimensions. Ten times as much asks for draws so
+            wide that sentences are taken for others.
         start: Fingerprint of stage I where it is given: another one makes another run.
 
     References:
