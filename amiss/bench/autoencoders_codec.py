@@ -186,9 +186,14 @@ def _point(bits: float, decoded: Tensor, images: Tensor) -> RatePoint:
 
 
 def _hull(curves: list[Curve]) -> Curve:
-    """The best setting at each point of any of the curves."""
+    """The settings of any of the curves that none of fewer bits, and no line between two, is as good as."""
     points = [point for curve in curves for point in curve]
-    return [p for p in points if all(curve_at(curve, p.bits_per_pixel) <= p.psnr for curve in curves)]
+    return [
+        p
+        for p in points
+        if all(curve_at(curve, p.bits_per_pixel) <= p.psnr for curve in curves)
+        and not any(q.bits_per_pixel < p.bits_per_pixel and q.psnr >= p.psnr for q in points)
+    ]
 
 
 def _codec(run: Run, learned: Images) -> tuple[ImageCodec, dict[str, Any]]:
