@@ -76,7 +76,7 @@ def dcgan_for(
     """
     channels, size = square(images)
     arguments = {"channels": channels, "size": size, "latent": latent, "width": width, "norm": "none"}
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 12_000)}
+    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 6_000)}
     loss = AdversarialLoss(generator, r1=0.02, every=16)
     return preset_of(
         "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=3e-3, betas=(0.0, 0.99), schedule="cosine",
