@@ -45,7 +45,7 @@ def gan_for(
     """
     channels, size = square(images)
     arguments = {"shape": [channels, size, size], "latent": latent}
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 10_000)}
+    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 4_000)}
     return preset_of(
         "gan", "GAN", arguments, AdversarialLoss(generator), **length, batch=64, rate=2e-4, betas=(0.5, 0.999),
         schedule="constant", ema=0.999, seed=seed,
