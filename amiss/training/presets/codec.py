@@ -17,7 +17,7 @@ from amiss.training.recipe import TrainingRecipe
 
 __all__ = ["CODEC", "STEPS", "codec_for"]
 
-STEPS = (28.0, 38.0, 52.0, 72.0, 100.0)
+STEPS = (26.0, 35.0, 48.0, 66.0, 90.0)
 """Steps of quantization in gray levels of 255, one a rate."""
 
 _SEEN = 4000  # images that the linear transform is fitted to
