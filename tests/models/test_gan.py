@@ -75,12 +75,12 @@ def test_the_lecture_s_networks_have_the_lecture_s_sizes():
 
 
 def test_a_discriminator_s_spectral_norm_holds_its_slope():
-    model = DCGAN(size=8, latent=6, width=4, norm="spectral").train()
-    for _ in range(30):  # the norm is found by power iteration, one step a pass
+    model = build(SMALL["spectral"], seed=0).train()
+    for _ in range(300):  # the norm is found by power iteration, one step a pass
         model.discriminate(torch.rand(2, 1, 8, 8))
     inner = [m for m in model.eval().discriminator if isinstance(m, torch.nn.Conv2d)][1]
     largest = torch.linalg.matrix_norm(inner.weight.flatten(1), ord=2)
-    assert largest.item() == pytest.approx(1, abs=1e-3)
+    assert largest.item() == pytest.approx(1, abs=1e-2)
 
 
 @pytest.mark.parametrize(
