@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from amiss.errors import ContractError, UsageError
-from amiss.models.density import Bound
+from amiss.errors import UsageError
+from amiss.models.coded import Coded
 from amiss.models.likelihoods import Bernoulli
 from amiss.models.pyramid import check_images, down, he_start, stages, up
 
@@ -14,7 +14,7 @@ _MOST = {"channels": 64, "size": 1024, "latent": 1024, "width": 1024, "hidden": 
 _FOLLOW = 0.01  # share of each batch in the running mean of codes
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Coded):
     """What autoencoders share: a code, its image, and a normal distribution around the codes that it has seen.
 
     An autoencoder is no density, and has no prior. The mean and the covariance of its codes are followed while it
@@ -30,7 +30,6 @@ class Autoencoder(nn.Module):
         Hinton and Salakhutdinov 2006; Ghosh et al. 2020, section 4 (a distribution fitted to the codes).
     """
 
-    bound: Bound = "none"
     likelihood = Bernoulli()
     encoder: nn.Module
     decoder: nn.Module
@@ -61,10 +60,6 @@ class Autoencoder(nn.Module):
         """The image [N, C, H, W] in [0, 1] of codes `z` [N, latent]."""
         return self.likelihood.mean(self.output(z))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The reconstruction of images `x`: decode(encode(x))."""
-        return self.decode(self.encode(x))
-
     def prior(self, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """`n` codes [n, latent] of the normal around the codes seen, its deviation times `temperature`."""
         generator = generator or torch.Generator().manual_seed(0)
@@ -73,33 +68,6 @@ class Autoencoder(nn.Module):
         draws = torch.randn(n, self.latent, generator=generator).to(values)
         codes = self.center + (temperature * draws * values.clamp_min(0).sqrt() @ axes.T).to(self.center)
         return self._code(codes)
-
-    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """There is none.
-
-        Raises:
-            ContractError: Always.
-        """
-        raise _refusal("a log probability")
-
-    def sample(
-        self,
-        n: int,
-        c: Tensor | None = None,
-        *,
-        given: Tensor | None = None,
-        mask: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Images [n, C, H, W] of `n` codes drawn around the codes seen (see `prior`).
-
-        Raises:
-            ContractError: `c`, `given` or `mask` was passed: there is no condition, and no completion.
-        """
-        if any(condition is not None for condition in (c, given, mask)):
-            raise _refusal("a condition, given pixels or a mask")
-        return self.decode(self.prior(n, temperature=temperature, generator=generator))
 
     def _code(self, z: Tensor) -> Tensor:
         """Numbers as the encoder could have given them."""
@@ -177,13 +145,3 @@ def _check(counts: dict[str, int], smallest: int) -> None:
             needed=f"size from {smallest}; at most " + ", ".join(f"{name} {_MOST[name]}" for name in counts),
             hint="Pass, for instance, DenseAutoencoder(channels=1, size=28, latent=32).",
         )
-
-
-def _refusal(seen: str) -> ContractError:
-    return ContractError(
-        "An autoencoder has codes and no likelihood.",
-        slug="autoencoder-asked",
-        seen=seen,
-        needed="encode, decode, or samples of its codes without a condition",
-        hint="Train a vae for a bound on the likelihood: amiss train vae DATA.",
-    )

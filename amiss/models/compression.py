@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
-from amiss.models.density import Bound
+from amiss.models.coded import Coded
 
 __all__ = ["FEATURES", "NEAR", "WINDOWS", "ImageCodec"]
 
@@ -50,7 +50,7 @@ class _Filter(nn.Module):
         return out
 
 
-class ImageCodec(nn.Module):
+class ImageCodec(Coded):
     """A linear transform of overlapping blocks between two small nets, at several rates.
 
     An image becomes whole numbers [code, H / stride, W / stride]: a net alters it, a strided convolution transforms
@@ -80,7 +80,6 @@ class ImageCodec(nn.Module):
         2018, section 2 (a scale for each number); Wu and Memon 1997 (scales from the magnitudes around).
     """
 
-    bound: Bound = "none"
     center: Tensor
 
     def __init__(
@@ -255,33 +254,6 @@ class ImageCodec(nn.Module):
                     code[:, c, i, j] = (mean[:, -1, i, j] + scale[:, -1, i, j] * noise[:, c, i, j]).round()
         return code.flatten(1)
 
-    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """There is none.
-
-        Raises:
-            ContractError: Always.
-        """
-        raise _refusal("a log probability")
-
-    def sample(
-        self,
-        n: int,
-        c: Tensor | None = None,
-        *,
-        given: Tensor | None = None,
-        mask: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Images [n, C, H, W] of `n` codes drawn from the prior: what the codec finds cheap.
-
-        Raises:
-            ContractError: `c`, `given` or `mask` was passed: there is no condition, and no completion.
-        """
-        if any(condition is not None for condition in (c, given, mask)):
-            raise _refusal("a condition, given pixels or a mask")
-        return self.decode(self.prior(n, temperature=temperature, generator=generator))
-
     def _rate(self, n: int, rate: int) -> Tensor:
         if not 0 <= rate < self.rates:
             raise UsageError(
@@ -355,13 +327,3 @@ def _features(code: Tensor) -> Tensor:
     first[..., 0, 0] = 1
     spots = (2 * (west + north) + northwest + northeast, *(between(*w) for w in WINDOWS))
     return torch.stack([torch.ones_like(size), first, *spots, 9 * F.avg_pool2d(places, 3, 1)], 2)
-
-
-def _refusal(asked: str) -> ContractError:
-    return ContractError(
-        "A codec draws codes from its prior alone, and knows no probability of an image.",
-        slug="codec-density",
-        seen=asked,
-        needed="none of it",
-        hint="Ask nats(code, rate) for what a code costs; to score or to complete images train a density.",
-    )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, ModelError, UsageError
+from amiss.models.coded import Coded
 from amiss.models.density import Bound
 from amiss.models.vae import ConvVAE
 
@@ -70,7 +71,7 @@ class _Coupling(nn.Module):
         return zuko.DependentTransform(zuko.MonotonicRQSTransform(*parameters, slope=_SLOPE), 1)
 
 
-class Flow(nn.Module):
+class Flow(Coded):
     """What flows share: a chain of couplings between codes [N, latent] and numbers of as many dimensions.
 
     Its members give `encode`, `decode` and `log_density`. There is no layer that looks across rows and none that
@@ -85,7 +86,6 @@ class Flow(nn.Module):
     """
 
     bound: Bound = "exact"
-    latent: int
     couplings: nn.ModuleList
 
     def chain(self, x: Tensor) -> Any:
@@ -97,14 +97,6 @@ class Flow(nn.Module):
         u, stretch = self.chain(x).call_and_ladj(x)
         return stretch - 0.5 * (u.square() + math.log(2 * math.pi)).sum(1)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Codes [N, latent] of images `x` [N, C, H, W] in [0, 1]."""
-        raise NotImplementedError
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Images [N, C, H, W] in [0, 1] of codes `z` [N, latent]."""
-        raise NotImplementedError
-
     def log_density(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Exact log density [N], nats, of the `latent` numbers that stand for images `x` [N, C, H, W].
 
@@ -113,39 +105,6 @@ class Flow(nn.Module):
             generator: Where the noise of the numbers is drawn from, on the CPU. None takes their middle.
         """
         raise NotImplementedError
-
-    def prior(self, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """`n` codes [n, latent] from the normal prior, its standard deviation times `temperature`."""
-        generator = generator or torch.Generator().manual_seed(0)
-        return temperature * torch.randn(n, self.latent, generator=generator).to(next(self.parameters()).device)
-
-    def sample(
-        self,
-        n: int,
-        c: Tensor | None = None,
-        *,
-        given: Tensor | None = None,
-        mask: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Images [n, C, H, W] of `n` codes from the prior.
-
-        Raises:
-            ContractError: `c`, `given` or `mask` was passed: there is no condition, and no completion.
-        """
-        self._unconditional(c, given, mask)
-        return self.decode(self.prior(n, temperature=temperature, generator=generator))
-
-    def _unconditional(self, *conditions: Tensor | None) -> None:
-        if any(c is not None for c in conditions):
-            raise ContractError(
-                "A flow draws from its prior alone.",
-                slug="flow-condition",
-                seen="a condition, given pixels or a mask",
-                needed="none of them",
-                hint="To repair or complete an image search its codes with a Probe over Latent(flow).",
-            )
 
 
 class PixelFlow(Flow):
@@ -242,7 +201,7 @@ class PixelFlow(Flow):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Exact log density [N], nats, of images on [0, 1], each pixel in the middle of its gray level."""
-        self._unconditional(c)
+        self.refuse(c)
         return self.log_density(x)
 
     def _check(self, x: Tensor) -> None:
@@ -323,7 +282,7 @@ class CodeFlow(Flow):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """A lower bound on log p(x) [N], nats, from the same noise at every call."""
-        self._unconditional(c)
+        self.refuse(c)
         return self.elbo(x)
 
     def _drawn(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
-from amiss.models.density import Bound
+from amiss.models.coded import Coded
 from amiss.models.gan import DCGAN, GAN, Adversarial
 
 __all__ = ["Inverter"]
@@ -17,7 +17,7 @@ _GENERATORS: dict[str, type[Adversarial]] = {"GAN": GAN, "DCGAN": DCGAN}
 _WIDEST = 2**11
 
 
-class Inverter(nn.Module):
+class Inverter(Coded):
     """A frozen generator and an encoder that gives images the codes they could have come from.
 
     `decode` is the generator's, always in eval mode. `encode` is trained on drawn images, whose codes are known, and
@@ -35,8 +35,6 @@ class Inverter(nn.Module):
     References:
         Zhu et al. 2016, generative visual manipulation on the natural image manifold, section 3.1.
     """
-
-    bound: Bound = "none"
 
     def __init__(self, generator: Mapping[str, Any], width: int = 32, hidden: int = 256) -> None:
         super().__init__()
@@ -96,49 +94,6 @@ class Inverter(nn.Module):
         """Images [N, C, H, W] in [0, 1] of codes `z` [N, latent]: the generator's."""
         return self.gan.decode(z)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The nearest that the generator comes to images `x`, as far as the encoder knows: decode(encode(x))."""
-        return self.decode(self.encode(x))
-
     def prior(self, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """`n` codes [n, latent] from the generator's prior."""
         return self.gan.prior(n, temperature=temperature, generator=generator)
-
-    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """Refused: a generator cannot score images.
-
-        Raises:
-            ContractError: Always; `bound` is "none".
-        """
-        raise ContractError(
-            "A generator gives no probability of an image.",
-            slug="density-none",
-            seen='an Inverter, whose bound is "none"',
-            needed='a density with bound "exact" or "lower"',
-            hint="Score images with an autoregressive model or a VAE.",
-        )
-
-    def sample(
-        self,
-        n: int,
-        c: Tensor | None = None,
-        *,
-        given: Tensor | None = None,
-        mask: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Images [n, C, H, W] in [0, 1] of `n` codes from the generator's prior.
-
-        Raises:
-            ContractError: `c`, `given` or `mask` was passed: there is no condition, and no completion.
-        """
-        if c is not None or given is not None or mask is not None:
-            raise ContractError(
-                "An inverter draws from its prior alone.",
-                slug="inverter-condition",
-                seen="a condition, given pixels or a mask",
-                needed="none of them",
-                hint="To repair or complete an image search its codes with a Probe over Latent(inverter).",
-            )
-        return self.gan.sample(n, temperature=temperature, generator=generator)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
 from amiss.models.code_prior import CodePrior
+from amiss.models.coded import Coded
 from amiss.models.density import Bound
 from amiss.models.likelihoods import Bernoulli, Likelihood, Normal
 from amiss.models.pyramid import check_images, down, he_start, stages, up
@@ -46,7 +47,7 @@ class ELBO:
         return self.reconstruction - self.kl
 
 
-class ConvVAE(nn.Module):
+class ConvVAE(Coded):
     """A strided encoder, a normal code, and a decoder that grows images by pixel shuffles.
 
     Images are [N, channels, size, size] in [0, 1]; where the size is no multiple of 4 (of 8 from 48 on) the
@@ -190,8 +191,7 @@ class ConvVAE(nn.Module):
         Raises:
             ContractError: `given` or `mask` was passed: there is no completion.
         """
-        if given is not None or mask is not None:
-            raise _condition("given pixels or a mask", "none of them: ConvVAE draws from its prior alone")
+        self.refuse(given, mask)
         return self.decode(self.prior(n, temperature=temperature, generator=generator), c)
 
     def _told(self, x: Tensor, c: Tensor | None) -> Tensor:

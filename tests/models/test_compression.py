@@ -128,8 +128,8 @@ def test_what_cannot_be_built_or_asked_is_refused():
         model.encode(torch.zeros(1, 3, 16, 16))
     with pytest.raises(UsageError, match="codec-rate"):
         model.quantize(torch.zeros(1, 1, 16, 16), 3)
-    with pytest.raises(ContractError, match="codec-density"):
+    with pytest.raises(ContractError, match="density-none"):
         model.log_prob(torch.zeros(1, 1, 16, 16))
-    with pytest.raises(ContractError, match="codec-density"):
+    with pytest.raises(ContractError, match="codes-condition"):
         model.sample(1, torch.zeros(1))
     assert isinstance(model, ImageCodec)

@@ -175,7 +175,7 @@ def test_an_inverter_refuses_what_it_cannot_answer():
     model = Inverter(SMALL["dense"], width=4, hidden=8).eval()
     cases = {
         "inverter-shape": lambda: model.encode(torch.zeros(1, 3, 8, 8)),
-        "inverter-condition": lambda: model.sample(1, given=torch.zeros(1, 1, 8, 8), mask=torch.ones(1, 1, 8, 8)),
+        "codes-condition": lambda: model.sample(1, given=torch.zeros(1, 1, 8, 8), mask=torch.ones(1, 1, 8, 8)),
         "density-none": lambda: model.log_prob(torch.zeros(1, 1, 8, 8)),
     }
     for slug, call in cases.items():
