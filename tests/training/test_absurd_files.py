@@ -10,11 +10,8 @@ from amiss.errors import CheckpointError
 from amiss.models import ARCHITECTURES
 from amiss.tensorfile import write_tensors
 from amiss.training import load_model
+from tests.models.test_models import NEEDED
 
-NEEDED = {
-    "Inverter": {"generator": {"architecture": "DCGAN", "arguments": {"size": 8}}},
-    "StackGAN": {"words": ["a", "b"], "levels": [2]},
-}
 ABSURD = {int: (10**9, 10**5, -1), float: (float("1e300"), -1.0), tuple: ([10**9] * 3, [1] * 10**5)}
 
 
