@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from amiss.data import Images, open_data
+from amiss.errors import UsageError
 from amiss.models import Density, Implicit, LatentVariable, build
 from amiss.training import KINDS, Watch, evaluate, load_model, train
 from amiss.training.pictures import condition_of, pictures_of, samples, shrunk
@@ -81,9 +82,9 @@ TINY = {
 """How each kind is made small; a kind that is not here has no test, which is an error."""
 
 
-def preset_of(name: str, images: Images) -> Any:
+def preset_of(name: str, images: Images, **given: Any) -> Any:
     """The kind's own preset, but for twenty steps of few images."""
-    tiny, given = TINY[name], {}
+    tiny = TINY[name]
     if tiny.first is not None:
         given["codes"] = (build(tiny.first).eval(), {"recipe": tiny.first})
     preset = KINDS[name].preset(images, seed=3, **tiny.options, **given)
@@ -100,6 +101,13 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 def test_no_kind_is_left_out():
     assert set(TINY) == set(KINDS)
     assert all(kind.name == name for name, kind in KINDS.items())
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_no_passes_are_refused_and_not_taken_for_the_presets_own(name):
+    with pytest.raises(UsageError) as caught:
+        preset_of(name, TINY[name].images()[0], epochs=0.0)
+    assert caught.value.slug == "training-recipe"
 
 
 @pytest.mark.parametrize("name", list(KINDS))

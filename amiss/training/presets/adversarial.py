@@ -45,7 +45,7 @@ def gan_for(
     """
     channels, size = square(images)
     arguments = {"shape": [channels, size, size], "latent": latent}
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 4_000)}
+    length: dict[str, Any] = {"steps": _steps(images, 4_000)} if epochs is None else {"epochs": epochs}
     return preset_of(
         "gan", "GAN", arguments, AdversarialLoss(generator), **length, batch=64, rate=2e-4, betas=(0.5, 0.999),
         schedule="constant", ema=0.999, seed=seed,
@@ -76,7 +76,7 @@ def dcgan_for(
     """
     channels, size = square(images)
     arguments = {"channels": channels, "size": size, "latent": latent, "width": width, "norm": "none"}
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 6_000)}
+    length: dict[str, Any] = {"steps": _steps(images, 6_000)} if epochs is None else {"epochs": epochs}
     loss = AdversarialLoss(generator, r1=0.02, every=16)
     return preset_of(
         "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=3e-3, betas=(0.0, 0.99), schedule="cosine",
@@ -118,7 +118,7 @@ def inverter_for(
     recipe = dict(facts["recipe"])
     start = {f"gan.{key}": t.detach().clone() for key, t in gan.state_dict().items()}
     loss = InversionLoss(start=digest(*(part for key in sorted(start) for part in (key, start[key]))))
-    length: dict[str, Any] = {"epochs": epochs} if epochs else {"steps": _steps(images, 1_500)}
+    length: dict[str, Any] = {"steps": _steps(images, 1_500)} if epochs is None else {"epochs": epochs}
     made = preset_of(
         "inverter", "Inverter", {"generator": recipe}, loss, **length, batch=64, rate=2e-3, seed=seed, **fast(size)
     )

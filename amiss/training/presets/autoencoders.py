@@ -49,7 +49,7 @@ def autoencoder_for(images: Images, *, latent: int = 32, seed: int = 0, epochs: 
     arguments = {"channels": channels, "size": size, "latent": latent}
     return preset_of(
         "autoencoder", "DenseAutoencoder", arguments, ReconstructionLoss("bce"),
-        epochs=epochs or _passes(images, 50), batch=256, rate=2e-3, seed=seed,
+        epochs=_passes(images, 50, epochs), batch=256, rate=2e-3, seed=seed,
     )  # fmt: skip
 
 
@@ -85,12 +85,13 @@ def conv_autoencoder_for(
             hint="Leave one of the two out.",
         )
     channels, size = square(images)
-    latent = latent or (32 if channels == 1 and size <= 32 else 64)
+    if latent is None:
+        latent = 32 if channels == 1 and size <= 32 else 64
     corruption = Noisy(noise) if noise else Erased(erased) if erased else None
     return preset_of(
         "conv-autoencoder", "ConvAutoencoder", {"channels": channels, "size": size, "latent": latent},
         ReconstructionLoss("mse", corruption),
-        epochs=epochs or _passes(images, 5), batch=64, rate=2e-3, clip=100.0, seed=seed, **fast(size),
+        epochs=_passes(images, 5, epochs), batch=64, rate=2e-3, clip=100.0, seed=seed, **fast(size),
     )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def denoiser_for(
     arguments = {"channels": channels, "size": size, "width": width, "depth": depth, "sigma": sigma}
     return preset_of(
         "denoiser", "Denoiser", arguments, DenoisingLoss(),
-        epochs=epochs or _passes(images, 5), batch=16, rate=2e-3, clip=1e3, seed=seed, **fast(size),
+        epochs=_passes(images, 5, epochs), batch=16, rate=2e-3, clip=1e3, seed=seed, **fast(size),
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def conditional_vae_for(
     arguments |= {"likelihood": "bernoulli"} if binary else {"likelihood": "normal", "sigma": 0.05}
     return preset_of(
         "conditional-vae", "ConvVAE", arguments, ELBOLoss(binarize=binary, beta=beta),
-        epochs=epochs or _passes(images, 10), batch=64, rate=4e-3, clip=0.0 if binary else 1e4, seed=seed,
+        epochs=_passes(images, 10, epochs), batch=64, rate=4e-3, clip=0.0 if binary else 1e4, seed=seed,
         **fast(size),
     )  # fmt: skip
 
@@ -151,9 +152,9 @@ def labeled_images(_: Preset, images: Images) -> dict[str, Tensor]:
     return {"image": images.pixels, "label": images.truth}
 
 
-def _passes(images: Images, least: int) -> float:
-    """So many passes, or more where few images make short ones: about as many steps as 5,000 images give."""
-    return float(least * max(1, min(10, 5000 // len(images))))
+def _passes(images: Images, least: int, epochs: float | None) -> float:
+    """The passes asked for; else so many, or more where few images make short ones: the steps of 5,000 images."""
+    return float(least * max(1, min(10, 5000 // len(images)))) if epochs is None else epochs
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ def codec_for(
     """
     channels, size = square(images)
     stride = 8
-    code = code or min(96, channels * stride**2)
+    code = min(96, channels * stride**2) if code is None else code
     arguments = {
         "channels": channels,
         "size": size,
@@ -56,7 +56,7 @@ def codec_for(
     start = linear_start(ImageCodec(**arguments), images, STEPS, seed)
     loss = RateLoss(STEPS, digest(*(part for name in sorted(start) for part in (name, start[name]))))
     training = TrainingRecipe(
-        epochs=epochs or 3.0 * max(1, min(10, 5000 // len(images))),
+        epochs=3.0 * max(1, min(10, 5000 // len(images))) if epochs is None else epochs,
         batch=16, rate=1e-3, warm=0.05, clip=2e4, seed=seed, **fast(size),
     )  # fmt: skip
     return Preset("codec", {"architecture": "ImageCodec", "arguments": arguments}, loss, training, start)

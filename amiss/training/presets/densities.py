@@ -74,7 +74,7 @@ def density_data(preset: Preset, images: Images) -> dict[str, Tensor]:
 
 def _steps(images: Images, batch: int, epochs: float | None, most: int) -> dict[str, Any]:
     """The length of a run: the passes asked for, or so many steps, fewer where there are few images."""
-    return {"epochs": epochs} if epochs else {"steps": min(most, 100 * max(1, len(images) // batch))}
+    return {"steps": min(most, 100 * max(1, len(images) // batch))} if epochs is None else {"epochs": epochs}
 
 
 def _dense(

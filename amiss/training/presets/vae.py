@@ -65,7 +65,8 @@ def decoder_for(
     """
     channels, size = square(images)
     gray = channels == 1
-    latent = latent or (16 if gray and size <= 32 else 32)
+    if latent is None:
+        latent = 16 if gray and size <= 32 else 32
     arguments: dict[str, Any] = {"channels": channels, "size": size, "latent": latent}
     extreme = ((images.pixels < 32) | (images.pixels > 223)).float().mean().item()
     binary = gray and extreme > 0.8
