@@ -20,7 +20,7 @@ from amiss.errors import DataError, UsageError
 from amiss.models import bits_per_dim
 from amiss.repro import versions
 from amiss.training import load_model
-from amiss.training.pictures import condition_of, sheet
+from amiss.training.pictures import condition_of, magnified, sheet
 
 __all__ = ["sample"]
 
@@ -66,6 +66,10 @@ def sample(
     resolution could have been, as the model is trained for.
     """
     _refuse_unsuited({"--grid": grid, "--walk": walk, "--arithmetic": sum_, "--keep": keep}, given, data, rows)
+    _refuse_idle(
+        {"--grid": grid, "--walk": walk, "--arithmetic": sum_},
+        {"--label": label is not None, "--caption": caption is not None, "--temperature": temperature != 1},
+    )
     if not (math.isfinite(temperature) and temperature > 0):
         raise _unsuited(f"--temperature {temperature:g}", "a number above 0", "--temperature 0.8")
     model, facts = load_model(checkpoint)
@@ -76,15 +80,19 @@ def sample(
     if not bool(made.images.isfinite().all()):
         raise _unsuited("images that are not finite", "finite images", "Train again, or take a lower --temperature.")
     report = _report(model, facts, checkpoint, made, seed, temperature, written(context))
+    for path in out.glob("[0-9][0-9][0-9][0-9].png"):
+        path.unlink()
     for i, image in enumerate(to_bytes(made.images).cpu()):
         write_png(out / f"{i:04d}.png", image)
-    write_png(out / SHEET, sheet(made.images if made.shown is None else made.shown, made.columns))
+    page = sheet(made.images if made.shown is None else made.shown, made.columns)
+    write_png(out / SHEET, magnified(page))
     Disk().write(out / REPORT, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     if as_json:
         typer.echo(json.dumps(report))
     elif not quiet:
         said = "" if "mean_nats" not in report else f", {report['mean_nats']:.4g} nats an image ({report['bound']})"
-        typer.echo(f"{out / SHEET}: {len(made.images)} images{said}")
+        count = len(made.images)
+        typer.echo(f"{out / SHEET}: {count} image{'' if count == 1 else 's'}{said}")
 
 
 def _made(
@@ -176,11 +184,19 @@ def _opened(given: str, limit: int, size: int | None) -> Images:
 
 
 def _ready(out: Path) -> None:
-    """An empty folder, or one of earlier samples, whose images are taken away.
+    """An empty folder, or one of earlier samples.
 
     Raises:
-        DataError: It holds something else.
+        DataError: It holds something else, or is a file.
     """
+    if out.exists() and not out.is_dir():
+        raise DataError(
+            f"{out.name!r} is a file.",
+            slug="out-not-folder",
+            seen="a file of that name",
+            needed="a new folder, or one of an earlier amiss sample",
+            hint="Choose another folder: --out samples/new",
+        )
     if not out.is_dir() or not any(out.iterdir()):
         return
     ours = {REPORT, SHEET}
@@ -193,8 +209,6 @@ def _ready(out: Path) -> None:
             needed="a new folder, or one of an earlier amiss sample",
             hint="Choose another folder: --out samples/new",
         )
-    for path in out.glob("[0-9][0-9][0-9][0-9].png"):
-        path.unlink()
 
 
 def _refuse_unsuited(asked: dict[str, Any], given: str | None, data: str | None, rows: int | None) -> None:
@@ -219,6 +233,19 @@ def _refuse_unsuited(asked: dict[str, Any], given: str | None, data: str | None,
         )
     if only == "--grid" and given is not None:
         raise _unsuited("--grid with --given", "one of them", "A grid shows the codes themselves.")
+
+
+def _refuse_idle(shows: dict[str, Any], idle: dict[str, bool]) -> None:
+    """Refuse options of draws where codes are shown: they would change nothing.
+
+    Raises:
+        UsageError: There are such.
+    """
+    for shown in (name for name, value in shows.items() if value):
+        for name in (name for name, value in idle.items() if value):
+            raise _unsuited(
+                f"{name} with {shown}", f"{shown} alone", f"Leave {name} out: no image is drawn by it here."
+            )
 
 
 def _unsuited(seen: str, needed: str, hint: str) -> UsageError:

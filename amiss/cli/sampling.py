@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amiss.data import Images
 from amiss.data.attributes import attributes
 from amiss.errors import ContractError, UsageError
-from amiss.models import Density, Implicit
+from amiss.models import Denoiser, Density, Implicit
 from amiss.models.latent_walks import encode_all, interpolate, manifold
 from amiss.repro import generator
 from amiss.training.pictures import condition_of, shrunk
@@ -153,12 +153,17 @@ def completions(
     Raises:
         ContractError: The model cannot complete images, or takes others.
     """
-    if not isinstance(model, Density):
+    if not isinstance(model, Density | Denoiser):
         raise _cannot(model, "complete an image", "sample(n, given=..., mask=...)")
     x = _leveled(model, given.images()).to(next(model.parameters()).device)
     every, mask = x.repeat_interleave(n, 0), mask.to(x.device)
     made = model.sample(
-        len(every), c, given=every, mask=mask, temperature=temperature, generator=generator(seed, _DRAWS)
+        len(every),
+        c,
+        given=every,
+        mask=mask.expand_as(every),
+        temperature=temperature,
+        generator=generator(seed, _DRAWS),
     )
     seen = torch.where(mask, x, torch.full_like(x, 0.5))
     lines = [torch.cat([x[i : i + 1], seen[i : i + 1], made[i * n : (i + 1) * n]]) for i in range(len(x))]
@@ -262,6 +267,8 @@ def nats_of(model: nn.Module, made: Made) -> Tensor | None:
 def _coded(model: nn.Module, what: str, needs: tuple[str, ...]) -> Any:
     if not all(callable(getattr(model, name, None)) for name in needs) or not getattr(model, "latent", 0):
         raise _cannot(model, what, f"codes: {', '.join(needs)}")
+    if condition_of(model) is not None:
+        raise _cannot(model, what, "codes that is not told classes")
     return model
 
 
@@ -351,5 +358,5 @@ def _cannot(model: nn.Module, what: str, needs: str) -> ContractError:
         slug="sample-cannot",
         seen=f"a {type(model).__name__}",
         needed=f"a model with {needs}",
-        hint="amiss list models says what each can do.",
+        hint="docs/sampling.md says which models each option is for.",
     )

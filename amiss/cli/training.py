@@ -17,7 +17,7 @@ from amiss.repro import versions
 from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg, joined, rank_here
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
-from amiss.training.pictures import pictures_of
+from amiss.training.pictures import magnified, pictures_of
 
 __all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "TrainRequest", "kind_of", "train_to_folder"]
 
@@ -171,7 +171,7 @@ def _draw(out: Path, here: Look, shown: Tensor | None, seed: int) -> None:
 
 def _pictures(out: Path, model: Any, shown: Tensor | None, seed: int) -> None:
     for name, picture in pictures_of(model, shown, seed, _SHOWN).items():
-        Disk().write(out / f"{name}.png", encode_png(picture))
+        Disk().write(out / f"{name}.png", encode_png(magnified(picture)))
 
 
 def _write(path: Path, text: str) -> None:

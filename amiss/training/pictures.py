@@ -12,7 +12,7 @@ from amiss.data.files import to_bytes
 from amiss.models import Density, Implicit
 from amiss.repro import generator
 
-__all__ = ["Condition", "condition_of", "pictures_of", "reconstructions", "samples", "sheet", "shrunk"]
+__all__ = ["Condition", "condition_of", "magnified", "pictures_of", "reconstructions", "samples", "sheet", "shrunk"]
 
 _DRAWS = 8  # stream of randomness
 
@@ -59,6 +59,12 @@ def sheet(images: Tensor, columns: int | None = None, gap: int = 1) -> Tensor:
         top, left = (gap + i // columns * (height + gap), gap + i % columns * (width + gap))
         page[:, top : top + height, left : left + width] = image
     return page
+
+
+def magnified(page: Tensor, side: int = 512) -> Tensor:
+    """A sheet [C, H, W] whose pixels are repeated as often as its sides stay within `side`; a larger one as it is."""
+    times = max(1, side // max(page.shape[1:]))
+    return page.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:

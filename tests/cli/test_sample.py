@@ -12,7 +12,7 @@ from amiss.data import Images, open_data, read_image, to_bytes, write_png
 from amiss.errors import UsageError
 from amiss.models import build
 from amiss.training import save_model
-from amiss.training.pictures import sheet, shrunk
+from amiss.training.pictures import magnified, sheet, shrunk
 
 torch.set_num_threads(1)
 
@@ -21,13 +21,14 @@ NAMED = {"architecture": "ConvVAE", "arguments": {**VAE["arguments"], "classes":
 PIXELS = {"architecture": "PixelCNN", "arguments": {"channels": 1, "size": 8, "width": 4, "blocks": 1}}
 LOW = {"architecture": "PixelCNN", "arguments": {**PIXELS["arguments"], "low": 2}}
 GAN = {"architecture": "DCGAN", "arguments": {"size": 8, "latent": 4, "width": 4}}
+NOISY = {"architecture": "Denoiser", "arguments": {"channels": 1, "size": 8, "width": 4, "depth": 1}}
 NET = {"architecture": "LeNet", "arguments": {"size": 8, "classes": 3, "width": 4, "hidden": 8}}
 
 
 @pytest.fixture
 def models(amiss):
-    """vae, named (told the class), pixels, low (enlarges), gan and net: untrained, in the working folder."""
-    recipes = {"vae": VAE, "named": NAMED, "pixels": PIXELS, "low": LOW, "gan": GAN, "net": NET}
+    """vae, named (told the class), pixels, low (enlarges), gan, noisy and net: untrained, in the working folder."""
+    recipes = {"vae": VAE, "named": NAMED, "pixels": PIXELS, "low": LOW, "gan": GAN, "noisy": NOISY, "net": NET}
     for name, recipe in recipes.items():
         facts = {"kind": name, "classes": ["ant", "bee", "cat"]}
         save_model(f"{name}.safetensors", build(recipe, seed=1), recipe, facts)
@@ -53,7 +54,7 @@ def test_draws_are_written_with_their_nats_and_repeat(models, name, bound):
     assert (told["bound"], told["seed"], told["kind"]) == (bound, 0, name)
     assert all(("nats" in row) == (bound != "none") for row in told["images"])
     assert images.shape == (5, 1, 8, 8)
-    assert torch.equal(read_image("a/sheet.png"), sheet(images / 255))
+    assert torch.equal(read_image("a/sheet.png"), magnified(sheet(images / 255)))
     assert json.loads(models(*base, "--out", "b", "--json").out)["images"] == told["images"]
     assert torch.equal(report("b")[1], images)
     assert models(*base, "--out", "b", "--seed", "1", "--quiet").out == ""
@@ -90,7 +91,18 @@ def test_completions_keep_what_is_to_be_kept(models, keep, rows, part):
         for image in images[4 * i : 4 * i + 4]:
             assert torch.equal(image[0][part], x[0][part])
     assert len({image.numpy().tobytes() for image in images}) > 3
-    assert read_image("a/sheet.png").shape == (1, 3 * 9 + 1, 6 * 9 + 1)  # the image, what was seen of it, four
+    page = magnified(torch.zeros(1, 3 * 9 + 1, 6 * 9 + 1))
+    assert read_image("a/sheet.png").shape == page.shape  # the image, what was seen of it, four
+
+
+def test_a_denoiser_keeps_the_pixels_as_they_are(models):
+    assert (
+        models("sample", "noisy.safetensors", "--given", "given", "--keep", "top", "-n", "2", "--out", "a").code == 0
+    )
+    images = report("a")[1]
+    for i, image in enumerate(images):
+        assert torch.equal(image[0, :4], read_image(f"given/{i // 2}.png")[0, :4])
+    assert not torch.equal(images[0], images[1])
 
 
 def test_a_mask_may_be_a_picture(models):
@@ -217,7 +229,8 @@ def test_arithmetic_is_asked_for_with_classes_or_attributes_of_data(models):
     words = ["sample", "vae.safetensors", "--arithmetic", "1 - 0", "--data", "known.npz", "--out", "a"]
     assert models(*words, "--given", "given").code == 0
     assert [row["given"] for row in report("a")[0]["images"]] == ["0.png", "1.png", "2.png"]
-    assert read_image("a/sheet.png").shape == (1, 3 * 9 + 1, 3 * 9 + 1)  # images, their codes' images, and the sums
+    page = magnified(torch.zeros(1, 3 * 9 + 1, 3 * 9 + 1))
+    assert read_image("a/sheet.png").shape == page.shape  # images, their codes' images, and the sums
 
 
 @pytest.mark.parametrize(
@@ -239,6 +252,10 @@ def test_arithmetic_is_asked_for_with_classes_or_attributes_of_data(models):
         ("vae.safetensors --temperature 0", "sample-options", "above 0", 2),
         ("vae.safetensors --temperature nan", "sample-options", "above 0", 2),
         ("pixels.safetensors --given given -n 4000", "sample-options", "12,000", 2),
+        ("vae.safetensors --grid --label bee", "sample-options", "--label with --grid", 2),
+        ("vae.safetensors --walk --temperature 0.5", "sample-options", "--temperature with --walk", 2),
+        ("named.safetensors --grid", "sample-cannot", "classes", 1),
+        ("named.safetensors --walk --given given", "sample-cannot", "classes", 1),
         ("vae.safetensors --label bee", "sample-condition", "--label", 2),
         ("gan.safetensors --caption two", "sample-condition", "--caption", 2),
         ("pixels.safetensors --given wide.png", "sample-mask", "8, 8", 1),
@@ -251,6 +268,15 @@ def test_what_cannot_be_is_refused_with_one_clear_error(models, words, slug, sai
     write_png("wide.png", torch.zeros(1, 12, 12, dtype=torch.uint8))
     models("sample", *words.split(), "--out", "x").refused(slug, said, code=code)
     assert not Path("x").exists()
+
+
+def test_what_was_drawn_before_stays_where_a_command_fails(models):
+    assert models("sample", "vae.safetensors", "-n", "3", "--out", "a").code == 0
+    before = {path.name: path.read_bytes() for path in Path("a").iterdir()}
+    models("sample", "vae.safetensors", "--label", "bee", "--out", "a").refused("sample-condition", code=2)
+    assert {path.name: path.read_bytes() for path in Path("a").iterdir()} == before
+    models("sample", "vae.safetensors", "--out", "a/sheet.png").refused("out-not-folder")
+    assert Path("a/sheet.png").read_bytes() == before["sheet.png"]
 
 
 def test_a_folder_with_anything_else_is_left_alone(models):
@@ -283,6 +309,14 @@ def test_masks_leave_something_to_draw():
     assert kept("right", 3, (5, 4))[0, 0].sum(0).tolist() == [0, 5, 5, 5]
     with pytest.raises(UsageError):
         kept("left", 4, (5, 4))
+
+
+def test_small_sheets_are_magnified_by_whole_pixels_and_large_ones_are_not():
+    page = torch.randint(0, 256, (3, 5, 100), dtype=torch.uint8)
+    large = magnified(page, 256)
+    assert large.shape == (3, 10, 200)
+    assert all(torch.equal(large[:, i::2, j::2], page) for i in range(2) for j in range(2))
+    assert torch.equal(magnified(page, 90), page)
 
 
 def test_a_sheet_holds_every_image_in_order_on_white():
