@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from amiss.cli.command import shown
-from amiss.codec import decode_images, encode_images, estimate, quantize
+from amiss.codec import MAGIC, decode_images, encode_images, estimate, quantize
 from amiss.data import open_data, write_png
 from amiss.data.guards import open_plain
 from amiss.disk import Disk
@@ -29,8 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="print the figures instead of
 @codec.command()
 def encode(
     checkpoint: Checkpoint,
-    data: Annotated[str, typer.Argument(help="digits, faces, a folder, idx files or an npz file")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="the file to write")],
+    data: Annotated[str, typer.Argument(help="digits, faces, scenes, a folder, a CSV, idx files or an npz file")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="the file to write, new or of an earlier amiss codec encode")
+    ],
     rate: Annotated[int | None, typer.Option(help="from 0, the finest; else the middle one")] = None,
     split: Annotated[str, typer.Option(help="train, val or test, where the data has splits")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="at most so many images")] = None,
@@ -43,6 +45,7 @@ def encode(
 
     The file holds the codes and the tables that they are coded by. The codec is not part of it: keep CHECKPOINT.
     """
+    _spare(out)
     model = _codec(checkpoint)
     rate = model.middle if rate is None else rate
     images = open_data(data, split=split, limit=limit, size=size, seed=seed, unlabeled=True).pixels
@@ -87,6 +90,26 @@ def decode(
         typer.echo(json.dumps({"images": len(images), "bytes": len(packed)}))
     elif not quiet:
         typer.echo(f"{shown(str(out))}: {len(images)} images")
+
+
+def _spare(out: Path) -> None:
+    """Refuse to write over a file that holds something else, such as the codec itself.
+
+    Raises:
+        DataError: It does, or is a folder.
+    """
+    if not out.is_file() and not out.is_dir():
+        return
+    began = b"" if out.is_dir() else _read(out)[: len(MAGIC)]
+    if began == MAGIC:
+        return
+    raise DataError(
+        f"{out.name} is there, and holds no compressed images.",
+        slug="codec-foreign",
+        seen="a folder" if out.is_dir() else f"a file that begins with {began!r}",
+        needed="a new name, or a file of an earlier amiss codec encode",
+        hint="Choose another name: --out images.amc",
+    )
 
 
 def _codec(checkpoint: Path) -> ImageCodec:

@@ -18,9 +18,12 @@ from amiss.errors import ContractError, DataError
 from amiss.models.compression import ImageCodec
 from amiss.repro import digest
 
-__all__ = ["Header", "decode_codes", "decode_images", "encode_images", "estimate", "quantize", "read_header"]
+__all__ = ["MAGIC", "Header", "decode_codes", "decode_images", "encode_images", "estimate", "quantize", "read_header"]
 
-_MAGIC, _VERSION = b"amiss\r\n\x1a", 1  # line ends that a text transfer would change
+MAGIC = b"amiss\r\n\x1a"
+"""What every file begins with, line ends that a text transfer would change among it."""
+
+_VERSION = 1
 _HEAD = struct.Struct("<8sH16sIHHHHHBHIII")
 _STREAMS, _GROUP = 32, 1024  # interleaved streams; images that are coded side by side, unless they are large
 _ROOM = 2**22  # numbers that are coded side by side
@@ -138,7 +141,7 @@ def encode_images(model: ImageCodec, images: Tensor, rate: int) -> bytes:
     packed, escapes = pack(prior, tables), zlib.compress(np.concatenate(escaped).astype("<i4").tobytes(), 9)
     place = (model.channels, model.size, *model.grid, rate, streams)
     sizes = (len(packed), len(escapes), len(words))
-    head = _HEAD.pack(_MAGIC, _VERSION, bytes.fromhex(_fingerprint(model)), len(images), *place, *sizes)
+    head = _HEAD.pack(MAGIC, _VERSION, bytes.fromhex(_fingerprint(model)), len(images), *place, *sizes)
     body = head + packed + escapes + states + words
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -149,13 +152,13 @@ def read_header(data: bytes) -> Header:
     Raises:
         DataError: It is no such file, damaged, or from a later version.
     """
-    if data[: len(_MAGIC)] != _MAGIC:
+    if data[: len(MAGIC)] != MAGIC:
         raise DataError(
             "This is no file of compressed images.",
             slug="codec-foreign",
             seen=f"a file that begins with {data[:8]!r}",
             needed="a file that amiss codec encode wrote",
-            why="a text transfer that changed line ends" if data[:5] == _MAGIC[:5] else "the name of another file",
+            why="a text transfer that changed line ends" if data[:5] == MAGIC[:5] else "the name of another file",
             hint="Name the file that was given as --out.",
         )
     if len(data) < _HEAD.size + 4:

@@ -57,6 +57,13 @@ def test_what_does_not_fit_is_refused(amiss, saved):
         {"architecture": "LeNet", "arguments": {"size": 8}},
         {"kind": "classifier"},
     )
+    lenet = Path("lenet.safetensors").read_bytes()
+    amiss("codec", "encode", path, "digits", "--out", "lenet.safetensors", "--limit", 5).refused("codec-foreign")
+    amiss("codec", "encode", path, "digits", "--out", "full", "--limit", 5).refused("codec-foreign", "a folder")
+    assert Path("lenet.safetensors").read_bytes() == lenet
+    assert amiss("codec", "encode", path, "digits", "--out", "cut.amc", "--limit", 5).code == 0  # one of its own
+    assert Path("cut.amc").read_bytes() == packed
+    Path("cut.amc").write_bytes(packed[:-9])
     amiss("codec", "decode", path, "cut.amc", "--out", "b").refused("codec-corrupt")
     amiss("codec", "decode", path, "nets.py", "--out", "b").refused("codec-foreign")
     amiss("codec", "decode", path, "none.amc", "--out", "b").refused("codec-file")
