@@ -102,8 +102,8 @@ def check_dense(name: str, before: int, after: int) -> None:
             slug="network-weights",
             seen=f"a layer of {before} x {after}",
             needed=f"at most {2**27} weights in a layer",
-            why="each of 256 levels has a logit of its own for each dimension",
-            hint="Pass components=5, or smaller images.",
+            why="a dense layer joins all dimensions, each with several outputs or a logit for each of 256 levels",
+            hint="Take smaller images, or levels=2, or a PixelCNN, whose weights do not grow with the images.",
         )
 
 
