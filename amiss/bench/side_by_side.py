@@ -41,14 +41,14 @@ _ROWS = (
     _Row("[the best in 15 minutes](models/pixelrnn.md)", "exact", "density", "pixel_nats", _NATS, ""),
     _Row("[the best in 100 minutes](models/pixelrnn.md)", "exact", "density-long", "pixel_nats", _NATS, ""),
     _Row(
-        "[colour PixelCNN](models/pixelcnn.md)",
+        "[color PixelCNN](models/pixelcnn.md)",
         "exact",
         "density-long",
         "cifar_bits_per_dim",
         "bits/dim, CIFAR-10",
         "3.03 (van den Oord 2016), 2.92 (Salimans 2017), of 50,000 images",
     ),
-    _Row("[VAE](models/vae.md)", "lower", "density", "vae_neg_elbo", _NATS, "86.8 by 50 draws ᵈ (Burda 2016)"),
+    _Row("[VAE](models/vae.md)", "lower", "density", "vae_neg_elbo", _NATS, "86.8 by 5,000 draws ᵈ (Burda 2016)"),
     _Row(
         "[autoencoder](models/autoencoders.md)", "none", "autoencoders", "notebook_ae_bce", "BCE a pixel, MNIST", ""
     ),
