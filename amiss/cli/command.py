@@ -6,8 +6,9 @@ from pathlib import Path, PurePath
 import typer
 
 from amiss.data import Images
+from amiss.errors import DataError
 
-__all__ = ["data_name", "left_out", "model_name", "shown", "written"]
+__all__ = ["data_name", "left_out", "model_name", "refuse_file", "shown", "written"]
 
 _ABOUT_OUTPUT = {"out", "page", "overwrite", "quiet", "as_json", "require", "junit"}
 
@@ -34,6 +35,22 @@ def left_out(images: Images, most: int = 10) -> None:
         typer.echo(shown(f"Left out: {name}: {message}"), err=True)
     if len(lost) > most:
         typer.echo(f"Left out: {len(lost) - most:,} more, {len(lost):,} files in all.", err=True)
+
+
+def refuse_file(out: Path) -> None:
+    """Refuse a file where a folder is to be.
+
+    Raises:
+        DataError: `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(
+            f"{out.name!r} is a file.",
+            slug="out-not-folder",
+            seen="a file of that name",
+            needed="a new folder, or one of an earlier command of this kind",
+            hint="Choose another name: --out runs/new",
+        )
 
 
 def written(context: typer.Context) -> str:

@@ -10,7 +10,7 @@ import typer
 from torch import nn
 
 from amiss.cli import sampling
-from amiss.cli.command import written
+from amiss.cli.command import refuse_file, written
 from amiss.cli.device import usable
 from amiss.cli.sampling import Made
 from amiss.data import Images, open_data, read_image, to_bytes, write_png
@@ -126,7 +126,10 @@ def _made(
     asked = condition_of(model)
     enlarge = asked is not None and asked.kind == "image"
     low = None if given is None or not enlarge else given.images().repeat_interleave(n, 0)
-    c, said = sampling.conditions(model, count, list(facts.get("classes", ())), label, caption, low)
+    own = (
+        [] if given is None or given.labels is None else [given.classes[i] for i in given.labels.repeat_interleave(n)]
+    )
+    c, said = sampling.conditions(model, count, list(facts.get("classes", ())), label, caption, low, own)
     c = None if c is None else c.to(next(model.parameters()).device)
     if given is None:
         made = sampling.draws(model, n, c, temperature, seed)
@@ -189,14 +192,7 @@ def _ready(out: Path) -> None:
     Raises:
         DataError: It holds something else, or is a file.
     """
-    if out.exists() and not out.is_dir():
-        raise DataError(
-            f"{out.name!r} is a file.",
-            slug="out-not-folder",
-            seen="a file of that name",
-            needed="a new folder, or one of an earlier amiss sample",
-            hint="Choose another folder: --out samples/new",
-        )
+    refuse_file(out)
     if not out.is_dir() or not any(out.iterdir()):
         return
     ours = {REPORT, SHEET}

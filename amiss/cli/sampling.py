@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -43,7 +44,13 @@ class Made:
 
 
 def conditions(
-    model: nn.Module, n: int, classes: list[str], label: str | None, caption: str | None, low: Tensor | None
+    model: nn.Module,
+    n: int,
+    classes: list[str],
+    label: str | None,
+    caption: str | None,
+    low: Tensor | None,
+    own: Sequence[str] = (),
 ) -> tuple[Tensor | None, list[dict[str, Any]]]:
     """What `n` images shall depend on, and how that is said of each.
 
@@ -51,9 +58,10 @@ def conditions(
         model: Who is asked.
         n: How many images.
         classes: Names of its classes.
-        label: One of them; None takes all in turn.
+        label: One of them; None takes the images' own, and all in turn where they have none.
         caption: A sentence; None takes the model's examples.
         low: Images [n, C, H, W] in [0, 1] whose low-resolution form the model may ask for.
+        own: Names of the classes of given images [n], where they have such.
 
     Raises:
         UsageError: The model does not depend on that, needs what was not given, or has no such class.
@@ -74,9 +82,12 @@ def conditions(
     if asked is None:
         return None, []
     if asked.kind == "class":
-        numbers = (
-            [_class(label, classes, asked.size)] * n if label is not None else [i % asked.size for i in range(n)]
-        )
+        if label is not None:
+            numbers = [_class(label, classes, asked.size)] * n
+        elif own and {*own} <= {*classes[: asked.size]}:
+            numbers = [classes.index(name) for name in own]
+        else:
+            numbers = [i % asked.size for i in range(n)]
         named = classes if len(classes) == asked.size else [str(i) for i in range(asked.size)]
         return torch.tensor(numbers), [{"label": named[i]} for i in numbers]
     if asked.kind == "image":

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from amiss.cli.command import refuse_file
 from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.data.files import encode_png
@@ -118,6 +119,7 @@ def train_to_folder(
     """
     kind, out = kind_of(request.kind), request.out
     usable(request.device)
+    refuse_file(out)
     images = request.open("train", request.limit)
     first = rank_here()[0] == 0
     test = _test_images(request, images) if first else None

@@ -12,7 +12,7 @@ from amiss.errors import DataError
 from amiss.training.losses import TrainingLoss
 from amiss.training.recipe import TrainingRecipe
 
-__all__ = ["Preset", "fast", "preset_of", "square"]
+__all__ = ["Preset", "fast", "preset_of", "several", "square"]
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,20 @@ def square(images: Images) -> tuple[int, int]:
             hint=f"Open the data with size={min(height, width)}, which cuts the center out.",
         )
     return channels, height
+
+
+def several(images: Images) -> None:
+    """Refuse a single image, where a network normalizes over the images of a batch.
+
+    Raises:
+        DataError: There is one image alone.
+    """
+    if len(images) < 2:
+        raise DataError(
+            "One image is too few to train this model.",
+            slug="training-single",
+            seen="1 training image",
+            needed="two or more",
+            why="its batch norms compare the images of a batch",
+            hint="Give more images, or a higher --limit.",
+        )

@@ -19,6 +19,7 @@ torch.set_num_threads(1)
 VAE = {"architecture": "ConvVAE", "arguments": {"size": 8, "latent": 2, "width": 4, "hidden": 8}}
 NAMED = {"architecture": "ConvVAE", "arguments": {**VAE["arguments"], "classes": 3}}
 PIXELS = {"architecture": "PixelCNN", "arguments": {"channels": 1, "size": 8, "width": 4, "blocks": 1}}
+TOLD = {"architecture": "PixelCNN", "arguments": {**PIXELS["arguments"], "classes": 3}}
 LOW = {"architecture": "PixelCNN", "arguments": {**PIXELS["arguments"], "low": 2}}
 GAN = {"architecture": "DCGAN", "arguments": {"size": 8, "latent": 4, "width": 4}}
 NOISY = {"architecture": "Denoiser", "arguments": {"channels": 1, "size": 8, "width": 4, "depth": 1}}
@@ -125,6 +126,21 @@ def test_an_image_of_low_resolution_is_enlarged(models):
     nats = build(LOW, seed=1).eval().log_prob(images / 255, c)
     assert [row["nats"] for row in told["images"]] == pytest.approx(nats.tolist(), abs=1e-3)
     models("sample", "low.safetensors", "--out", "b").refused("sample-condition", "--given", code=2)
+
+
+def test_completions_are_of_the_class_of_each_given_image(models):
+    save_model("told.safetensors", build(TOLD, seed=1), TOLD, {"kind": "told", "classes": ["ant", "bee", "cat"]})
+    for name, folder in (("x", "cat"), ("y", "ant")):
+        Path("classed", folder).mkdir(parents=True)
+        write_png(f"classed/{folder}/{name}.png", torch.zeros(1, 8, 8, dtype=torch.uint8))
+    asked = ["sample", "told.safetensors", "--given", "classed", "--keep", "top", "-n", "2"]
+    assert models(*asked, "--out", "own").code == 0
+    assert [row["label"] for row in report("own")[0]["images"]] == ["ant", "ant", "cat", "cat"]
+    assert models(*asked, "--label", "bee", "--out", "one").code == 0
+    assert {row["label"] for row in report("one")[0]["images"]} == {"bee"}
+    # Images without labels, or of other classes, say nothing: all in turn.
+    assert models(*asked[:3], "given", *asked[4:], "--out", "turns").code == 0
+    assert [row["label"] for row in report("turns")[0]["images"]][:3] == ["ant", "bee", "cat"]
 
 
 def test_a_model_that_is_told_classes_draws_all_or_one(models):

@@ -83,6 +83,13 @@ def test_a_folder_with_another_run_is_refused(squares, tmp_path):
         train_to_folder(TrainRequest("classifier", squares, tmp_path / "run", epochs=2))
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_trained(squares, tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(DataError, match="out-not-folder"):
+        train_to_folder(TrainRequest("classifier", squares, tmp_path / "run", epochs=1e6))
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_requests_that_mean_nothing_are_refused(squares, tmp_path):
     out = tmp_path / "run"
     for request in (

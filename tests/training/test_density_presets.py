@@ -44,13 +44,22 @@ def test_labels_and_small_images_are_given_where_they_are_asked_for():
     assert train(small, digits).model.sample(2, torch.rand(2, 1, 2, 2)).shape == (2, 1, 8, 8)
 
 
+def test_the_small_image_is_about_a_quarter_of_the_side():
+    for kind in ("pixelcnn", "row-lstm"):
+        assert KINDS[kind].preset(GRAY, given="low").model["arguments"]["low"] == 2
+    large = Images.of(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    assert KINDS["pixelcnn"].preset(large, given="low").model["arguments"]["low"] == 7
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match="density-bytes"):
         gray_arguments(GRAY, 16)
     with pytest.raises(DataError):
         KINDS["pixelcnn"].preset(replace(GRAY, labels=None), given="label")
     with pytest.raises(UsageError, match="density-depends"):
-        build(KINDS["pixelcnn"].preset(GRAY, given="low", low=3).model)
+        KINDS["pixelcnn"].preset(GRAY, given="low", low=3)
+    with pytest.raises(UsageError, match="density-depends"):
+        KINDS["row-lstm"].preset(GRAY, low=4)  # nothing asks for it
     for option in ("width", "blocks"):
         with pytest.raises(UsageError, match="network-size"):
             build(KINDS["pixelcnn"].preset(GRAY, **{option: 0}).model)

@@ -10,7 +10,9 @@ from amiss.data import Images, open_data
 from amiss.errors import DataError, UsageError
 from amiss.models import ConvVAE, LeNet, build
 from amiss.training import (
+    KINDS,
     ClassifierLoss,
+    ELBOLoss,
     accuracy,
     attributes_for,
     classifier_for,
@@ -83,6 +85,20 @@ def test_only_black_and_white_images_are_trained_with_binary_noise():
     kinds = [decoder_for(i).model["arguments"]["likelihood"] for i in (grey, binary, colored)]
     assert kinds == ["normal", "bernoulli", "normal"]
     assert decoder_for(grey).training.seconds == 90
+
+
+@pytest.mark.parametrize("kind", ["gan", "dcgan", "stackgan"])
+def test_one_image_is_refused_where_batches_are_normalized(kind):
+    few = open_data("scenes", split="train", limit=2)
+    KINDS[kind].preset(few)
+    with pytest.raises(DataError, match="training-single"):
+        KINDS[kind].preset(few.pick([0]))
+
+
+@pytest.mark.parametrize("wrong", [{"beta": -1.0}, {"beta": float("inf")}, {"warm": 2.0}])
+def test_a_bound_is_weighed_with_factors_that_mean_something(wrong):
+    with pytest.raises(UsageError, match="elbo-beta"):
+        ELBOLoss(**wrong)
 
 
 def test_images_without_labels_or_not_square_are_refused():

@@ -1,5 +1,6 @@
 """Losses of densities, in nats: an exact likelihood, a bound on it, and the likelihood of a flow."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from amiss.errors import UsageError
 from amiss.models import Autoregressive, ConvVAE, Flow
 from amiss.training.batches import Batch, binarized
 from amiss.training.losses.loss import expect
@@ -74,12 +76,25 @@ class ELBOLoss:
     References:
         Kingma and Welling 2014, equation 10; Higgins et al. 2017, equation 4 (beta); Burda et al. 2016,
         section 5 (dynamic binarization).
+
+    Raises:
+        UsageError: A factor below 0 or without end, or a share outside [0, 1].
     """
 
     binarize: bool = False
     beta: float = 1.0
     warm: float = 0.0
     turns: tuple[tuple[str, ...], ...] = (("autoencoder",),)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beta < math.inf or not 0 <= self.warm <= 1:
+            raise UsageError(
+                "The bound cannot be weighed like this.",
+                slug="elbo-beta",
+                seen=f"beta={self.beta:g}, warm={self.warm:g}",
+                needed="a finite beta of 0 or more, and warm in [0, 1]",
+                hint="Leave beta out: 1 is the bound itself.",
+            )
 
     def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
         """One player, who owns all."""

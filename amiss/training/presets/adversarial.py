@@ -16,7 +16,7 @@ from amiss.training.batches import as_pixels
 from amiss.training.kind import Kind
 from amiss.training.losses import AdversarialLoss, InversionLoss
 from amiss.training.measures.game import game
-from amiss.training.preset import Preset, fast, preset_of, square
+from amiss.training.preset import Preset, fast, preset_of, several, square
 
 __all__ = ["DCGAN", "GAN", "INVERTER", "dcgan_for", "gan_for", "inverter_for"]
 
@@ -41,9 +41,10 @@ def gan_for(
         epochs: Passes over the images; by default what fits in a few minutes.
 
     Raises:
-        DataError: The images are not square.
+        DataError: The images are not square, or there is one alone.
     """
     channels, size = square(images)
+    several(images)
     arguments = {"shape": [channels, size, size], "latent": latent}
     length: dict[str, Any] = {"steps": _steps(images, 4_000)} if epochs is None else {"epochs": epochs}
     return preset_of(
@@ -72,9 +73,10 @@ def dcgan_for(
         epochs: Passes over the images; by default what fits in a few minutes.
 
     Raises:
-        DataError: The images are not square.
+        DataError: The images are not square, or there is one alone.
     """
     channels, size = square(images)
+    several(images)
     arguments = {"channels": channels, "size": size, "latent": latent, "width": width, "norm": "none"}
     length: dict[str, Any] = {"steps": _steps(images, 6_000)} if epochs is None else {"epochs": epochs}
     loss = AdversarialLoss(generator, r1=0.02, every=16)

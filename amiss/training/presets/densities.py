@@ -20,6 +20,7 @@ __all__ = [
     "Given",
     "cifar_pixelcnn",
     "density_data",
+    "depending",
     "fvbn_for",
     "gated_pixelcnn_for",
     "gray_arguments",
@@ -63,6 +64,39 @@ def gray_arguments(images: Images, levels: int | None = None) -> dict[str, Any]:
         levels = 2 if channels == 1 and extreme > 0.8 else 256
     mixture = {} if levels == 2 else {"components": 5}
     return {"channels": channels, "size": size, "levels": levels, **mixture}
+
+
+def depending(images: Images, given: Given, low: int | None = None) -> dict[str, int]:
+    """What a density is built with beside, where images depend on something.
+
+    Args:
+        images: Square images.
+        given: What they depend on.
+        low: Side of the image of low resolution; by default the largest divisor up to a quarter of theirs.
+
+    Returns:
+        `classes`, `low`, or nothing.
+
+    Raises:
+        DataError: The images have no labels where they are to depend on them.
+        UsageError: `low` is no divisor of their side, or nothing asks for it.
+    """
+    side = int(images.pixels.shape[-1])
+    divisors = [k for k in range(1, side + 1) if side % k == 0]
+    if low is not None and (given != "low" or low not in divisors):
+        raise UsageError(
+            "Images cannot depend on this.",
+            slug="density-depends",
+            seen=f"low={low}, given={given!r}, images of {side} x {side}",
+            needed=f"given='low', and one of {', '.join(map(str, divisors[:-1]))}",
+            hint="Pass given='low' alone for about a quarter of the side, or leave low out.",
+        )
+    if given == "label":
+        _ = images.truth  # refuses images without labels
+        return {"classes": len(images.classes)}
+    if given == "low":
+        return {"low": max(k for k in divisors if k <= max(1, side // 4)) if low is None else low}
+    return {}
 
 
 def density_data(preset: Preset, images: Images) -> dict[str, Tensor]:
@@ -138,7 +172,7 @@ def pixelcnn_for(
     blocks: int = 5,
     levels: int | None = None,
     given: Given = "nothing",
-    low: int = 7,
+    low: int | None = None,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -151,7 +185,7 @@ def pixelcnn_for(
         levels: 2 to binarize them anew at each step, 256 for their bytes; by default 2 where they are gray and most
             pixels nearly black or white.
         given: What images depend on: "nothing", their "label", or themselves at "low" resolution.
-        low: Side of the image of low resolution; it divides that of the images.
+        low: Side of the image of low resolution, a divisor of that of the images; by default about a quarter of it.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -169,7 +203,7 @@ def gated_pixelcnn_for(
     blocks: int = 4,
     levels: int | None = None,
     given: Given = "nothing",
-    low: int = 7,
+    low: int | None = None,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -182,7 +216,7 @@ def gated_pixelcnn_for(
         levels: 2 to binarize them anew at each step, 256 for their bytes; by default 2 where they are gray and most
             pixels nearly black or white.
         given: What images depend on: "nothing", their "label", or themselves at "low" resolution.
-        low: Side of the image of low resolution; it divides that of the images.
+        low: Side of the image of low resolution, a divisor of that of the images; by default about a quarter of it.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -201,20 +235,15 @@ def _pixels(
     blocks: int,
     levels: int | None,
     given: Given,
-    low: int,
+    low: int | None,
     seed: int,
     epochs: float | None,
 ) -> Preset:
     """A preset of a density of maps."""
-    arguments = gray_arguments(images, levels)
+    arguments = gray_arguments(images, levels) | depending(images, given, low)
     size = arguments["size"]
     # A first kernel as wide as half of the image costs little, for it reads one channel or three.
     arguments |= {"width": width, "blocks": blocks, "first": min(13, 2 * (size // 4) + 1)}
-    if given == "label":
-        _ = images.truth  # refuses images without labels
-        arguments["classes"] = len(images.classes)
-    if given == "low":
-        arguments["low"] = low
     loss = DensityLoss(binarize=arguments["levels"] == 2, given=given)
     length = _steps(images, 32, epochs, 6000)
     return preset_of(kind, name, arguments, loss, **length, batch=32, rate=4e-3, ema=0.999, seed=seed, **fast(size))

@@ -7,7 +7,7 @@ from amiss.training.kind import Kind
 from amiss.training.losses import DensityLoss
 from amiss.training.measures.likelihood import density_figures
 from amiss.training.preset import Preset, fast, preset_of
-from amiss.training.presets.densities import Given, density_data, gray_arguments
+from amiss.training.presets.densities import Given, density_data, depending, gray_arguments
 
 __all__ = [
     "DIAGONAL_BILSTM",
@@ -29,7 +29,7 @@ def row_lstm_for(
     layers: int = 1,
     levels: int | None = None,
     given: Given = "nothing",
-    low: int = 7,
+    low: int | None = None,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -42,7 +42,7 @@ def row_lstm_for(
         levels: 2 to binarize them anew at each step, 256 for their bytes; by default 2 where they are gray and most
             pixels nearly black or white.
         given: What images depend on: "nothing", their "label", or themselves at "low" resolution.
-        low: Side of the image of low resolution; it divides that of the images.
+        low: Side of the image of low resolution, a divisor of that of the images; by default about a quarter of it.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -60,7 +60,7 @@ def diagonal_bilstm_for(
     layers: int = 1,
     levels: int | None = None,
     given: Given = "nothing",
-    low: int = 7,
+    low: int | None = None,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -73,7 +73,7 @@ def diagonal_bilstm_for(
         levels: 2 to binarize them anew at each step, 256 for their bytes; by default 2 where they are gray and most
             pixels nearly black or white.
         given: What images depend on: "nothing", their "label", or themselves at "low" resolution.
-        low: Side of the image of low resolution; it divides that of the images.
+        low: Side of the image of low resolution, a divisor of that of the images; by default about a quarter of it.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -91,7 +91,7 @@ def raster_lstm_for(
     layers: int = 1,
     levels: int | None = None,
     given: Given = "nothing",
-    low: int = 7,
+    low: int | None = None,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -104,7 +104,7 @@ def raster_lstm_for(
         levels: 2 to binarize them anew at each step, 256 for their bytes; by default 2 where they are gray and most
             pixels nearly black or white.
         given: What images depend on: "nothing", their "label", or themselves at "low" resolution.
-        low: Side of the image of low resolution; it divides that of the images.
+        low: Side of the image of low resolution, a divisor of that of the images; by default about a quarter of it.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -143,18 +143,13 @@ def _recurrent(
     layers: int,
     levels: int | None,
     given: Given,
-    low: int,
+    low: int | None,
     seed: int,
     epochs: float | None,
 ) -> Preset:
     """A preset of a recurrent density for any images."""
-    arguments = gray_arguments(images, levels) | {"state": state, "layers": layers}
+    arguments = gray_arguments(images, levels) | depending(images, given, low) | {"state": state, "layers": layers}
     arguments["width"] = state // 2 if name == "RasterLSTM" else state
-    if given == "label":
-        _ = images.truth  # refuses images without labels
-        arguments["classes"] = len(images.classes)
-    if given == "low":
-        arguments["low"] = low
     loss = DensityLoss(binarize=arguments["levels"] == 2, given=given)
     length: dict[str, Any] = {"epochs": epochs}
     if epochs is None:

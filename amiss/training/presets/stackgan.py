@@ -14,7 +14,7 @@ from amiss.repro import digest
 from amiss.training.kind import Kind, images_of
 from amiss.training.losses.stackgan import StackGANLoss
 from amiss.training.measures.sentences import critic_figures
-from amiss.training.preset import Preset, fast, square
+from amiss.training.preset import Preset, fast, several, square
 from amiss.training.recipe import TrainingRecipe
 
 __all__ = ["STACKGAN", "stackgan_for"]
@@ -41,11 +41,12 @@ def stackgan_for(
         width: Channels of stage I at its full side (see `StackGAN`); stage II takes that of stage I.
 
     Raises:
-        DataError: The images are not square, or have no captions of a known world.
+        DataError: The images are not square, have no captions of a known world, or are one alone.
         UsageError: Their side is no multiple of 8.
         ModelError: What is given is no stage I, or one of another world, or for images of another size.
     """
     channels, size = square(images)
+    several(images)
     grammar = grammar_of(images.captions)
     arguments: dict[str, Any] = {
         "words": list(grammar.words),
