@@ -118,7 +118,7 @@ def _value(text: str, parameter: inspect.Parameter, wrong: Callable[[str], Usage
         if isfinite(number):
             return number
         raise wrong("a number such as 0.03 or 8/255")
-    if "Literal" in kind:
+    if "Literal" in kind and "str" not in re.findall(r"\w+", kind):  # else any text will do
         allowed = [str(word) for part in (parameter.annotation, *get_args(parameter.annotation))
                    for word in get_args(part) if isinstance(word, str)]  # fmt: skip
         if allowed and text not in allowed:

@@ -34,7 +34,9 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     module, facts = load_model(path)
     many = facts.get("kind") == "attributes"
     if not many and facts.get("kind") != "classifier":
-        hint = "Give a decoder as --decoder, and the classifier as MODEL."
+        hint = "Train one: amiss train classifier DATA --out runs/classifier"
+        if isinstance(module, LatentVariable):
+            hint = "Give it as --decoder, and the classifier as MODEL."
         raise _other(path, facts, "classifier", "a classifier", hint)
     for name, kind in (_MANY if many else _FACTS).items():
         value = facts.get(name, "(nothing)")

@@ -316,7 +316,7 @@ def test_nonsense_evolves_and_goes_on_where_it_was_stopped(amiss, stopped, recip
     assert same("run", "whole")
     assert amiss("show", "run", "--verify").code == 0
     said = amiss(*words, "--preset", "old", "--out", "other")
-    said.refused("recipe-preset", "paper-2015", code=2)
+    said.refused("recipe-option", "paper-2015", code=2)
     assert not Path("other").exists()
 
 
