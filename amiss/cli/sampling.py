@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amiss.data import Images
 from amiss.data.attributes import attributes
+from amiss.data.worlds.captions import grammar_of
 from amiss.errors import ContractError, UsageError
 from amiss.models import Denoiser, Density, Implicit
 from amiss.models.latent_walks import encode_all, interpolate, manifold
@@ -66,6 +67,7 @@ def conditions(
     Raises:
         UsageError: The model does not depend on that, needs what was not given, or has no such class.
         ModelError: The sentence holds a word that the model does not know.
+        DataError: Its words make no sentence of the world that the model was trained on.
     """
     asked = condition_of(model)
     kind = None if asked is None else asked.kind
@@ -101,7 +103,10 @@ def conditions(
             )
         return shrunk(low, asked.size), []
     said = [caption] * n if caption is not None else _examples(model, n)
-    return cast(Any, model).read(said), [{"caption": text} for text in said]
+    tokens = cast(Any, model).read(said)  # which refuses unknown words
+    if caption is not None and (examples := getattr(model, "examples", ())):
+        grammar_of(examples).read(caption)  # and the world of its sentences what is none
+    return tokens, [{"caption": text} for text in said]
 
 
 def draws(model: nn.Module, n: int, c: Tensor | None, temperature: float, seed: int) -> Made:

@@ -318,6 +318,9 @@ def test_a_sentence_with_a_strange_word_is_refused_by_that_word(amiss):
     assert all(row["caption"] for row in report("b")[0]["images"])
     said = amiss("sample", "words.safetensors", "--caption", caption + " zebra", "--out", "x")
     assert said.code == 1 and "zebra" in said.err
+    said = amiss("sample", "words.safetensors", "--caption", "seven two a", "--out", "x")
+    assert said.code == 1 and "caption-grammar" in said.err
+    assert not Path("x").exists()
 
 
 def test_masks_leave_something_to_draw():
