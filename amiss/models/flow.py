@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,6 +98,7 @@ class Flow(Coded):
         u, stretch = self.chain(x).call_and_ladj(x)
         return stretch - 0.5 * (u.square() + math.log(2 * math.pi)).sum(1)
 
+    @abstractmethod
     def log_density(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Exact log density [N], nats, of the `latent` numbers that stand for images `x` [N, C, H, W].
 
@@ -104,7 +106,6 @@ class Flow(Coded):
             x: Images [N, C, H, W] in [0, 1].
             generator: Where the noise of the numbers is drawn from, on the CPU. None takes their middle.
         """
-        raise NotImplementedError
 
 
 class PixelFlow(Flow):
