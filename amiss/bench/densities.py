@@ -1,10 +1,11 @@
 """Densities of binary digits that the parts of several benches share: trained and scored once a seed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amiss.bench.bench import Run
 from amiss.data import Images, open_data
@@ -13,9 +14,10 @@ from amiss.repro import digest
 from amiss.training import Preset, load_model, train
 from amiss.training.losses import DensityLoss
 from amiss.training.measures.likelihood import nats
+from amiss.training.pictures import sheet
 from amiss.training.presets import densities, recurrent_densities
 
-__all__ = ["RECIPES", "binary_images", "density", "digits_of", "measured", "score", "trained"]
+__all__ = ["RECIPES", "binary_images", "density", "digits_of", "distinct", "measured", "panel", "score", "trained"]
 
 RECIPES: dict[str, tuple[Callable[..., Preset], Callable[[int], Preset]]] = {
     "fvbn": (densities.fvbn_for, densities.mnist_fvbn),
@@ -101,3 +103,18 @@ def measured(run: Run, name: str) -> tuple[dict[str, float], dict[str, Any]]:
     model, spent = density(run, name)
     told = score(run, name, model)
     return {f"{name}_nats": told["nats"]}, {**told, "training": spent}
+
+
+def distinct(draws: Sequence[Tensor]) -> float:
+    """Share of images of whose draws [n, C, H, W] each no two are alike."""
+    alike = torch.zeros(len(draws[0]), dtype=torch.bool)
+    for i, one in enumerate(draws):
+        for other in draws[:i]:
+            alike |= (one == other).flatten(1).all(1)
+    return float((~alike).double().mean())
+
+
+def panel(rows: Sequence[Tensor], columns: int = 12) -> Tensor:
+    """The first images of sets [n, C, H, W], a row for each set, as bytes."""
+    columns = min(columns, len(rows[0]))
+    return sheet(torch.cat([row[:columns] for row in rows]), columns)

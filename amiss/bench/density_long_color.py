@@ -7,10 +7,11 @@ import torch.nn.functional as F
 
 from amiss.bench.bench import Run
 from amiss.bench.real_plants import cifar_sprites
-from amiss.data import Images, sample_faces, to_bytes, write_png
+from amiss.data import Images, sample_faces, write_png
 from amiss.models import Autoregressive, bits_per_dim
 from amiss.training import load_model, train
 from amiss.training.measures.likelihood import nats
+from amiss.training.pictures import sheet
 from amiss.training.presets.densities import cifar_pixelcnn, pixelcnn_for
 
 __all__ = ["color"]
@@ -38,10 +39,7 @@ def color(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     assert isinstance(model, Autoregressive)  # noqa: S101
     bits = bits_per_dim(-nats(model, asked.pixels, batch=100), model.dimensions)
     drawn = model.sample(4 if run.quick else _SAMPLES, generator=torch.Generator().manual_seed(run.seed))
-    tiles = (
-        F.pad(drawn, (1, 1, 1, 1), value=0.5).unflatten(0, (-1, 4)).permute(2, 1, 3, 0, 4).flatten(3).flatten(1, 2)
-    )
-    write_png(run.place / "color.png", to_bytes(tiles))
+    write_png(run.place / "color.png", sheet(drawn))
     return {"cifar_bits_per_dim": float(bits.mean())}, {
         "images": len(bits),
         "error": float(bits.std() / len(bits) ** 0.5),

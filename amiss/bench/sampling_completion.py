@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from amiss.bench.bench import Run
-from amiss.bench.densities import RECIPES, binary_images, density
+from amiss.bench.densities import RECIPES, binary_images, density, distinct, panel
 from amiss.bench.lenets import lenet
 from amiss.classifier import Classifier
-from amiss.data import to_bytes, write_png
+from amiss.data import write_png
 from amiss.models import Autoregressive
 
 __all__ = ["complete"]
@@ -35,11 +35,13 @@ def complete(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         draws = [_completed(model, x, keep, 10 * run.seed + k) for k in range(_DRAWS)]
         told[name] = {
             "agreement": sum(_right(judge, drawn, truth) for drawn in draws) / _DRAWS,
-            "distinct": _distinct(draws),
+            "distinct": distinct(draws),
             "given_kept": float(all(torch.equal(drawn[:, :, :half], x[:, :, :half]) for drawn in draws)),
         }
         figures[f"completion_agreement_{name}"] = told[name]["agreement"]
-        write_png(run.place / f"completion-{name}.png", _panel(x, keep, draws))
+        write_png(
+            run.place / f"completion-{name}.png", panel([x, torch.where(keep, x, torch.full_like(x, 0.5)), *draws])
+        )
     least = min(RECIPES, key=lambda name: told[name]["agreement"])
     figures["completion_agreement"] = told[least]["agreement"]
     figures["completion_distinct"] = min(told[name]["distinct"] for name in RECIPES)
@@ -56,19 +58,3 @@ def _right(judge: Classifier, x: Tensor, truth: Tensor) -> float:
     if x.shape[2] != 28:
         x = torch.nn.functional.interpolate(x, size=28)
     return float((judge.predict(x) == truth).double().mean())
-
-
-def _distinct(draws: list[Tensor]) -> float:
-    """Share of images of whose completions no two are alike."""
-    alike = torch.zeros(len(draws[0]), dtype=torch.bool)
-    for i, one in enumerate(draws):
-        for other in draws[:i]:
-            alike |= (one == other).flatten(1).all(1)
-    return float((~alike).double().mean())
-
-
-def _panel(x: Tensor, keep: Tensor, draws: list[Tensor], columns: int = 12) -> Tensor:
-    """Images, what was given of them, and their completions, in rows."""
-    given = torch.where(keep, x, torch.full_like(x, 0.5))
-    rows = [torch.nn.functional.pad(r[:columns], (1, 1, 1, 1), value=0.5) for r in (x, given, *draws)]
-    return to_bytes(torch.cat([torch.cat(list(row), 2) for row in rows], 1))

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amiss.bench.bench import Run
-from amiss.bench.densities import binary_images, digits_of, trained
-from amiss.data import to_bytes, write_png
+from amiss.bench.densities import binary_images, digits_of, distinct, panel, trained
+from amiss.data import write_png
 from amiss.models import Autoregressive, PixelCNN
 from amiss.training.losses import DensityLoss
 from amiss.training.measures.likelihood import nats
@@ -48,16 +48,12 @@ def superres(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     errors = torch.stack([_error(drawn, low) for drawn in draws])
     lots = torch.rand(x.shape, generator=torch.Generator().manual_seed(run.seed))
     independent = (lots < F.interpolate(low, size=x.shape[2])).float()
-    alike = torch.zeros(len(x), dtype=torch.bool)
-    for i, one in enumerate(draws):
-        for other in draws[:i]:
-            alike |= (one == other).flatten(1).all(1)
-    write_png(run.place / "superres.png", _panel(x, low, draws))
+    write_png(run.place / "superres.png", panel([x, F.interpolate(low, size=x.shape[2]), *draws]))
     loss = DensityLoss(binarize=True, given="low")
     each = nats(model, digits_of(run, "test").pixels, loss=loss, seed=run.seed)
     return {
         "superres_mse": float(errors.mean()),
-        "superres_distinct": float((~alike).double().mean()),
+        "superres_distinct": distinct(draws),
     }, {
         "images": len(x),
         "draws": _DRAWS,
@@ -71,10 +67,3 @@ def superres(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 def _error(drawn: Tensor, low: Tensor) -> Tensor:
     """Mean squared error of each image at low resolution [n]."""
     return (F.adaptive_avg_pool2d(drawn, low.shape[2]) - low).square().mean((1, 2, 3)).double()
-
-
-def _panel(x: Tensor, low: Tensor, draws: list[Tensor], columns: int = 12) -> Tensor:
-    """Images, what was given of them, and four draws, in rows."""
-    given = F.interpolate(low, size=x.shape[2])
-    rows = [F.pad(r[:columns], (1, 1, 1, 1), value=0.5) for r in (x, given, *draws)]
-    return to_bytes(torch.cat([torch.cat(list(row), 2) for row in rows], 1))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from amiss.bench.bench import Run
-from amiss.bench.densities import RECIPES, binary_images
-from amiss.bench.sampling_completion import _distinct, complete
+from amiss.bench.densities import RECIPES, binary_images, distinct
+from amiss.bench.sampling_completion import complete
 from amiss.bench.sampling_speed import speed
 
 
@@ -34,9 +34,9 @@ def test_the_cache_draws_the_same_images_and_costs_less(run):
 
 def test_images_are_distinct_where_no_two_draws_are_alike():
     a, b, c = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2), torch.full((2, 1, 2, 2), 0.5)
-    assert _distinct([a, b, c]) == 1
+    assert distinct([a, b, c]) == 1
     c[1] = a[1]
-    assert _distinct([a, b, c]) == 0.5
+    assert distinct([a, b, c]) == 0.5
 
 
 def test_binarized_images_are_those_of_the_seed(run):
