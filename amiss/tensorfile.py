@@ -121,12 +121,21 @@ def _opened(path: Path) -> Any:
             slug="checkpoint-missing",
             seen=path.name,
             needed="a .safetensors file",
+            why=_beside(path),
             hint="Check the path, or make one with amiss train.",
         )
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:
         raise _corrupt(path, str(error)) from error
+
+
+def _beside(path: Path) -> str:
+    """What a folder holds in the place of a checkpoint."""
+    if (path.parent / "state.safetensors").is_file():
+        return "its training has not ended: the same amiss train command goes on with it"
+    others = sorted(other.name for other in path.parent.glob("*.safetensors"))
+    return f"the folder holds {', '.join(others[:4])}" if others else ""
 
 
 def _about(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:

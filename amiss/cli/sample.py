@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,6 +141,8 @@ def _made(
         height, width = given.pixels.shape[-2:]
         mask = sampling.kept(keep or "top", rows, (height, width), drawn)
         made = sampling.completions(model, given, mask, n, c, temperature, seed)
+        kept = {"kept": "a mask" if drawn is not None else f"{keep or 'top'} {rows or 'half'}"}
+        made = replace(made, rows=[row | kept for row in made.rows])
     merged = [{**a, **b} for a, b in zip(made.rows or [{}] * count, said or [{}] * count, strict=True)]
     return Made(made.images, made.columns, c, merged, made.shown)
 

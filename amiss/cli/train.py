@@ -14,10 +14,10 @@ from typer.core import TyperCommand
 
 from amiss.cli.launching import launch
 from amiss.cli.model import Table
-from amiss.cli.training import MODEL_FILE, TrainRequest, kind_of, option_error, train_to_folder
+from amiss.cli.training import MODEL_FILE, STATE_FILE, TrainRequest, kind_of, option_error, train_to_folder
 from amiss.cli.words import explained, page, read_words, sorted_words
 from amiss.errors import UsageError
-from amiss.training import KINDS, Kind, Look, Progress, rank_here
+from amiss.training import KINDS, Kind, Look, Progress, rank_here, turned
 
 __all__ = ["TrainCommand", "help_of_kind", "read_options", "train"]
 
@@ -103,7 +103,12 @@ def train(
     )
     silent = quiet or as_json or rank > 0
     with _reporter(silent) as told:
-        report = train_to_folder(request, told.step if told else None, told.look if told else None)
+        try:
+            report = train_to_folder(request, told.step if told else None, told.look if told else None)
+        except KeyboardInterrupt:
+            if not silent and (out / STATE_FILE).is_file():
+                typer.echo(f"What was done lies in {out}: the same command goes on there.", err=True)
+            raise
     if rank > 0:
         return
     if as_json:
@@ -111,6 +116,13 @@ def train(
     elif not quiet:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in report["figures"].items() if ":" not in name)
         typer.echo(f"{out / MODEL_FILE}: {report['kind']}, {figures or 'no test images, so no figures'}")
+        if (worse := turned(report["history"]["held"])) is not None:
+            step, least, last = worse
+            typer.echo(
+                f"On test images the loss was least at step {step}, {least:.4g}, and is {last:.4g} now: it has begun "
+                f"to learn the training images by heart. --steps {step} into a new folder, or more images, may help.",
+                err=True,
+            )
 
 
 @dataclass

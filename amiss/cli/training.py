@@ -19,8 +19,9 @@ from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
 from amiss.training.pictures import magnified, pictures_of
+from amiss.training.trainer import STATE_FILE
 
-__all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "TrainRequest", "kind_of", "train_to_folder"]
+__all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "STATE_FILE", "TrainRequest", "kind_of", "train_to_folder"]
 
 MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
 _HELD, _SHOWN = 128, 16  # test images that a look measures, and images of a picture

@@ -135,7 +135,7 @@ def explained(function: Callable[..., Any], known: Mapping[str, inspect.Paramete
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", part, re.MULTILINE)
     texts, said = {name: " ".join(text.split()) for name, text in found}, {}
     for option, parameter in known.items():
-        default = "" if parameter.default is inspect.Parameter.empty else f" [{parameter.default}]"
+        default = "" if parameter.default in (inspect.Parameter.empty, None) else f" [{parameter.default}]"
         said[f"--{option.replace('_', '-')}"] = f"{texts.get(option, '')}{default}".strip()
     return said
 

@@ -193,7 +193,7 @@ class Autoregressive(nn.Module, ABC):
                 slug="sample-mask",
                 seen=f"given {tuple(given.shape)}, mask {tuple(mask.shape)}",
                 needed=f"shapes that broadcast to {want}",
-                hint="Resize the image, and give one mask for all images or one for each.",
+                hint=f"Resize the image (amiss sample: --size {self.size}), and give one mask, or one for each.",
             ) from None
         weight = next(self.parameters())
         return self.flat(given).T.to(weight), self.flat(mask).T.to(weight.device, torch.bool)

@@ -11,7 +11,7 @@ from amiss.training.kinds import KINDS
 from amiss.training.losses import AttributesLoss, ClassifierLoss, DensityLoss, ELBOLoss, FlowLoss, TrainingLoss
 from amiss.training.presets import Preset, attributes_for, classifier_for, decoder_for, flow_for
 from amiss.training.processes import joined, rank_here
-from amiss.training.progress import History, Look, Progress, Watch
+from amiss.training.progress import History, Look, Progress, Watch, turned
 from amiss.training.recipe import TrainingRecipe
 from amiss.training.trainer import fit
 
@@ -51,5 +51,6 @@ __all__ = [
     "reconstruction_error",
     "save_model",
     "train",
+    "turned",
     "write_curve",
 ]

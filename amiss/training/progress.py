@@ -1,11 +1,13 @@
 """What a run says of itself: where it stands after a step, what it was at its end, and what a watcher sees."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-__all__ = ["History", "Look", "Progress", "Watch"]
+__all__ = ["History", "Look", "Progress", "Watch", "turned"]
+
+_WORSE = 0.01  # of its least value, that a loss on held-out rows may rise by before it is said
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,26 @@ class Watch:
         if self.every is not None:
             return step % self.every == 0
         return since >= max(self.rest, took / self.share)
+
+
+def turned(held: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[int, float, float] | None:
+    """Where a run began to learn its training rows by heart: the step of the least loss on rows held out.
+
+    Args:
+        held: For each player the loss on held-out rows: (step, loss) of each look, as in `History.held`.
+
+    Returns:
+        That step, the loss there and the loss at the last look; None where the last is within 1 % of the least, and
+        for a game of several players, whose losses are no measure of the run.
+
+    References:
+        Prechelt 1998, early stopping - but when?, section 2.1 (generalization loss).
+    """
+    if len(held) != 1:
+        return None
+    points = next(iter(held.values()))
+    if not points:
+        return None
+    step, least = min(points, key=lambda point: point[1])
+    last = points[-1][1]
+    return (int(step), least, last) if last > least + _WORSE * abs(least) else None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from amiss.cli.train import help_of_kind, read_options
+from amiss.cli.train import _Reporter, help_of_kind, read_options
 from amiss.cli.training import TrainRequest, train_to_folder
 from amiss.data import read_image
 from amiss.errors import CheckpointError, DataError, UsageError
@@ -218,3 +218,30 @@ def test_two_processes_train_by_one_command(amiss, squares):
     one, two = (load_model(Path(out, "model.safetensors"))[0] for out in ("one", "two"))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+def test_who_interrupts_a_command_is_told_how_it_goes_on(amiss, squares, tmp_path, monkeypatch):
+    step = _Reporter.step
+
+    def stop(self, progress):
+        step(self, progress)
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Reporter, "step", stop)
+    words = ("train", "vae", squares, "--latent", "2", "--epochs", "4", "--out", str(tmp_path / "run"))
+    said = amiss(*words)
+    assert said.code == 130
+    assert "the same command goes on there" in said.err
+    amiss("sample", str(tmp_path / "run" / "model.safetensors"), "--out", "drawn").refused(
+        "checkpoint-missing", "the same amiss train command goes on with it"
+    )
+    monkeypatch.setattr(_Reporter, "step", step)
+    assert amiss(*words).code == 0
+
+
+def test_a_model_that_learns_by_heart_is_said_to(amiss, squares, tmp_path, monkeypatch):
+    words = ("train", "vae", squares, "--latent", "2", "--steps", "3", "--out")
+    assert "by heart" not in amiss(*words, str(tmp_path / "one")).err
+    monkeypatch.setattr("amiss.cli.train.turned", lambda held: (2, 1.0, 1.5))
+    assert "least at step 2, 1, and is 1.5 now" in amiss(*words, str(tmp_path / "two")).err

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from amiss.training import curve_svg
+from amiss.training import curve_svg, turned
 from amiss.training.curves import thinned
 
 
@@ -39,3 +39,19 @@ def test_a_falling_loss_is_drawn_falling():
     steps = [b - a for a, b in pairwise(down)]  # y grows downward in SVG
     assert all(s == pytest.approx(steps[0], abs=0.2) for s in steps)  # exponential: straight on a log axis
     assert steps[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ([9, 5, 3, 2], None),  # still falling
+        ([9, 5, 3, 3.02], None),  # flat
+        ([9, 5, 3, 4], (30, 3, 4)),  # by heart
+        ([-1, -5, -4], (20, -5, -4)),  # a density's loss may be below 0
+        ([], None),
+    ],
+)
+def test_a_run_that_learns_by_heart_is_told_from_one_that_learns(losses, told):
+    held = [(10.0 * i, loss) for i, loss in enumerate(losses, 1)]
+    assert turned({"density": held}) == told
+    assert turned({"generator": held, "discriminator": held}) is None  # losses of a game tell nothing
