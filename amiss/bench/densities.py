@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amiss.bench.bench import Run
 from amiss.data import Images, open_data
-from amiss.models import Autoregressive
+from amiss.models import PixelDensity
 from amiss.repro import digest
 from amiss.training import Preset, load_model, train
 from amiss.training.losses import DensityLoss
@@ -47,7 +47,7 @@ def binary_images(run: Run, n: int) -> Images:
     return Images.of((lots < test.images()).to(torch.uint8) * 255, test.labels, test.classes)
 
 
-def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tuple[Autoregressive, dict[str, float]]:
+def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tuple[PixelDensity, dict[str, float]]:
     """A density of this seed, and what its training cost.
 
     Args:
@@ -70,11 +70,11 @@ def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tup
         done.save(path)
         (place / f"{name}-nats.json").unlink(missing_ok=True)
     model, facts = load_model(path)
-    assert isinstance(model, Autoregressive)  # noqa: S101
+    assert isinstance(model, PixelDensity)  # noqa: S101
     return model, {key: float(facts["training"][key]) for key in ("seconds", "steps", "epochs")}
 
 
-def density(run: Run, name: str) -> tuple[Autoregressive, dict[str, float]]:
+def density(run: Run, name: str) -> tuple[PixelDensity, dict[str, float]]:
     """The density of `RECIPES` by its name, and what its training cost; two passes over small digits if quick."""
     small, full = RECIPES[name]
     return trained(
@@ -82,7 +82,7 @@ def density(run: Run, name: str) -> tuple[Autoregressive, dict[str, float]]:
     )
 
 
-def score(run: Run, name: str, model: Autoregressive) -> dict[str, float]:
+def score(run: Run, name: str, model: PixelDensity) -> dict[str, float]:
     """Mean `nats` of the `images` for testing and its standard `error`, kept beside the weights.
 
     Each pixel is drawn once as 0 or 1, by lots of the run's seed.

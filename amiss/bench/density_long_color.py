@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from amiss.bench.bench import Run
 from amiss.bench.real_plants import cifar_sprites
 from amiss.data import Images, sample_faces, write_png
-from amiss.models import Autoregressive, bits_per_dim
+from amiss.models import PixelDensity, bits_per_dim
 from amiss.training import load_model, train
 from amiss.training.measures.likelihood import nats
 from amiss.training.pictures import sheet
@@ -36,7 +36,7 @@ def color(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         done.facts["training"] |= {"seconds": done.history.seconds, "epochs": done.history.epochs}
         done.save(path)
     model, facts = load_model(path)
-    assert isinstance(model, Autoregressive)  # noqa: S101
+    assert isinstance(model, PixelDensity)  # noqa: S101
     bits = bits_per_dim(-nats(model, asked.pixels, batch=100), model.dimensions)
     drawn = model.sample(4 if run.quick else _SAMPLES, generator=torch.Generator().manual_seed(run.seed))
     write_png(run.place / "color.png", sheet(drawn))

@@ -10,7 +10,7 @@ from amiss.bench.densities import RECIPES, binary_images, density, distinct, pan
 from amiss.bench.lenets import lenet
 from amiss.classifier import Classifier
 from amiss.data import write_png
-from amiss.models import Autoregressive
+from amiss.models import PixelDensity
 
 __all__ = ["complete"]
 
@@ -49,7 +49,7 @@ def complete(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     return figures, told | counts
 
 
-def _completed(model: Autoregressive, x: Tensor, keep: Tensor, seed: int) -> Tensor:
+def _completed(model: PixelDensity, x: Tensor, keep: Tensor, seed: int) -> Tensor:
     return model.sample(len(x), given=x, mask=keep, generator=torch.Generator().manual_seed(seed))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from amiss.bench.bench import Run
 from amiss.bench.densities import binary_images, digits_of, distinct, panel, trained
 from amiss.data import write_png
-from amiss.models import Autoregressive, PixelCNN
+from amiss.models import PixelCNN, PixelDensity
 from amiss.training.losses import DensityLoss
 from amiss.training.measures.likelihood import nats
 from amiss.training.presets.densities import mnist_pixelcnn, pixelcnn_for
@@ -19,7 +19,7 @@ __all__ = ["superres", "superres_of"]
 _DRAWS = 4
 
 
-def superres_of(run: Run) -> tuple[Autoregressive, dict[str, float]]:
+def superres_of(run: Run) -> tuple[PixelDensity, dict[str, float]]:
     """The PixelCNN of this seed that is given the image at a quarter of its size, and what its training cost."""
     return trained(
         run,

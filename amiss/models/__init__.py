@@ -30,6 +30,7 @@ from amiss.models.likelihoods import (
     bits_per_dim,
 )
 from amiss.models.made import MADE
+from amiss.models.pixel_density import PixelDensity
 from amiss.models.pixelcnn import PixelCNN
 from amiss.models.raster_lstm import RasterLSTM
 from amiss.models.row_lstm import RowLSTM
@@ -72,6 +73,7 @@ __all__ = [
     "LogisticMixture",
     "Normal",
     "PixelCNN",
+    "PixelDensity",
     "PixelFlow",
     "RasterLSTM",
     "ResNet",

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from amiss.models.autoregressive import Autoregressive
 from amiss.models.masked import MaskedLinear, check_condition, check_dense, check_network, gray_likelihood
+from amiss.models.pixel_density import PixelDensity
 
 __all__ = ["FVBN"]
 
 
-class FVBN(Autoregressive):
+class FVBN(PixelDensity):
     """A fully visible belief network: one linear layer with a triangular mask.
 
     For black and white images it is a logistic regression for each pixel, and the log likelihood is a concave

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.models.autoregressive import Autoregressive
 from amiss.models.masked import MaskedLinear, check_condition, check_dense, check_network, gray_likelihood
+from amiss.models.pixel_density import PixelDensity
 
 __all__ = ["MADE"]
 
 
-class MADE(Autoregressive):
+class MADE(PixelDensity):
     """A masked autoencoder for distribution estimation, in the order of the pixels.
 
     Hidden unit k of number m sees the first m dimensions alone, and dimension t is told by units of number t at most.

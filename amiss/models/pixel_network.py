@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
-from amiss.models.autoregressive import Autoregressive
 from amiss.models.masked import ConvCache, check_condition, check_network, dense, gray_likelihood
+from amiss.models.pixel_density import PixelDensity
 
 __all__ = ["ChannelHead", "Condition", "PixelNetwork"]
 
@@ -155,7 +155,7 @@ class _Cache:
     head: _HeadCache
 
 
-class PixelNetwork(Autoregressive):
+class PixelNetwork(PixelDensity):
     """A density whose network is made of maps; the features of a pixel come from the pixels before it.
 
     Args:

@@ -52,7 +52,7 @@ def drawn(model, n, seed=1):
 
 def all_images(model):
     levels = torch.arange(model.likelihood.levels) / (model.likelihood.levels - 1)
-    return model.image(torch.cartesian_prod(*[levels] * model.dimensions).reshape(-1, model.dimensions))
+    return model.shaped(torch.cartesian_prod(*[levels] * model.dimensions).reshape(-1, model.dimensions))
 
 
 def condition(model, n):

@@ -26,7 +26,7 @@ def tiny(net, size=7, **more):
 def seen(model) -> Tensor:
     """Whether the logit of dimension t depends on value j: [D, D]."""
     x = torch.rand(4, model.dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    slopes = torch.autograd.functional.jacobian(lambda rows: model(model.image(rows))[:, 0].sum(0), x)
+    slopes = torch.autograd.functional.jacobian(lambda rows: model(model.shaped(rows))[:, 0].sum(0), x)
     return slopes.ne(0).any(1)
 
 
@@ -66,7 +66,7 @@ def test_steps_replay_the_pass(net, more):
     c = torch.tensor([0, 3, 1]) if "classes" in more else None
     top = model.likelihood.levels - 1
     rows = torch.randint(0, top + 1, (3, model.dimensions), generator=generator).double() / top
-    whole = model(model.image(rows), c)
+    whole = model(model.shaped(rows), c)
     cache = model.init_cache(3, c)
     with torch.no_grad():
         steps = [model.step(rows[:, t - 1] if t else None, t, cache) for t in range(model.dimensions)]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
-from amiss.models import Autoregressive, ConvVAE, Flow
+from amiss.models import ConvVAE, Flow, PixelDensity
 from amiss.training.batches import Batch, binarized
 from amiss.training.losses.loss import expect
 
@@ -39,7 +39,7 @@ class DensityLoss:
 
     def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
         """The summed negative log likelihood."""
-        density = expect(model, Autoregressive, "DensityLoss")  # type: ignore[type-abstract]
+        density = expect(model, PixelDensity, "DensityLoss")  # type: ignore[type-abstract]
         image = batch["image"]
         if self.binarize:
             image = binarized(image, batch.generator(1))

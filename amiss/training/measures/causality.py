@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from amiss.errors import UsageError
-from amiss.models import Autoregressive
+from amiss.models import PixelDensity
 from amiss.repro import generator
 
 __all__ = ["Causality", "causality"]
@@ -62,7 +62,7 @@ class Causality:
 
 
 def causality(
-    model: Autoregressive, at: Sequence[int] | None = None, c: Tensor | None = None, *, draws: int = 8, seed: int = 0
+    model: PixelDensity, at: Sequence[int] | None = None, c: Tensor | None = None, *, draws: int = 8, seed: int = 0
 ) -> Causality:
     """Ask a density which dimensions the parameters of others depend on.
 

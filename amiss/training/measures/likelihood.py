@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.data.images import Images
-from amiss.models import Autoregressive, bits_per_dim
+from amiss.models import PixelDensity, bits_per_dim
 from amiss.repro import generator
 from amiss.training.batches import as_pixels, binarized
 from amiss.training.losses import DensityLoss
@@ -18,7 +18,7 @@ _BINARY = 5  # stream of randomness, the one that autoencoders are measured with
 
 @torch.no_grad()
 def nats(
-    model: Autoregressive,
+    model: PixelDensity,
     images: Tensor,
     labels: Tensor | None = None,
     *,
@@ -50,7 +50,7 @@ def nats(
 
 def density_figures(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:
     """The mean of `nats`, and the same in `bits_per_dim`."""
-    assert isinstance(model, Autoregressive)  # noqa: S101
+    assert isinstance(model, PixelDensity)  # noqa: S101
     assert isinstance(preset.loss, DensityLoss)  # noqa: S101
     each = nats(model, test.pixels, test.labels, loss=preset.loss)
     return {"nats": float(each.mean()), "bits_per_dim": float(bits_per_dim(-each, model.dimensions).mean())}
