@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
 from amiss.models.density import Bound
-from amiss.models.likelihoods import Discrete
+from amiss.models.likelihoods import Stepwise
 
 __all__ = ["Autoregressive"]
 
@@ -31,7 +31,7 @@ class Autoregressive(nn.Module, ABC):
 
     bound: Bound = "exact"
 
-    def __init__(self, likelihood: Discrete) -> None:
+    def __init__(self, likelihood: Stepwise) -> None:
         super().__init__()
         self.likelihood = likelihood
 
@@ -115,13 +115,7 @@ class Autoregressive(nn.Module, ABC):
             UsageError: `n` or `temperature` is not positive, or `given` or `mask` was passed alone.
             ContractError: They do not fit the data.
         """
-        with torch.inference_mode():
-            cache = self.init_cache(n, c)
-
-        def one(known: Tensor, t: int) -> Tensor:
-            return self.step(known[t - 1] if t else None, t, cache)
-
-        return self._draw(n, given, mask, temperature, generator, one)
+        return self._draw(n, given, mask, temperature, generator, self._stepwise(n, c))
 
     def sample_naive(
         self,
@@ -140,6 +134,12 @@ class Autoregressive(nn.Module, ABC):
             return output[:, :, t]
 
         return self._draw(n, given, mask, temperature, generator, whole)
+
+    def _stepwise(self, n: int, c: Tensor | None) -> Callable[[Tensor, int], Tensor]:
+        """Parameters of place t from the values known so far, by `step`."""
+        with torch.inference_mode():
+            cache = self.init_cache(n, c)
+        return lambda known, t: self.step(known[t - 1] if t else None, t, cache)
 
     def _draw(
         self,

@@ -10,7 +10,17 @@ from torch import Tensor
 
 from amiss.errors import UsageError
 
-__all__ = ["Bernoulli", "Categorical", "Discrete", "Likelihood", "LogisticMixture", "Normal", "bits_per_dim"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Discrete",
+    "Likelihood",
+    "LogisticMixture",
+    "Normal",
+    "Stepwise",
+    "Tokens",
+    "bits_per_dim",
+]
 
 
 _MOST_LEVELS = 256
@@ -40,16 +50,33 @@ class Likelihood(Protocol):
         ...
 
 
-class Discrete(Likelihood, Protocol):
-    """A likelihood over `levels` evenly spaced values in [0, 1]; what autoregressive models draw one by one."""
+class Stepwise(Protocol):
+    """A likelihood over finitely many values; what autoregressive models draw one by one."""
 
     @property
-    def levels(self) -> int:
-        """How many values there are: 0, 1 / (levels - 1), ..., 1."""
+    def outputs(self) -> int:
+        """Numbers that the network gives for each value."""
+        ...
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """Log probability of `x` [N, 1, D] under `output` [N, outputs, D]: [N], nats."""
+        ...
+
+    def sample(self, output: Tensor, generator: torch.Generator) -> Tensor:
+        """One draw [N, 1, D]."""
         ...
 
     def tempered(self, output: Tensor, temperature: float) -> Tensor:
         """The output of the sharper (below 1) or flatter (above 1) distribution."""
+        ...
+
+
+class Discrete(Likelihood, Stepwise, Protocol):
+    """A likelihood over `levels` evenly spaced values in [0, 1]."""
+
+    @property
+    def levels(self) -> int:
+        """How many values there are: 0, 1 / (levels - 1), ..., 1."""
         ...
 
 
@@ -175,6 +202,41 @@ class Categorical:
         chances = self._logits(output).softmax(1).cumsum(1)
         place = (chances < _uniform(chances[:, 0], generator).unsqueeze(1)).sum(1)
         return place.clamp(max=self.levels - 1).to(chances.dtype) / (self.levels - 1)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Any distribution over whole numbers 0, 1, ...; the output is their logits, of which some may be -inf.
+
+    Attributes:
+        symbols: How many numbers there are.
+    """
+
+    symbols: int
+
+    @property
+    def outputs(self) -> int:
+        """One logit a symbol."""
+        return self.symbols
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """Log probability of `x` [N, 1, D], int64, under `output` [N, symbols, D]: [N], nats, at most 0."""
+        return self.log_probs(output, x[:, 0]).sum(1)
+
+    def log_probs(self, output: Tensor, x: Tensor) -> Tensor:
+        """The same of each place: [N, D] of `x` [N, D]."""
+        return -F.cross_entropy(_full(output), x, reduction="none")
+
+    def tempered(self, output: Tensor, temperature: float) -> Tensor:
+        """Logits divided by the temperature."""
+        return output / temperature
+
+    def sample(self, output: Tensor, generator: torch.Generator) -> Tensor:
+        """Where one uniform number falls among the summed probabilities: [N, 1, D], int64."""
+        chances = _full(output).softmax(1).cumsum(1)
+        # Of the sum, not of 1: rounding must not draw a symbol behind the last possible one.
+        lots = _uniform(chances[:, 0], generator) * chances[:, -1]
+        return (chances <= lots.unsqueeze(1)).sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)

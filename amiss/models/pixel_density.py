@@ -27,6 +27,8 @@ class PixelDensity(Autoregressive):
         UsageError: A size that no image has.
     """
 
+    likelihood: Discrete
+
     def __init__(self, channels: int, size: int, likelihood: Discrete) -> None:
         super().__init__(likelihood)
         if min(channels, size) < 1 or channels * size**2 > _LARGEST:

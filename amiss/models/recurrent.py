@@ -1,0 +1,216 @@
+"""Recurrent networks over whole sequences: layers of cells, in one direction or in both."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from amiss.errors import ContractError, UsageError
+from amiss.models.cells import CELLS, State, Weights
+
+__all__ = ["CellName", "Recurrent", "check_sequences", "last_of", "turned_back"]
+
+CellName = Literal["rnn", "lstm", "lstm-sigmoid", "gru"]
+"""A name in `CELLS`."""
+
+_WIDEST, _DEEPEST = 4096, 8
+
+
+class Recurrent(nn.Module):
+    """Layers of recurrent cells: states [N, T, width] of sequences [N, T, inputs].
+
+    Whole sequences run through torch's fused kernels where there is one, single steps through the formulas of
+    `amiss.models.cells`; both read the same weights. In both directions each layer has a second row of cells that
+    begins at every row's own end; its states stand behind those of the first.
+
+    Args:
+        inputs: Numbers in a frame.
+        hidden: Numbers in the state of a cell.
+        cell: Which cells.
+        layers: How many, one above the other.
+        bidirectional: Whether each state knows the frames behind it as well as those before it.
+        memory: Steps that a gate should be able to keep something at first: the biases of the forget gates are drawn
+            so that cells forget at rates from one step to so many. 0 sets these biases to 1.
+
+    Raises:
+        UsageError: A size that cannot mean anything, or an unknown cell.
+
+    References:
+        Schuster and Paliwal 1997 (both directions); Jozefowicz, Zaremba and Sutskever 2015 (the bias 1); Tallec and
+        Ollivier 2018, can recurrent neural networks warp time, equation 16 (`memory`).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int = 64,
+        cell: CellName = "lstm",
+        layers: int = 1,
+        bidirectional: bool = False,
+        memory: int = 0,
+    ) -> None:
+        super().__init__()
+        if cell not in CELLS or not (
+            1 <= min(inputs, hidden) <= max(inputs, hidden) <= _WIDEST and 1 <= layers <= _DEEPEST and memory >= 0
+        ):
+            raise UsageError(
+                "There is no such recurrent network.",
+                slug="recurrent-network",
+                seen=f"inputs={inputs}, hidden={hidden}, cell={cell!r}, layers={layers}, memory={memory}",
+                needed=f"sizes from 1 to {_WIDEST}, up to {_DEEPEST} layers, a cell out of {', '.join(CELLS)}",
+                hint="Pass, for instance, Recurrent(inputs=8, hidden=64, cell='lstm').",
+            )
+        self.inputs, self.hidden, self.cell, self.layers = inputs, hidden, cell, layers
+        self.bidirectional, self.width = bidirectional, hidden * (1 + bidirectional)
+        ways = 2 if bidirectional else 1
+        sizes = [inputs] + [self.width] * (layers - 1)
+        self.rows = nn.ModuleList(
+            CELLS[cell].holder(size, hidden, batch_first=True) for size in sizes for _ in range(ways)
+        )
+        self._begin(memory)
+
+    def forward(
+        self, x: Tensor, lengths: Tensor | None = None, states: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """States of all frames.
+
+        Args:
+            x: Sequences [N, T, inputs].
+            lengths: Frames of each [N]; what stands behind them is not looked at. None: T each.
+            states: Of every row of cells at the beginning, as `forward` or `start` gives them. None: zeros.
+
+        Returns:
+            The uppermost layer's states [N, T, width], and those of every row of cells after frame T.
+        """
+        states = self.start(len(x)) if states is None else states
+        ends, ways = [], 2 if self.bidirectional else 1
+        for layer in range(self.layers):
+            out = []
+            for way in range(ways):
+                index = layer * ways + way
+                seen = turned_back(x, lengths) if way else x
+                h, end = self._run(index, seen, states[index])
+                out.append(turned_back(h, lengths) if way else h)
+                ends.append(end)
+            x = torch.cat(out, 2)
+        return x, ends
+
+    def start(self, n: int) -> list[State]:
+        """Zero states of every row of cells, for `n` sequences."""
+        zero = self.weights(0).into.new_zeros(n, self.hidden)
+        return [(zero,) * CELLS[self.cell].states for _ in self.rows]
+
+    def step(self, x: Tensor, states: Sequence[State]) -> tuple[Tensor, list[State]]:
+        """The same for one frame [N, inputs]: the uppermost state [N, hidden], and all states after it.
+
+        Raises:
+            UsageError: The network looks at frames that are still to come.
+        """
+        if self.bidirectional:
+            raise UsageError(
+                "A network in both directions cannot go step by step.",
+                slug="recurrent-step",
+                seen="bidirectional=True",
+                needed="a network in one direction",
+                hint="Pass it whole sequences.",
+            )
+        update, after = CELLS[self.cell].update, []
+        for index, state in enumerate(states):
+            after.append(update(x, state, self.weights(index)))
+            x = after[-1][0]
+        return x, after
+
+    def weights(self, index: int) -> Weights:
+        """The weights of one row of cells: layer by layer, forwards before backwards."""
+        row = self.rows[index]
+        return Weights(*(getattr(row, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
+
+    def _run(self, index: int, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """States [N, T, hidden] of one row of cells, and the last one."""
+        cell = CELLS[self.cell]
+        if cell.fused:
+            before = tuple(t[None].contiguous() for t in state)
+            h, end = self.rows[index](x, before if len(before) > 1 else before[0])
+            return h, tuple(t[0] for t in (end if isinstance(end, tuple) else (end,)))
+        weights, out = self.weights(index), []
+        for frame in x.unbind(1):
+            state = cell.update(frame, state, weights)
+            out.append(state[0])
+        return torch.stack(out, 1), state
+
+    def _begin(self, memory: int) -> None:
+        """The biases of forget gates; gates that keep for long let in little."""
+        if CELLS[self.cell].holder is not nn.LSTM:
+            return
+        for index in range(len(self.rows)):
+            weights = self.weights(index)
+            let_in, keep = weights.bias.data[: 2 * self.hidden].chunk(2)
+            weights.bias_back.data.zero_()
+            if memory < 2:
+                keep.fill_(1)
+            else:
+                keep.uniform_(1, memory).log_()
+                let_in.copy_(-keep)
+
+
+def turned_back(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Sequences [N, T, ...] from their last frame to their first; what stands behind a row's length stays there."""
+    if lengths is None:
+        return x.flip(1)
+    t = torch.arange(x.shape[1], device=x.device)
+    ends = lengths.to(x.device)[:, None]
+    index = torch.where(t < ends, ends - 1 - t, t)
+    return x.gather(1, index.reshape(*index.shape, *(1,) * (x.ndim - 2)).expand_as(x))
+
+
+def last_of(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last frame [N, ...] of each sequence [N, T, ...]."""
+    if lengths is None:
+        return x[:, -1]
+    return x[torch.arange(len(x), device=x.device), lengths.to(x.device) - 1]
+
+
+def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = None) -> None:
+    """Refuse what are no sequences of frames of that shape.
+
+    Raises:
+        ContractError: Frames of another shape, none at all, numbers that are not finite in a frame that counts, or
+            lengths beyond the frames that there are.
+    """
+    wanted = f"(N, T, {', '.join(map(str, frame))}), T of 1 or more"
+    if x.ndim != 2 + len(frame) or tuple(x.shape[2:]) != frame or x.shape[1] < 1:
+        raise ContractError(
+            "These are no sequences for this model.",
+            slug="sequence-shape",
+            seen=str(tuple(x.shape)),
+            needed=wanted,
+            why="a sequence is empty" if x.ndim > 1 and x.shape[1] < 1 else "",
+            hint="Pass one row a sequence, padded at its end to a common length, and their lengths.",
+        )
+    if lengths is not None and (
+        lengths.shape != x.shape[:1] or bool((lengths < 1).any()) or bool((lengths > x.shape[1]).any())
+    ):
+        raise ContractError(
+            "The lengths do not fit the sequences.",
+            slug="sequence-lengths",
+            seen=f"{len(lengths)} lengths from {int(lengths.min())} to {int(lengths.max())}"
+            if len(lengths)
+            else "none",
+            needed=f"{len(x)} lengths from 1 to {x.shape[1]}",
+            why="a sequence is empty" if len(lengths) and int(lengths.min()) < 1 else "",
+            hint="Leave empty sequences out, and pass the number of frames of each of the others.",
+        )
+    bad = ~x.isfinite().flatten(2).all(2) if frame else ~x.isfinite()
+    if lengths is not None:
+        bad &= torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+    if bool(bad.any()):
+        row, at = (int(i) for i in bad.nonzero()[0])
+        raise ContractError(
+            "A frame holds numbers that are not finite.",
+            slug="sequence-finite",
+            seen=f"frame {at} of sequence {row}, and {int(bad.sum()) - 1} more",
+            needed="finite numbers",
+            why="a sensor that dropped out, or a division by zero",
+            hint="Leave such frames out, or fill them: x.nan_to_num().",
+        )
