@@ -14,11 +14,12 @@ from amiss.cli import sampling
 from amiss.cli.command import refuse_file, written
 from amiss.cli.device import usable
 from amiss.cli.sampling import Made
+from amiss.cli.writing import written_texts
 from amiss.data import Images, open_data, read_image, to_bytes, write_png
 from amiss.data.files import SUFFIXES
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
-from amiss.models import bits_per_dim
+from amiss.models import TextModel, bits_per_dim
 from amiss.repro import versions
 from amiss.training import load_model
 from amiss.training.pictures import condition_of, magnified, sheet
@@ -33,10 +34,19 @@ _MOST = 4096  # images in all
 def sample(
     context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(help="a model that amiss train made: model.safetensors")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder for the images, sheet.png and sample.json")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="folder for the images, sheet.png and sample.json")
+    ] = None,
     n: Annotated[
-        int, typer.Option("-n", "--number", min=1, max=_MOST, help="images; of each given one, or on the way")
-    ] = 16,
+        int | None,
+        typer.Option(
+            "-n",
+            "--number",
+            min=1,
+            max=_MOST,
+            help="images, of each given one, or on the way; else 16; texts; else 1",
+        ),
+    ] = None,
     given: Annotated[
         str | None, typer.Option(help="an image, or images as DATA: to complete, enlarge, walk between or change")
     ] = None,
@@ -53,7 +63,10 @@ def sample(
     data: Annotated[str | None, typer.Option(help="images whose attributes and classes are known")] = None,
     label: Annotated[str | None, typer.Option(help="the class to draw; else all in turn")] = None,
     caption: Annotated[str | None, typer.Option(help="the sentence to draw")] = None,
-    temperature: Annotated[float, typer.Option(help="below 1 likelier images, above 1 stranger ones")] = 1.0,
+    prompt: Annotated[str | None, typer.Option(help="what a text begins with")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="characters behind the prompt")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="draw among the so many likeliest characters")] = None,
+    temperature: Annotated[float, typer.Option(help="below 1 likelier images or texts, above 1 stranger ones")] = 1.0,
     limit: Annotated[int, typer.Option(min=1, help="at most so many given images")] = _FEW,
     size: Annotated[int | None, typer.Option(min=1, help="side that given images are brought to")] = None,
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
@@ -61,11 +74,28 @@ def sample(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no summary")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print sample.json instead of a summary")] = False,
 ) -> None:
-    """Draw images from a generative model, or show what its codes hold.
+    """Draw images from a generative model, show what its codes hold, or let a language model write.
 
     Without further options: samples. With --given: completions of what --keep leaves, or what an image of low
     resolution could have been, as the model is trained for.
     """
+    model, facts = load_model(checkpoint)
+    model.to(usable(device))
+    texts = {"--prompt": prompt is not None, "--length": length is not None, "--top-k": top_k is not None}
+    if isinstance(model, TextModel):
+        _refuse_idle({"texts": True}, {"--given": given is not None, "--caption": caption is not None,
+                                       "--label": label is not None, "--grid": grid, "--walk": walk})  # fmt: skip
+        told = written_texts(
+            model, facts, written(context), prompt=prompt or "", n=n or 1, length=length, temperature=temperature,
+            top_k=top_k, seed=seed, out=out,
+        )  # fmt: skip
+        if not quiet:
+            typer.echo(json.dumps(told) if as_json else "\n\n".join(told["texts"]))
+        return
+    _refuse_idle({"images": True}, texts)
+    if out is None:
+        raise _unsuited("no --out", "a folder for the images", "--out samples/")
+    n = n or 16
     _refuse_unsuited({"--grid": grid, "--walk": walk, "--arithmetic": sum_, "--keep": keep}, given, data, rows)
     _refuse_idle(
         {"--grid": grid, "--walk": walk, "--arithmetic": sum_},
@@ -73,8 +103,6 @@ def sample(
     )
     if not (math.isfinite(temperature) and temperature > 0):
         raise _unsuited(f"--temperature {temperature:g}", "a number above 0", "--temperature 0.8")
-    model, facts = load_model(checkpoint)
-    model.to(usable(device))
     begin = None if given is None else _opened(given, limit, size)
     _ready(out)
     made = _made(model, facts, n, begin, keep, rows, grid, walk, sum_, data, label, caption, temperature, seed, size)

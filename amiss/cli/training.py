@@ -12,9 +12,11 @@ from amiss.cli.command import refuse_file
 from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.data.files import encode_png
+from amiss.data.text import open_text
 from amiss.disk import Disk
 from amiss.errors import AmissError, DataError, UsageError
-from amiss.repro import versions
+from amiss.models import TextModel
+from amiss.repro import generator, versions
 from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg, joined, rank_here
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
@@ -23,8 +25,9 @@ from amiss.training.trainer import STATE_FILE
 
 __all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "STATE_FILE", "TrainRequest", "kind_of", "train_to_folder"]
 
-MODEL_FILE, REPORT_FILE, CURVE_FILE = "model.safetensors", "training.json", "curve.svg"
-_HELD, _SHOWN = 128, 16  # test images that a look measures, and images of a picture
+MODEL_FILE, REPORT_FILE, CURVE_FILE, TEXT_FILE = "model.safetensors", "training.json", "curve.svg", "samples.txt"
+_HELD, _SHOWN, _TEXTS = 128, 16, 3  # test rows that a look measures, images of a picture, texts of a look
+_WRITTEN = 14  # stream of randomness
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,17 @@ class TrainRequest:
     label: str | None = None
     table: str | None = None
 
-    def open(self, split: str, limit: int | None = None) -> Images:
-        """The images of a split; not every kind needs labels."""
+    def open(self, split: str, limit: int | None = None) -> Any:
+        """The images of a split, or the text; not every kind needs labels.
+
+        Raises:
+            UsageError: An option of images was passed for a text.
+        """
+        if kind_of(self.kind).source == "text":
+            for name, value in (("--size", self.size), ("--label-column", self.label), ("--table", self.table)):
+                if value is not None:
+                    raise option_error(f"A text has no {name}.", name, "options of a text", f"Leave {name} out.")
+            return open_text(self.data, split=split, limit=limit)
         return open_data(
             self.data,
             split=split,
@@ -100,8 +112,9 @@ def train_to_folder(
 ) -> dict[str, Any]:
     """Train, evaluate on the test split, and write model.safetensors, training.json, curve.svg and pictures.
 
-    While it runs, curve and pictures are renewed now and then: samples.png where the kind draws images, and
-    reconstructions.png where it has codes for them. Of several processes the first alone evaluates and writes.
+    While it runs, curve and pictures are renewed now and then: samples.png where the kind draws images,
+    reconstructions.png where it has codes for them, and samples.txt where it writes texts. Of several processes
+    the first alone evaluates and writes.
 
     Args:
         request: What to train.
@@ -125,14 +138,14 @@ def train_to_folder(
     first = rank_here()[0] == 0
     test = _test_images(request, images) if first else None
     preset = _preset(request, images)
-    shown = None if test is None else test.pick(slice(_SHOWN)).images()
+    shown = test.pick(slice(_SHOWN)).images() if isinstance(test, Images) else None
 
     def look(here: Look) -> None:
         _draw(out, here, shown, request.seed)
         if on_look is not None:
             on_look(here)
 
-    held = {} if test is None else kind.data(preset, test.pick(slice(_HELD)))
+    held = {} if test is None else {name: t[:_HELD] for name, t in kind.data(preset, test).items()}
     watch = replace(watch or Watch(look), look=look, held=held)
     with joined(request.device) as device:
         done = train_model(
@@ -175,6 +188,9 @@ def _draw(out: Path, here: Look, shown: Tensor | None, seed: int) -> None:
 def _pictures(out: Path, model: Any, shown: Tensor | None, seed: int) -> None:
     for name, picture in pictures_of(model, shown, seed, _SHOWN).items():
         Disk().write(out / f"{name}.png", encode_png(magnified(picture)))
+    if isinstance(model, TextModel):
+        texts = model.write(n=_TEXTS, generator=generator(seed, _WRITTEN))
+        _write(out / TEXT_FILE, "\n\n".join(texts) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -182,7 +198,7 @@ def _write(path: Path, text: str) -> None:
     Disk().write(path, text.encode())
 
 
-def _test_images(request: TrainRequest, images: Images) -> Images | None:
+def _test_images(request: TrainRequest, images: Any) -> Any:
     """The test split, or None where it holds nothing but training images."""
     try:
         test = request.open("test")
@@ -190,6 +206,8 @@ def _test_images(request: TrainRequest, images: Images) -> Images | None:
         if error.slug == "data-split":
             return None
         raise
+    if not isinstance(test, Images):
+        return test
     if kind_of(request.kind).labeled and test.classes != images.classes[: len(test.classes)]:
         raise DataError(
             "Training and test images have different classes.",
@@ -204,7 +222,7 @@ def _test_images(request: TrainRequest, images: Images) -> Images | None:
     return test.pick(fresh) if fresh else None
 
 
-def _preset(request: TrainRequest, images: Images) -> Preset:
+def _preset(request: TrainRequest, images: Any) -> Preset:
     kind = kind_of(request.kind)
     if strange := [name for name in request.options if name not in kind.options]:
         raise option_error(

@@ -27,18 +27,23 @@ from amiss.models.likelihoods import (
     Likelihood,
     LogisticMixture,
     Normal,
+    Tokens,
     bits_per_dim,
 )
 from amiss.models.made import MADE
 from amiss.models.pixel_density import PixelDensity
 from amiss.models.pixelcnn import PixelCNN
 from amiss.models.raster_lstm import RasterLSTM
+from amiss.models.recurrent import Recurrent
 from amiss.models.row_lstm import RowLSTM
 from amiss.models.stackgan import StackGAN
 from amiss.models.text import TextEncoder
+from amiss.models.text_model import TextModel
+from amiss.models.token_density import TokenDensity
 from amiss.models.unet import Denoiser, UNet
 from amiss.models.vae import ELBO, ConvVAE
 from amiss.models.variants import fused, reinitialized
+from amiss.models.vocabulary import Vocabulary
 
 __all__ = [
     "ARCHITECTURES",
@@ -76,12 +81,17 @@ __all__ = [
     "PixelDensity",
     "PixelFlow",
     "RasterLSTM",
+    "Recurrent",
     "ResNet",
     "RowLSTM",
     "SmallCNN",
     "StackGAN",
     "TextEncoder",
+    "TextModel",
+    "TokenDensity",
+    "Tokens",
     "UNet",
+    "Vocabulary",
     "arithmetic",
     "bits_per_dim",
     "build",
@@ -113,6 +123,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "Inverter": Inverter,
     "StackGAN": StackGAN,
     "ImageCodec": ImageCodec,
+    "TextModel": TextModel,
 }
 """What a recipe may name: the class itself, by its own name."""
 

@@ -1,4 +1,4 @@
-"""From a preset and images to a trained model with its figures, ready to be saved."""
+"""From a preset and data to a trained model with its figures, ready to be saved."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from amiss.data.images import Images
+from amiss.data.training_data import TrainingData
 from amiss.models import build
 from amiss.training.checkpoint import save_model
 from amiss.training.kinds import KINDS
@@ -26,7 +26,7 @@ class Trained:
     Attributes:
         model: In eval mode, on the CPU.
         preset: What it was trained by.
-        facts: What travels with it in its file; `figures` holds those of the test images.
+        facts: What travels with it in its file; `figures` holds those of the test data.
         history: The loss curve and what it cost.
     """
 
@@ -42,8 +42,8 @@ class Trained:
 
 def train(
     preset: Preset,
-    images: Images,
-    test: Images | None = None,
+    data: TrainingData,
+    test: TrainingData | None = None,
     *,
     out: Path | str | None = None,
     on_step: Callable[[Progress], None] | None = None,
@@ -55,8 +55,9 @@ def train(
 
     Args:
         preset: What to train and how.
-        images: The training images; labeled for a classifier, with their table for one of many labels.
-        test: Images for the figures; none are made up without them.
+        data: The training images, labeled for a classifier, with their table for one of many labels; or the text, for
+            a kind that learns from one.
+        test: The same for the figures; none are made up without it.
         out: Folder where the run keeps its state; an unfinished run there is continued.
         on_step: Told after each step.
         device: Where to train; figures are computed on the CPU.
@@ -71,29 +72,31 @@ def train(
     kind = KINDS[preset.kind]
     model = build(preset.model, seed=preset.training.seed)
     model.load_state_dict(dict(preset.start), strict=False)
-    data = kind.data(preset, images)
+    rows = kind.data(preset, data)
     history = fit(
-        model, preset.loss, data, preset.training, out=out, on_step=on_step, device=device, more=more, watch=watch
+        model, preset.loss, rows, preset.training, out=out, on_step=on_step, device=device, more=more, watch=watch
     )
     model.cpu()
     facts: dict[str, Any] = {
         "kind": preset.kind,
-        "data": images.fingerprint,
-        "classes": list(images.classes),
-        "training": {"steps": history.steps, "images": len(images), "seed": preset.training.seed},
+        "data": data.fingerprint,
+        "classes": list(data.classes),
+        "training": {"steps": history.steps, kind.counts: len(data), "seed": preset.training.seed},
         "figures": {} if test is None else evaluate(model, preset, test),
     }
     return Trained(model, preset, facts | kind.facts(preset), history)
 
 
-def evaluate(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:
-    """Figures on images that the model has not seen.
+def evaluate(model: nn.Module, preset: Preset, test: TrainingData) -> dict[str, float]:
+    """Figures on data that the model has not seen.
 
     Returns:
         What the kind of the model measures: for a classifier `accuracy`; for one of many labels `accuracy:NAME` of
         each, their mean as `accuracy`, and `majority`, which is what the commoner answer alone would score; for a vae
         `negative_elbo` and `kl` (nats an image, the pixels binarized where its training binarized them), and `mse`
         of a pixel of the reconstruction; for a flow `bits_per_dim` and `mse`; for an autoregressive model `nats` an
-        image and `bits_per_dim`. `images` counts the images.
+        image and `bits_per_dim`; for a language model `bits_per_character`. `images` counts the images, `characters`
+        those of a text.
     """
-    return {"images": len(test), **KINDS[preset.kind].evaluate(model, preset, test)}
+    kind = KINDS[preset.kind]
+    return {kind.counts: len(test), **kind.evaluate(model, preset, test)}

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -31,25 +31,29 @@ class Kind:
     Attributes:
         name: The word on the command line.
         about: What it is, in one sentence.
-        preset: The recipe for images; its keyword names beside `seed` and `epochs` are the options of the kind.
-        evaluate: Figures of a trained model on images that it has not seen, in eval mode on the CPU.
+        preset: The recipe for the data; its keyword names beside `seed` and `epochs` are the options of the kind.
+        evaluate: Figures of a trained model on data that it has not seen, in eval mode on the CPU.
         bound: What its `log_prob` is; None for a model that is no density.
         data: The tensors [n, ...] that its loss reads, by name.
         facts: What the model's file says beside the figures, plain JSON.
         labeled: Whether the training images need labels.
+        source: What it learns from: `Images`, or a `Text`.
+        counts: What the length of its data counts.
     """
 
     name: str
     about: str
     preset: Callable[..., Preset]
-    evaluate: Callable[[nn.Module, Preset, Images], dict[str, float]]
+    evaluate: Callable[[nn.Module, Preset, Any], dict[str, float]]
     bound: Bound | None = None
-    data: Callable[[Preset, Images], dict[str, Tensor]] = images_of
+    data: Callable[[Preset, Any], dict[str, Tensor]] = images_of
     facts: Callable[[Preset], dict[str, Any]] = _nothing
     labeled: bool = False
+    source: Literal["images", "text"] = "images"
+    counts: str = "images"
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
         """The parameters of the recipe that are this kind's own, by name."""
         known = inspect.signature(self.preset).parameters
-        return {name: p for name, p in known.items() if name not in ("images", "seed", "epochs", "seconds")}
+        return {name: p for name, p in known.items() if name not in ("images", "text", "seed", "epochs", "seconds")}

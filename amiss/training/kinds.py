@@ -9,6 +9,7 @@ from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCN
 from amiss.training.presets.flow import FLOW
 from amiss.training.presets.recurrent_densities import DIAGONAL_BILSTM, RASTER_LSTM, ROW_LSTM
 from amiss.training.presets.stackgan import STACKGAN
+from amiss.training.presets.text import TEXT
 from amiss.training.presets.vae import VAE
 
 __all__ = ["KINDS"]
@@ -34,6 +35,7 @@ _ROWS = (
     DCGAN,
     INVERTER,
     STACKGAN,
+    TEXT,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.data.files import to_bytes
-from amiss.models import Density, Implicit
+from amiss.models import Density, Implicit, TokenDensity
 from amiss.repro import generator
 
 __all__ = ["Condition", "condition_of", "magnified", "pictures_of", "reconstructions", "samples", "sheet", "shrunk"]
@@ -82,7 +82,7 @@ def samples(model: nn.Module, n: int, images: Tensor | None = None, seed: int = 
         images: Images [m, C, H, W] in [0, 1] whose low-resolution form a model may ask for.
         seed: Of the draws.
     """
-    if not isinstance(model, Density | Implicit):
+    if isinstance(model, TokenDensity) or not isinstance(model, Density | Implicit):
         return None
     device = next(model.parameters()).device
     asked, c = condition_of(model), None

@@ -147,6 +147,7 @@ def test_images_of_another_size_are_refused_with_both_shapes():
 NEEDED = {
     "Inverter": {"generator": {"architecture": "DCGAN", "arguments": {"size": 8}}},
     "StackGAN": {"words": ["a", "b"], "levels": [2]},
+    "TextModel": {"symbols": ["a", "b"]},
 }
 """Arguments of those architectures that have no default for all."""
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from amiss.data import Images, open_data
+from amiss.data.text import Text, open_text
 from amiss.errors import UsageError
 from amiss.models import Density, Implicit, LatentVariable, build
+from amiss.repro import generator
 from amiss.training import KINDS, Watch, evaluate, load_model, train
 from amiss.training.pictures import condition_of, pictures_of, samples, shrunk
 
@@ -45,11 +47,16 @@ def scenes() -> tuple[Images, Images]:
     return of("scenes:n=120")
 
 
+def texts() -> tuple[Text, Text]:
+    """The smallest text, and the same again."""
+    return open_text("hello"), open_text("hello")
+
+
 @dataclass(frozen=True)
 class Tiny:
     """A kind at its smallest."""
 
-    images: Callable[[], tuple[Images, Images]] = digits
+    images: Callable[[], tuple[Any, Any]] = digits
     options: dict[str, Any] = field(default_factory=dict)
     first: dict[str, Any] | None = None  # the recipe of a model that it begins with
     batch: int = 16
@@ -78,6 +85,7 @@ TINY = {
     "dcgan": Tiny(options={"latent": 8, "width": 4}),
     "inverter": Tiny(first=DCGAN),
     "stackgan": Tiny(scenes, {"width": 4}),
+    "text": Tiny(texts, {"hidden": 8, "window": 2, "warm": 1}),
 }
 """How each kind is made small; a kind that is not here has no test, which is an error."""
 
@@ -122,7 +130,7 @@ def test_a_kind_learns_stops_goes_on_is_saved_and_draws(name, tmp_path):
             raise KeyboardInterrupt
 
     # The run in parts is looked at as well, which must leave no trace in it.
-    x = test.images()
+    x = test.images() if isinstance(test, Images) else None
     watch = Watch(lambda look: pictures_of(look.model, x, n=2) and None, kind.data(preset, test), every=5)
     with pytest.raises(KeyboardInterrupt):
         train(preset, images, test, out=tmp_path, on_step=kill, watch=watch)
@@ -141,12 +149,18 @@ def test_a_kind_learns_stops_goes_on_is_saved_and_draws(name, tmp_path):
     assert facts["kind"] == name
     figures = facts["figures"]
     assert figures == evaluate(model, preset, test) == whole.facts["figures"]
-    assert figures["images"] == len(test) and len(figures) > 1
+    assert figures[kind.counts] == len(test) and len(figures) > 1
     assert all(math.isfinite(value) for value in figures.values())
 
     if kind.bound is None:
         assert not isinstance(model, Density | Implicit)
         assert "samples" not in pictures_of(model, x)
+        return
+    if x is None:
+        first, again_, other = (model.write(n=3, length=9, generator=generator(seed)) for seed in (1, 1, 2))
+        assert first == again_ != other
+        assert {len(text) for text in first} == {9}
+        assert bool(model.log_prob(model.vocabulary.encode(first[0])[None]).isfinite())
         return
     drawn = samples(model, 3, x, seed=1)
     side = x.shape[-1] // (2 if name == "stackgan" else 1)  # its first stage draws half the side

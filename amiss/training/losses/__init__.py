@@ -7,6 +7,7 @@ from amiss.training.losses.loss import TrainingLoss
 from amiss.training.losses.rate import RateLoss
 from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
 from amiss.training.losses.stackgan import StackGANLoss
+from amiss.training.losses.tokens import TokenLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -22,5 +23,6 @@ __all__ = [
     "RateLoss",
     "ReconstructionLoss",
     "StackGANLoss",
+    "TokenLoss",
     "TrainingLoss",
 ]

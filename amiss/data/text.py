@@ -1,0 +1,116 @@
+"""`Text`: one long text, cut into rows that a model learns from, each known by its content."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from amiss.errors import DataError
+from amiss.repro import digest
+
+__all__ = ["BUILT_IN_TEXTS", "Text", "open_text"]
+
+BUILT_IN_TEXTS = {"hello": "hello"}
+"""Texts that need no file: the smallest example, in which what follows "l" depends on what stands before it."""
+
+_MOST = 2**28  # bytes of a file
+_TEST = 0.1  # share of a text, its end, that is for testing
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and where it is from.
+
+    Attributes:
+        characters: The text.
+        name: Of its file.
+    """
+
+    characters: str
+    name: str = "text"
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Its characters, each once, sorted."""
+        return tuple(sorted(set(self.characters)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the characters."""
+        return digest(self.characters)
+
+    def pick(self, part: slice) -> "Text":
+        """A part of it."""
+        return Text(self.characters[part], self.name)
+
+
+def open_text(source: str | Path, *, split: str = "train", limit: int | None = None) -> Text:
+    """Open a text file, or a built-in text.
+
+    Args:
+        source: "hello", or a file of UTF-8 text.
+        split: "train" is the first 90 % of the characters and "test" the rest; "all" is both. The text "hello" is
+            the same in all splits.
+        limit: At most so many characters of the split.
+
+    Raises:
+        DataError: There is no such file, it is too large, or it is no text.
+    """
+    if str(source) in BUILT_IN_TEXTS:
+        return Text(BUILT_IN_TEXTS[str(source)], str(source)).pick(slice(limit))
+    path = Path(source)
+    text = Text(_read(path), path.name)
+    cut = round(len(text) * (1 - _TEST))
+    parts = {"train": slice(cut), "test": slice(cut, None), "all": slice(None)}
+    if split not in parts:
+        raise DataError(
+            "A text has no such split.",
+            slug="data-split",
+            seen=split[:40],
+            needed=", ".join(parts),
+            hint="train is the first nine tenths, test the rest.",
+        )
+    return text.pick(parts[split]).pick(slice(limit))
+
+
+def _read(path: Path) -> str:
+    """The characters of a file; ends of lines are all one character."""
+    try:
+        size = path.stat().st_size
+        if size > _MOST:
+            raise DataError(
+                f"{path.name} is too large for a text.",
+                slug="text-size",
+                seen=f"{size:,} bytes",
+                needed=f"at most {_MOST:,}",
+                hint="Cut it into files, and train on one of them.",
+            )
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            "There is no such text.",
+            slug="text-missing",
+            seen=f"{path.name}: {error.strerror}",
+            needed=f"a text file, or {' or '.join(BUILT_IN_TEXTS)}",
+            hint="Check the path.",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name} is no text.",
+            slug="text-encoding",
+            seen=f"byte {error.start:,} is not UTF-8",
+            needed="a text file in UTF-8",
+            hint="Save it as UTF-8; images and archives are data for other models.",
+        ) from None
+    if not text:
+        raise DataError(
+            f"{path.name} is empty.",
+            slug="text-empty",
+            seen="0 characters",
+            needed="a text",
+            hint="Check that it was written.",
+        )
+    return text
