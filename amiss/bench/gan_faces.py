@@ -106,7 +106,7 @@ def _generator(run: Run) -> tuple[Adversarial, dict[str, Any]]:
     path = run.place / "faces.safetensors"
     if not path.is_file():
         images = _faces(run.seed, 500 if run.quick else 6000)
-        preset = dcgan_for(images, seed=run.seed, epochs=4)
+        preset = dcgan_for(images, latent=16, width=16, code=5.0, seed=run.seed, epochs=6)
         if run.quick:
             preset = replace(preset, training=replace(preset.training, epochs=None, steps=30))
         done = train(preset, images, out=run.place / "faces")

@@ -26,7 +26,8 @@ class Adversarial(nn.Module):
         shape: Channels, height and width of the images.
         latent: Dimensions of the code.
         generator: Codes [N, latent] to the images' values before the hyperbolic tangent [N, *shape].
-        discriminator: Images [N, *shape] in [-1, 1] to logits [N, 1], above 0 for "real".
+        discriminator: Images [N, *shape] in [-1, 1] to logits [N, 1], above 0 for "real"; its last layer is linear.
+        reader: From what that last layer reads to the code of the image [N, latent]; None: codes are not read.
 
     References:
         Goodfellow et al. 2014, generative adversarial nets.
@@ -34,10 +35,17 @@ class Adversarial(nn.Module):
 
     bound: Bound = "none"
 
-    def __init__(self, shape: Sequence[int], latent: int, generator: nn.Module, discriminator: nn.Module) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        latent: int,
+        generator: nn.Module,
+        discriminator: nn.Sequential,
+        reader: nn.Linear | None = None,
+    ) -> None:
         super().__init__()
         self.shape, self.latent = tuple(shape), latent
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self.reader = generator, discriminator, reader
 
     def decode(self, z: Tensor) -> Tensor:
         """Images [N, C, H, W] in [0, 1] of codes `z` [N, latent]."""
@@ -51,6 +59,14 @@ class Adversarial(nn.Module):
 
     def discriminate(self, x: Tensor) -> Tensor:
         """Logits [N] that images `x` [N, C, H, W] in [0, 1] are real."""
+        return self.judge(x)[0]
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits [N] that images `x` [N, C, H, W] in [0, 1] are real, and the codes [N, latent] that the reader sees.
+
+        Raises:
+            ContractError: The images have another shape.
+        """
         if tuple(x.shape[1:]) != self.shape:
             raise ContractError(
                 "The images do not fit this discriminator.",
@@ -59,8 +75,10 @@ class Adversarial(nn.Module):
                 needed=f"(N, {', '.join(map(str, self.shape))})",
                 hint="Resize the images, or train a model for their size.",
             )
-        logits: Tensor = self.discriminator(2 * x - 1)
-        return logits.flatten().to(torch.promote_types(logits.dtype, torch.float32))
+        features = self.discriminator[:-1](2 * x - 1)
+        logits: Tensor = self.discriminator[-1](features)
+        full = torch.promote_types(logits.dtype, torch.float32)
+        return logits.flatten().to(full), None if self.reader is None else self.reader(features).to(full)
 
     def prior(self, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """`n` codes [n, latent] from the normal prior, its standard deviation times `temperature`."""
@@ -157,6 +175,7 @@ class DCGAN(Adversarial):
         latent: Dimensions of the code.
         width: Channels of the largest maps; each stage inwards has twice as many.
         norm: What the discriminator's inner convolutions are normalized by: "batch", "spectral" or "none".
+        reads: Whether codes can be read off what the discriminator's last layer sees; see `AdversarialLoss.code`.
 
     Raises:
         UsageError: An argument that cannot mean anything, or a network beyond all reason.
@@ -172,6 +191,7 @@ class DCGAN(Adversarial):
         latent: int = 64,
         width: int = 32,
         norm: Literal["batch", "spectral", "none"] = "none",
+        reads: bool = False,
     ) -> None:
         _refuse_unless(
             min(channels, latent, width) >= 1
@@ -199,8 +219,10 @@ class DCGAN(Adversarial):
         for i, (before, after) in enumerate(pairwise(widths)):
             # Batch normalization of the images themselves would hide their brightness.
             layers += [*_judging(before, after, norm if i else "none"), nn.LeakyReLU(0.2)]
-        layers += [nn.Flatten(), nn.Linear(top * (size // 2**stages) ** 2, 1)]
-        super().__init__((channels, size, size), latent, generator, nn.Sequential(*layers))
+        features = top * (size // 2**stages) ** 2
+        discriminator = nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, 1))
+        reader = nn.Linear(features, latent) if reads else None
+        super().__init__((channels, size, size), latent, generator, discriminator, reader)
 
 
 def arithmetic(add: Sequence[Tensor], subtract: Sequence[Tensor] = ()) -> Tensor:

@@ -49,6 +49,43 @@ def test_losses_are_those_of_the_lecture_by_probabilities():
         torch.testing.assert_close(g, value)
 
 
+READING = {"architecture": "DCGAN", "arguments": {**SMALL["arguments"], "reads": True}}
+
+
+def test_a_generator_pays_for_codes_that_cannot_be_read_off_its_images():
+    model, rows = build(READING).eval(), batch()
+    plain, coded = (
+        AdversarialLoss(code=code).losses(model, rows, ("generator",))["generator"] for code in (0.0, 3.0)
+    )
+    z = model.prior(len(rows), generator=rows.generator(1))
+    seen = model.reader(model.discriminator[:-1](2 * model.decode(z) - 1))
+    torch.testing.assert_close(coded - plain, 3 * (seen - z).square().mean(1).sum())
+    owned = {name: set(map(id, p)) for name, p in AdversarialLoss(code=3.0).players(model).items()}
+    assert set(map(id, model.reader.parameters())) <= owned["generator"]
+    assert not owned["generator"] & owned["discriminator"]
+    assert set.union(*owned.values()) == set(map(id, model.parameters()))
+
+
+def test_codes_come_to_be_readable_where_that_counts():
+    errors = []
+    for code in (0.0, 5.0):
+        model = build(READING, seed=1)
+        fit(
+            model,
+            AdversarialLoss(code=code),
+            {"image": images().pixels},
+            TrainingRecipe(steps=60, batch=16, rate=3e-3),
+        )
+        z = model.eval().prior(200, generator=generator(5))
+        errors.append(float((model.judge(model.decode(z))[1] - z).square().mean().detach()))
+    assert errors[1] < 0.7 < 0.9 < errors[0]  # 1 is what knowing nothing costs
+
+
+def test_a_model_without_a_reader_cannot_be_charged_for_its_codes():
+    with pytest.raises(ContractError, match="gan-reader"):
+        AdversarialLoss(code=1.0).losses(build(SMALL), batch(), ("generator",))
+
+
 def test_logits_keep_a_sure_discriminator_s_losses_finite():
     model = build(SMALL).eval()
     with torch.no_grad():

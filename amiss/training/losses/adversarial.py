@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from amiss.errors import ContractError
 from amiss.models import Adversarial, Inverter
 from amiss.training.batches import Batch
 from amiss.training.losses.loss import expect
@@ -36,29 +37,41 @@ class AdversarialLoss:
         r1: Weight of half the squared norm of the gradient of d at real images in [0, 1]; 0 is none. It is what
             makes the game settle.
         every: Steps from one such penalty to the next, with a weight so many times as large.
+        code: Weight of the mean squared error of a drawn image's code, as the model's reader sees it in the
+            discriminator's features; generator and reader minimize it together. What can be read linearly off an
+            image is what codes then stand for, so that they can be added and subtracted; 0 reads no codes.
 
     References:
         Goodfellow et al. 2014, equation 1, algorithm 1 and section 3 (both losses of the generator); Mescheder,
-        Geiger and Nowozin 2018, equation 9 (the penalty R1); Karras et al. 2020, section 3.1 (lazy penalties).
+        Geiger and Nowozin 2018, equation 9 (the penalty R1); Karras et al. 2020, section 3.1 (lazy penalties);
+        Chen et al. 2016, InfoGAN, equations 3 and 5 (`code`, with a normal density around what is read).
     """
 
     generator: Literal["non-saturating", "minimax"] = "non-saturating"
     r1: float = 0.0
     every: int = 1
+    code: float = 0.0
     turns: tuple[tuple[str, ...], ...] = (("discriminator",), ("generator",))
 
     def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
         """Two players, each of whom owns one network."""
         game = expect(model, Adversarial, "AdversarialLoss")
-        return {"discriminator": game.discriminator.parameters(), "generator": game.generator.parameters()}
+        reader = () if game.reader is None else game.reader.parameters()
+        return {
+            "discriminator": game.discriminator.parameters(),
+            "generator": [*game.generator.parameters(), *reader],
+        }
 
     def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
         """The summed loss of the player whose turn it is."""
         game, x = expect(model, Adversarial, "AdversarialLoss"), batch["image"]
         if turn == ("generator",):
             z = game.prior(len(batch), generator=batch.generator(_GENERATOR))
-            d = game.discriminate(game.decode(z))
-            return {"generator": F.softplus(-d).sum() if self.generator == "non-saturating" else -F.softplus(d).sum()}
+            d, read = game.judge(game.decode(z))
+            loss = F.softplus(-d).sum() if self.generator == "non-saturating" else -F.softplus(d).sum()
+            if self.code:
+                loss = loss + self.code * (_read(read) - z).square().mean(1).sum()
+            return {"generator": loss}
         with torch.no_grad():
             drawn = game.decode(game.prior(len(batch), generator=batch.generator(_DISCRIMINATOR)))
         fooled = F.softplus(game.discriminate(drawn)).sum()
@@ -71,6 +84,23 @@ class AdversarialLoss:
             steep = self.every * self.r1 / 2 * slope.square().sum()
             return {"discriminator": fooled + F.softplus(-d).sum() + steep}
         return {"discriminator": fooled + F.softplus(-game.discriminate(x)).sum()}
+
+
+def _read(codes: Tensor | None) -> Tensor:
+    """The codes that a reader saw.
+
+    Raises:
+        ContractError: There is no reader.
+    """
+    if codes is None:
+        raise ContractError(
+            "This model does not read codes.",
+            slug="gan-reader",
+            seen="a discriminator alone",
+            needed="a model with a reader",
+            hint="Build it with reads=True, or leave `code` at 0.",
+        )
+    return codes
 
 
 @dataclass(frozen=True)

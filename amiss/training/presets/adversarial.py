@@ -59,6 +59,7 @@ def dcgan_for(
     latent: int = 64,
     width: int = 32,
     generator: Literal["non-saturating", "minimax"] = "non-saturating",
+    code: float = 0.0,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -69,6 +70,7 @@ def dcgan_for(
         latent: Dimensions of the code.
         width: Channels of the largest maps.
         generator: The generator's loss.
+        code: How much it counts that codes can be read off images, so that they can be added; 0: nothing.
         seed: Of weights, order and codes.
         epochs: Passes over the images; by default what fits in a few minutes.
 
@@ -78,8 +80,9 @@ def dcgan_for(
     channels, size = square(images)
     several(images)
     arguments = {"channels": channels, "size": size, "latent": latent, "width": width, "norm": "none"}
+    arguments |= {"reads": True} if code else {}
     length: dict[str, Any] = {"steps": _steps(images, 6_000)} if epochs is None else {"epochs": epochs}
-    loss = AdversarialLoss(generator, r1=0.02, every=16)
+    loss = AdversarialLoss(generator, r1=0.02, every=16, code=code)
     return preset_of(
         "dcgan", "DCGAN", arguments, loss, **length, batch=32, rate=3e-3, betas=(0.0, 0.99), schedule="cosine",
         ema=0.998, seed=seed, **fast(size),
