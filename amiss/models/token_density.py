@@ -99,6 +99,11 @@ class TokenDensity(Autoregressive):
         """What is read beside the tokens [n, length, extra]; None: nothing."""
         return None
 
+    def embed(self, said: Tensor) -> Tensor:
+        """What the network reads of tokens that were said before [..., embedding]."""
+        read: Tensor = self.embedding(said)
+        return read
+
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Logits [N, symbols, D] of rows of tokens `x` [N, D], int64."""
         return self.continued(x, self.states(len(x), c), c)[0]
@@ -115,7 +120,7 @@ class TokenDensity(Autoregressive):
             before: The last token of each row before these [N]; None: these begin.
         """
         start = torch.full_like(x[:, :1], self.symbols) if before is None else before[:, None]
-        seen = self.embedding(torch.cat([start, x[:, :-1]], 1))
+        seen = self.embed(torch.cat([start, x[:, :-1]], 1))
         if (beside := self.beside(len(x), x.shape[1], c)) is not None:
             seen = torch.cat([seen, beside], 2)
         h, states = self.recurrent(seen, states=states)
@@ -145,7 +150,7 @@ class TokenDensity(Autoregressive):
             previous = torch.full_like(cache.ended, self.symbols, dtype=torch.int64)
         elif self.end is not None:
             cache.ended = cache.ended | (previous == self.end)
-        seen = self.embedding(previous)
+        seen = self.embed(previous)
         if cache.beside is not None:
             seen = torch.cat([seen, cache.beside[:, t]], 1)
         h, cache.states = self.recurrent.step(seen, cache.states)
