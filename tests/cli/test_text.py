@@ -1,0 +1,97 @@
+"""`amiss train text FILE` and `amiss sample CHECKPOINT --prompt TEXT`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from amiss.models import build
+from amiss.training import load_model, save_model
+
+TRAIN = ("train", "text", "hello", "--hidden", "16", "--out", "run")
+
+
+@pytest.fixture
+def hello(amiss):
+    """A folder `run` with a model that has learned the smallest text."""
+    said = amiss(*TRAIN)
+    assert said.code == 0, said.err
+    return amiss
+
+
+def test_a_text_is_learned_and_continued(hello):
+    assert {p.name for p in Path("run").iterdir()} >= {
+        "model.safetensors",
+        "training.json",
+        "curve.svg",
+        "samples.txt",
+    }
+    figures = json.loads(Path("run/training.json").read_text())["figures"]
+    assert figures["characters"] == 5
+    assert figures["bits_per_character"] < 0.1
+    words = ("sample", "run/model.safetensors", "--prompt", "h", "--length", "4", "--top-k", "1")
+    assert hello(*words).out == "hello\n"
+    assert hello(*words, "-n", "2").out == "hello\n\nhello\n"
+    said = json.loads(hello(*words, "--json", "--out", "drawn").out)
+    assert said["texts"] == ["hello"]
+    assert said == json.loads(Path("drawn/sample.json").read_text())
+    assert hello(*words, "--quiet").out == ""
+
+
+def test_draws_repeat_by_their_seed(hello):
+    words = ("sample", "run/model.safetensors", "--length", "40", "--temperature", "3")
+    first, same, other = (hello(*words, "--seed", seed).out for seed in "001")
+    assert first == same != other
+    assert len(first) == 41
+
+
+def test_an_interrupted_text_goes_on(hello):
+    before = load_model("run/model.safetensors")[0].state_dict()
+    assert hello(*TRAIN).code == 0  # it is done: nothing changes
+    after = load_model("run/model.safetensors")[0].state_dict()
+    assert all(torch.equal(t, after[name]) for name, t in before.items())
+    assert hello(*TRAIN, "--more", "5").code == 0
+    assert json.loads(Path("run/training.json").read_text())["history"]["steps"] == 305
+
+
+@pytest.mark.parametrize(
+    ("words", "slug", "code"),
+    [
+        ("--prompt help", "text-symbol", 1),
+        ("--length 0", None, 2),
+        ("--top-k 0", None, 2),
+        ("--temperature 0", "sample-options", 2),
+        ("--given photos", "sample-options", 2),
+        ("--caption h", "sample-options", 2),
+        ("--grid", "sample-options", 2),
+    ],
+)
+def test_what_a_language_model_cannot_be_asked_is_refused(hello, words, slug, code):
+    said = hello("sample", "run/model.safetensors", *words.split())
+    if slug is None:
+        assert said.code == code
+    else:
+        said.refused(slug, code=code)
+
+
+@pytest.mark.parametrize(
+    ("words", "slug", "code"),
+    [
+        ("hello --size 8", "train-option", 2),
+        ("hello --label-column a", "train-option", 2),
+        ("nothing.txt", "text-missing", 1),
+        ("photos", "text-missing", 1),
+        ("nets.py --limit 1", "text-short", 1),
+        ("hello --cell elm", "train-option", 2),
+    ],
+)
+def test_what_is_no_text_to_learn_from_is_refused(amiss, words, slug, code):
+    amiss("train", "text", *words.split(), "--out", "run").refused(slug, code=code)
+
+
+@pytest.mark.parametrize("words", [["--prompt", "h"], ["--length", "4"], ["--top-k", "1"], []])
+def test_a_model_of_images_writes_no_text_and_needs_a_folder(amiss, words):
+    recipe = {"architecture": "DCGAN", "arguments": {"size": 8, "latent": 4, "width": 4}}
+    save_model("gan.safetensors", build(recipe), recipe, {"kind": "dcgan"})
+    amiss("sample", "gan.safetensors", *words).refused("sample-options", code=2)
