@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,15 +11,15 @@ import typer
 from torch import nn
 
 from amiss.cli import sampling
-from amiss.cli.command import refuse_file, written
+from amiss.cli.command import refuse_file, shown, written
 from amiss.cli.device import usable
 from amiss.cli.sampling import Made
-from amiss.cli.writing import written_texts
+from amiss.cli.writing import told_captions, written_texts
 from amiss.data import Images, open_data, read_image, to_bytes, write_png
 from amiss.data.files import SUFFIXES
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
-from amiss.models import TextModel, bits_per_dim
+from amiss.models import Captioner, TextModel, TokenDensity, bits_per_dim
 from amiss.repro import versions
 from amiss.training import load_model
 from amiss.training.pictures import condition_of, magnified, sheet
@@ -74,7 +74,7 @@ def sample(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no summary")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print sample.json instead of a summary")] = False,
 ) -> None:
-    """Draw images from a generative model, show what its codes hold, or let a language model write.
+    """Draw images from a generative model, show what its codes hold, let a language model write, or describe images.
 
     Without further options: samples. With --given: completions of what --keep leaves, or what an image of low
     resolution could have been, as the model is trained for.
@@ -82,15 +82,14 @@ def sample(
     model, facts = load_model(checkpoint)
     model.to(usable(device))
     texts = {"--prompt": prompt is not None, "--length": length is not None, "--top-k": top_k is not None}
-    if isinstance(model, TextModel):
-        _refuse_idle({"texts": True}, {"--given": given is not None, "--caption": caption is not None,
-                                       "--label": label is not None, "--grid": grid, "--walk": walk})  # fmt: skip
-        told = written_texts(
-            model, facts, written(context), prompt=prompt or "", n=n or 1, length=length, temperature=temperature,
-            top_k=top_k, seed=seed, out=out,
+    if isinstance(model, TokenDensity):
+        words = _Words(prompt, n, length, temperature, top_k, seed)
+        told = _in_words(
+            model, facts, written(context), given, words, limit, size, out,
+            {"--caption": caption, "--label": label, "--grid": grid, "--walk": walk, "--keep": keep, "--data": data},
         )  # fmt: skip
         if not quiet:
-            typer.echo(json.dumps(told) if as_json else "\n\n".join(told["texts"]))
+            typer.echo(json.dumps(told) if as_json else "\n".join(_lines(told)))
         return
     _refuse_idle({"images": True}, texts)
     if out is None:
@@ -122,6 +121,51 @@ def sample(
         said = "" if "mean_nats" not in report else f", {report['mean_nats']:.4g} nats an image ({report['bound']})"
         count = len(made.images)
         typer.echo(f"{out / SHEET}: {count} image{'' if count == 1 else 's'}{said}")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How a text is drawn."""
+
+    prompt: str | None
+    n: int | None
+    length: int | None
+    temperature: float
+    top_k: int | None
+    seed: int
+
+
+def _in_words(
+    model: TokenDensity,
+    facts: dict[str, Any],
+    command: str,
+    given: str | None,
+    words: _Words,
+    limit: int,
+    size: int | None,
+    out: Path | None,
+    idle: dict[str, Any],
+) -> dict[str, Any]:
+    """Texts that a language model writes, or what a captioner says of the images given."""
+    _refuse_idle({"texts": True}, {name: bool(value) for name, value in idle.items()})
+    if isinstance(model, TextModel):
+        _refuse_idle({"texts": True}, {"--given": given is not None})
+        return written_texts(
+            model, facts, command, prompt=words.prompt or "", n=words.n or 1, length=words.length,
+            temperature=words.temperature, top_k=words.top_k, seed=words.seed, out=out,
+        )  # fmt: skip
+    if not isinstance(model, Captioner) or given is None:
+        raise _unsuited("no image", "images to describe", "amiss sample CHECKPOINT --given photos/")
+    drawn = {"--prompt": words.prompt, "--length": words.length, "--top-k": words.top_k, "--number": words.n}
+    _refuse_idle({"captions": True}, {name: value is not None for name, value in drawn.items()})
+    return told_captions(model, facts, command, _opened(given, limit, size or model.size), out)
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """Texts with a blank line between them, or a line for each image."""
+    if "texts" in told:
+        return ["\n\n".join(told["texts"])]
+    return [shown(f"{row['given']}: {row['caption']}") for row in told["captions"]]
 
 
 def _made(
@@ -268,10 +312,10 @@ def _refuse_idle(shows: dict[str, Any], idle: dict[str, bool]) -> None:
     Raises:
         UsageError: There are such.
     """
-    for shown in (name for name, value in shows.items() if value):
+    for asked in (name for name, value in shows.items() if value):
         for name in (name for name, value in idle.items() if value):
             raise _unsuited(
-                f"{name} with {shown}", f"{shown} alone", f"Leave {name} out: no image is drawn by it here."
+                f"{name} with {asked}", f"{asked} alone", f"Leave {name} out: no image is drawn by it here."
             )
 
 

@@ -1,20 +1,24 @@
-"""What a language model writes: texts that begin with a prompt, on the terminal and in a folder."""
+"""What models say in words: texts that begin with a prompt, and sentences about images."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from amiss.cli.command import refuse_file
+from amiss.data import Images
 from amiss.disk import Disk
 from amiss.errors import UsageError
-from amiss.models import TextModel
+from amiss.models import Captioner, TextModel, TokenDensity
 from amiss.repro import generator, versions
 
-__all__ = ["written_texts"]
+__all__ = ["told_captions", "written_texts"]
 
 REPORT = "sample.json"
 _DRAWS = 8  # stream of randomness
+_BATCH, _BEAM = 100, 5  # images at a time, and beginnings that a beam search carries on
 
 
 def written_texts(
@@ -44,21 +48,54 @@ def written_texts(
             needed="a number above 0",
             hint="--temperature 0.8; --top-k 1 takes the likeliest character each time.",
         )
-    if out is not None:
-        refuse_file(out)
+    _ready(out)
     texts = model.write(
         prompt, n=n, length=length, temperature=temperature, top_k=top_k, generator=generator(seed, _DRAWS)
     )
+    told = {"seed": seed, "temperature": temperature, "top_k": top_k, "prompt": prompt, "texts": texts}
+    return _reported(model, facts, command, told, out)
+
+
+def told_captions(
+    model: Captioner, facts: dict[str, Any], command: str, images: Images, out: Path | None
+) -> dict[str, Any]:
+    """A sentence about each image with its nats, and sample.json in a folder where one is named.
+
+    Raises:
+        ContractError: The images do not fit the captioner.
+    """
+    _ready(out)
+    device = next(model.parameters()).device
+    rows = []
+    for start in range(0, len(images), _BATCH):
+        part = images.pick(slice(start, start + _BATCH))
+        x = part.images().to(device)
+        said = model.answer(x, width=_BEAM)
+        with torch.no_grad():
+            nats = model.log_prob(said, x).tolist()
+        rows += [
+            {"given": name, "caption": text, "nats": value}
+            for name, text, value in zip(part.names, said, nats, strict=True)
+        ]
+    return _reported(model, facts, command, {"captions": rows}, out)
+
+
+def _ready(out: Path | None) -> None:
+    """Refuse a file in the place of the folder, before anything is done."""
+    if out is not None:
+        refuse_file(out)
+
+
+def _reported(
+    model: TokenDensity, facts: dict[str, Any], command: str, told: dict[str, Any], out: Path | None
+) -> dict[str, Any]:
+    """What sample.json holds; written where a folder is named."""
     report = {
         "command": command,
         "kind": facts.get("kind"),
         "architecture": facts["recipe"].get("architecture"),
         "bound": model.bound,
-        "seed": seed,
-        "temperature": temperature,
-        "top_k": top_k,
-        "prompt": prompt,
-        "texts": texts,
+        **told,
         "versions": versions(),
     }
     if out is not None:

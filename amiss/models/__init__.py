@@ -10,6 +10,7 @@ from torch import nn
 from amiss.errors import ModelError
 from amiss.models.autoencoders import Autoencoder, ConvAutoencoder, DenseAutoencoder
 from amiss.models.autoregressive import Autoregressive
+from amiss.models.captioner import Captioner
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.compression import ImageCodec
 from amiss.models.density import Density, Implicit, LatentVariable
@@ -56,6 +57,7 @@ __all__ = [
     "Autoencoder",
     "Autoregressive",
     "Bernoulli",
+    "Captioner",
     "Categorical",
     "CodeFlow",
     "ConvAutoencoder",
@@ -124,6 +126,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "StackGAN": StackGAN,
     "ImageCodec": ImageCodec,
     "TextModel": TextModel,
+    "Captioner": Captioner,
 }
 """What a recipe may name: the class itself, by its own name."""
 

@@ -123,8 +123,10 @@ class TokenDensity(Autoregressive):
         seen = self.embed(torch.cat([start, x[:, :-1]], 1))
         if (beside := self.beside(len(x), x.shape[1], c)) is not None:
             seen = torch.cat([seen, beside], 2)
-        h, states = self.recurrent(seen, states=states)
-        logits = self.readout(h).transpose(1, 2)
+        # Sums over a long time are not computed in reduced precision.
+        with torch.autocast(x.device.type, enabled=False):
+            h, states = self.recurrent(seen.to(self.readout.weight.dtype), states=states)
+            logits = self.readout(h).transpose(1, 2)
         if self.end is not None:
             over = (x == self.end).cumsum(1)
             logits = self._after_end(logits, torch.cat([torch.zeros_like(over[:, :1]), over[:, :-1]], 1) > 0)

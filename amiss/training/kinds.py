@@ -3,6 +3,7 @@
 from amiss.training.kind import Kind
 from amiss.training.presets.adversarial import DCGAN, GAN, INVERTER
 from amiss.training.presets.autoencoders import AUTOENCODER, CONDITIONAL_VAE, CONV_AUTOENCODER, DENOISER
+from amiss.training.presets.captioner import CAPTIONER
 from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
 from amiss.training.presets.codec import CODEC
 from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCNN
@@ -36,6 +37,7 @@ _ROWS = (
     INVERTER,
     STACKGAN,
     TEXT,
+    CAPTIONER,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}

@@ -95,3 +95,22 @@ def test_a_model_of_images_writes_no_text_and_needs_a_folder(amiss, words):
     recipe = {"architecture": "DCGAN", "arguments": {"size": 8, "latent": 4, "width": 4}}
     save_model("gan.safetensors", build(recipe), recipe, {"kind": "dcgan"})
     amiss("sample", "gan.safetensors", *words).refused("sample-options", code=2)
+
+
+@pytest.fixture
+def captioner(amiss):
+    """An untrained captioner of images of 8 pixels a side."""
+    recipe = {"architecture": "Captioner", "arguments": {"words": ["a", "two"], "size": 8, "width": 2, "length": 3}}
+    save_model("captioner.safetensors", build(recipe, seed=2), recipe, {"kind": "captioner"})
+    return amiss
+
+
+def test_images_are_described(captioner):
+    words = ("sample", "captioner.safetensors", "--given", "photos", "--limit", "3", "--out", "told")
+    lines = captioner(*words).out.splitlines()
+    rows = json.loads(Path("told/sample.json").read_text())["captions"]
+    assert lines == [f"{row['given']}: {row['caption']}" for row in rows]
+    assert len(rows) == 3
+    assert all(row["nats"] < 0 for row in rows)
+    captioner("sample", "captioner.safetensors").refused("sample-options", code=2)
+    captioner(*words, "--prompt", "a").refused("sample-options", code=2)

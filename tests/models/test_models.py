@@ -148,6 +148,7 @@ NEEDED = {
     "Inverter": {"generator": {"architecture": "DCGAN", "arguments": {"size": 8}}},
     "StackGAN": {"words": ["a", "b"], "levels": [2]},
     "TextModel": {"symbols": ["a", "b"]},
+    "Captioner": {"words": ["a", "b"]},
 }
 """Arguments of those architectures that have no default for all."""
 

@@ -85,6 +85,7 @@ TINY = {
     "dcgan": Tiny(options={"latent": 8, "width": 4}),
     "inverter": Tiny(first=DCGAN),
     "stackgan": Tiny(scenes, {"width": 4}),
+    "captioner": Tiny(scenes, {"width": 4, "hidden": 8}),
     "text": Tiny(texts, {"hidden": 8, "window": 2, "warm": 1}),
 }
 """How each kind is made small; a kind that is not here has no test, which is an error."""
@@ -161,6 +162,13 @@ def test_a_kind_learns_stops_goes_on_is_saved_and_draws(name, tmp_path):
         assert first == again_ != other
         assert {len(text) for text in first} == {9}
         assert bool(model.log_prob(model.vocabulary.encode(first[0])[None]).isfinite())
+        return
+    if name == "captioner":
+        assert samples(model, 3, x) is None  # it draws sentences
+        said = model.answer(x[:3])
+        assert len(said) == 3
+        nats = model.log_prob(said, x[:3])
+        assert nats.shape == (3,) and bool((nats < 0).all())
         return
     drawn = samples(model, 3, x, seed=1)
     side = x.shape[-1] // (2 if name == "stackgan" else 1)  # its first stage draws half the side

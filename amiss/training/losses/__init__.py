@@ -7,11 +7,12 @@ from amiss.training.losses.loss import TrainingLoss
 from amiss.training.losses.rate import RateLoss
 from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
 from amiss.training.losses.stackgan import StackGANLoss
-from amiss.training.losses.tokens import TokenLoss
+from amiss.training.losses.tokens import CaptionLoss, TokenLoss
 
 __all__ = [
     "AdversarialLoss",
     "AttributesLoss",
+    "CaptionLoss",
     "ClassifierLoss",
     "DenoisingLoss",
     "DensityLoss",

@@ -1,4 +1,4 @@
-"""The likelihood of rows of tokens, whole or of a window with something before it."""
+"""The likelihood of rows of tokens: of a text, and of sentences about images."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amiss.models import TokenDensity
+from amiss.models import Captioner, TokenDensity
 from amiss.training.batches import Batch
 from amiss.training.losses.loss import expect
 
-__all__ = ["TokenLoss"]
+__all__ = ["CaptionLoss", "TokenLoss"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,26 @@ class TokenLoss:
             before, x = x[:, self.warm - 1], x[:, self.warm :]
         logits, _ = density.continued(x, states, before=before)
         return {"density": -density.likelihood.log_probs(logits, x).sum() / x.shape[1]}
+
+
+@dataclass(frozen=True)
+class CaptionLoss:
+    """The exact negative log likelihood of sentences given their images; it reads `image` in [0, 1] and `tokens`.
+
+    Each word is predicted from the true words before it (teacher forcing).
+
+    References:
+        Vinyals, Toshev, Bengio and Erhan 2015, show and tell, equation 13; Williams and Zipser 1989 (teacher
+        forcing).
+    """
+
+    turns: tuple[tuple[str, ...], ...] = (("captioner",),)
+
+    def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
+        """One player, who owns encoder and words."""
+        return {"captioner": model.parameters()}
+
+    def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
+        """The summed negative log likelihood."""
+        captioner = expect(model, Captioner, "CaptionLoss")
+        return {"captioner": -captioner.log_prob(batch["tokens"], batch["image"]).sum()}

@@ -1,0 +1,136 @@
+"""A captioner: convolutions see an image, and a recurrent network tells what they saw, word by word."""
+
+import re
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from amiss.errors import ContractError, UsageError
+from amiss.models.beam import beam
+from amiss.models.cells import CELLS, State
+from amiss.models.recurrent import CellName
+from amiss.models.token_density import TokenDensity
+from amiss.models.vocabulary import END, Vocabulary
+
+__all__ = ["Captioner"]
+
+_LARGEST = 256
+_WORD = re.compile(r"[^\W_]+")
+
+
+class Captioner(TokenDensity):
+    """p(sentence | image): what the encoder makes of the image is the first state of the network that speaks.
+
+    It answers in words, so that a probe can ask it (`answer`, `log_prob`), and its encoder has layers by name, so
+    that an image can be made to look like another one to it.
+
+    Args:
+        words: The words of all sentences.
+        channels: Channels of the images.
+        size: Height and width in pixels, a multiple of 8.
+        length: Words that a sentence may have.
+        width: Channels of the encoder's first maps; those behind it have twice and four times as many.
+        code: Numbers that the encoder makes of an image.
+        hidden: Numbers in the state of a cell.
+        cell: Which cells.
+
+    Raises:
+        UsageError: A size that cannot mean anything, or words that make no vocabulary.
+
+    References:
+        Vinyals, Toshev, Bengio and Erhan 2015, show and tell, equations 10 to 12; Ba, Kiros and Hinton 2016 (the
+        code's scale).
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        channels: int = 1,
+        size: int = 32,
+        length: int = 16,
+        width: int = 16,
+        code: int = 128,
+        hidden: int = 128,
+        cell: CellName = "lstm",
+    ) -> None:
+        if not (
+            8 <= size <= _LARGEST and size % 8 == 0 and min(channels, width, code) >= 1 and max(width, code) <= 4096
+        ):
+            raise UsageError(
+                "There is no such captioner.",
+                slug="captioner",
+                seen=f"channels={channels}, size={size}, width={width}, code={code}",
+                needed=f"positive numbers, and a size that is a multiple of 8, at most {_LARGEST}",
+                hint="Pass, for instance, size=32.",
+            )
+        vocabulary = Vocabulary((*words, END), words=True)
+        super().__init__(len(vocabulary), length, vocabulary.end, embedding=32, hidden=hidden, cell=cell)
+        self.vocabulary, self.channels, self.size = vocabulary, channels, size
+        layers: list[nn.Module] = [_Centered()]
+        before = channels
+        for after in (width, 2 * width, 4 * width):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.Conv2d(after, after, 3, 2, 1), nn.ReLU()]
+            before = after
+        # The code's scale is fixed: a large one would drive the first state into its limits, where nothing is learned.
+        layers += [nn.Flatten(), nn.Linear(before * (size // 8) ** 2, code), nn.LayerNorm(code)]
+        self.encoder = nn.Sequential(*layers)
+        self.begin = nn.Linear(code, hidden * CELLS[cell].states)
+
+    def states(self, n: int, c: Tensor | None) -> list[State]:
+        """The states that images `c` [n, C, H, W] in [0, 1] begin with.
+
+        Raises:
+            ContractError: There are no images, or others than the encoder sees.
+        """
+        want = (n, self.channels, self.size, self.size)
+        if c is None or tuple(c.shape) != want:
+            raise ContractError(
+                "A caption needs its image.",
+                slug="caption-image",
+                seen="none" if c is None else str(tuple(c.shape)),
+                needed=str(want),
+                hint="Pass one image for each sentence, of the captioner's size.",
+            )
+        return self.told(self.encoder(c))
+
+    def told(self, code: Tensor) -> list[State]:
+        """The states that codes [n, code] of images begin with."""
+        begin = self.begin(code).tanh().to(self.begin.weight.dtype)
+        return [tuple(begin.chunk(CELLS[self.recurrent.cell].states, 1))]
+
+    def log_prob(self, x: Tensor | str | Sequence[str], c: Tensor | None = None) -> Tensor:
+        """Log probability [N], nats, of sentences about images.
+
+        Args:
+            x: A sentence for all images, one for each, or their tokens [N, D]. Marks and capitals do not count.
+            c: The images [N, C, H, W] in [0, 1].
+
+        Raises:
+            ModelError: A word is unknown, or a sentence is too long.
+            ContractError: The images have another shape.
+        """
+        if not isinstance(x, Tensor):
+            n = 0 if c is None else len(c)
+            sentences = [" ".join(_WORD.findall(text.lower())) for text in ([x] * n if isinstance(x, str) else x)]
+            x = self.vocabulary.rows(sentences, self.length).to(self.readout.weight.device)
+        return super().log_prob(x, c)
+
+    def answer(self, x: Tensor, width: int = 1) -> list[str]:
+        """A sentence about each image [N, C, H, W] in [0, 1].
+
+        Args:
+            x: The images.
+            width: Beginnings that a beam search carries on; 1 takes the likeliest word each time.
+        """
+        if not len(x):
+            return []
+        rows = beam(self, len(x), x, width=width)[0]
+        return [self.vocabulary.decode(row) for row in rows]
+
+
+class _Centered(nn.Module):
+    """Images in [0, 1] as numbers in [-1, 1]: so the encoder can be probed by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """2 x - 1."""
+        return 2 * x - 1

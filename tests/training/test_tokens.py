@@ -1,0 +1,59 @@
+"""Losses of tokens: truncated backpropagation, teacher forcing, and models that they are not for."""
+
+import pytest
+import torch
+
+from amiss.errors import ContractError
+from amiss.models import Captioner, TokenDensity, build
+from amiss.training.batches import Batch
+from amiss.training.losses import CaptionLoss, TokenLoss
+
+
+def density():
+    torch.manual_seed(0)
+    return TokenDensity(3, 9, hidden=5).double()
+
+
+def batch(**rows):
+    return Batch(rows, 0, 0.0, 0)
+
+
+def test_a_window_costs_what_the_density_says_given_all_before_it():
+    net, x = density(), torch.randint(3, (4, 9), generator=torch.Generator().manual_seed(0))
+    for warm in (0, 4):
+        loss = TokenLoss(warm).losses(net, batch(tokens=x), ("density",))["density"]
+        torch.testing.assert_close(loss, -net.log_probs(x)[:, warm:].sum() / (9 - warm))
+
+
+def test_no_gradient_flows_beyond_the_beginning_of_a_window():
+    """Two symbols that are read before the window alone: their embedding gets no gradient, in the window it does."""
+    net = density()
+    before, within = torch.tensor([[0, 0, 0, 1, 1, 1, 1]]), torch.tensor([[1, 1, 1, 1, 0, 1, 1]])
+    slopes = []
+    for x in (before, within):
+        net.zero_grad()
+        TokenLoss(3).losses(net, batch(tokens=x), ("density",))["density"].backward()
+        slopes.append(net.embedding.weight.grad[0].abs().sum().item())
+    assert slopes[1] > 0
+    whole = density()
+    TokenLoss(0).losses(whole, batch(tokens=before), ("density",))["density"].backward()
+    assert whole.embedding.weight.grad[0].abs().sum() > 0
+    # The last symbol before the window is read as its first input: that is where gradients end.
+    assert slopes[0] > 0
+    net.zero_grad()
+    TokenLoss(3).losses(net, batch(tokens=torch.tensor([[0, 0, 1, 1, 1, 1, 1]])), ("density",))["density"].backward()
+    assert net.embedding.weight.grad[0].abs().sum() == 0
+
+
+def test_a_captioner_pays_for_the_true_words_after_the_true_words():
+    net = Captioner(("a", "b"), size=8, length=3, width=2, code=4, hidden=5)
+    x, tokens = torch.rand(2, 1, 8, 8), net.vocabulary.rows(["a b", "b"], 3)
+    loss = CaptionLoss().losses(net, batch(image=x, tokens=tokens), ("captioner",))["captioner"]
+    torch.testing.assert_close(loss, -net.log_prob(["a b", "b"], x).sum())
+
+
+@pytest.mark.parametrize("loss", [TokenLoss(), CaptionLoss()])
+def test_other_models_are_refused(loss):
+    rows = batch(tokens=torch.zeros(1, 2, dtype=torch.int64), image=torch.zeros(1, 1, 8, 8))
+    with pytest.raises(ContractError, match="loss-model"):
+        loss.losses(build({"architecture": "LeNet", "arguments": {"size": 8}}), rows, loss.turns[0])
