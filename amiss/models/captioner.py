@@ -71,7 +71,7 @@ class Captioner(TokenDensity):
         for after in (width, 2 * width, 4 * width):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.Conv2d(after, after, 3, 2, 1), nn.ReLU()]
             before = after
-        # The code's scale is fixed: a large one would drive the first state into its limits, where nothing is learned.
+        # A code of fixed scale: a large one would drive the first state into its limits, where nothing is learned.
         layers += [nn.Flatten(), nn.Linear(before * (size // 8) ** 2, code), nn.LayerNorm(code)]
         self.encoder = nn.Sequential(*layers)
         self.begin = nn.Linear(code, hidden * CELLS[cell].states)

@@ -1,0 +1,176 @@
+"""`Sequences`: movies or signals of any lengths, with what is known of each, known by their content."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from amiss.data.images import Index
+from amiss.errors import DataError
+from amiss.repro import digest
+
+__all__ = ["Sequences"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sequences:
+    """n sequences, padded at their ends to a common length. `Sequences.of` checks and fills in.
+
+    Attributes:
+        frames: [n, T, ...]: pictures [n, T, C, H, W], uint8, or numbers [n, T, F], float32.
+        lengths: How many frames of each count [n], int64.
+        labels: True labels [n], int64, or None.
+        classes: Name of each label.
+        beside: Numbers beside each frame [n, T, E], float32; E may be 0.
+        table: Further knowledge, one tensor [n] for each attribute.
+    """
+
+    frames: Tensor
+    lengths: Tensor
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    beside: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 0))
+    table: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        frames: Tensor,
+        lengths: Tensor | Sequence[int] | None = None,
+        labels: Tensor | Sequence[int] | None = None,
+        classes: Sequence[str] = (),
+        *,
+        beside: Tensor | None = None,
+        table: Mapping[str, Tensor] | None = None,
+    ) -> "Sequences":
+        """Check that all parts fit together.
+
+        Args:
+            frames: [n, T, C, H, W], uint8, or [n, T, F], floats.
+            lengths: Frames of each that count; by default all of them.
+            labels: Whole numbers from 0.
+            classes: Name of each label; by default the numbers.
+            beside: Numbers beside each frame [n, T, E].
+            table: Further knowledge, one tensor [n] for each attribute.
+
+        Raises:
+            DataError: There is no sequence or an empty one, a part does not fit the others, or a frame that counts
+                holds what is not finite.
+        """
+        pictures = frames.ndim == 5 and frames.dtype == torch.uint8
+        signals = frames.ndim == 3 and frames.is_floating_point()
+        n, length = (*frames.shape[:2], 0, 0)[:2]
+        lengths = torch.full((n,), length) if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
+        marks = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
+        if marks is not None and not classes and marks.numel():
+            classes = [str(i) for i in range(int(marks.max()) + 1)]
+        beside = torch.zeros(n, length, 0) if beside is None else beside.float()
+        _check(
+            {
+                "frames": (pictures or signals, f"{tuple(frames.shape)}, {frames.dtype}"),
+                "number": (n >= 1 and length >= 1, f"{n} sequences of {length} frames"),
+                "lengths": (
+                    lengths.shape == (n,) and bool(((lengths >= 1) & (lengths <= length)).all()),
+                    f"{tuple(lengths.shape)}, {lengths.min() if lengths.numel() else '-'} to "
+                    f"{lengths.max() if lengths.numel() else '-'}",
+                ),
+                "labels": (
+                    marks is None or (marks.shape == (n,) and bool(((marks >= 0) & (marks < len(classes))).all())),
+                    "other labels than there are classes, or another number of them",
+                ),
+                "beside": (beside.ndim == 3 and beside.shape[:2] == (n, length), f"{tuple(beside.shape)}"),
+                "table": (all(t.shape == (n,) for t in (table or {}).values()), "a column of another length"),
+            }
+        )
+        found = cls(frames if pictures else frames.float(), lengths, marks, tuple(classes), beside, dict(table or {}))
+        found._refuse_bad()
+        return found
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"Sequences({len(self)} of up to {self.frames.shape[1]} frames {tuple(self.frames.shape[2:])})"
+
+    @property
+    def truth(self) -> Tensor:
+        """The labels.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.labels is None:
+            raise DataError(
+                "These sequences have no labels.",
+                slug="sequences-labels",
+                seen="frames alone",
+                needed="a label for each",
+                hint="Pass labels to Sequences.of.",
+            )
+        return self.labels
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Which frames count [n, T], bool."""
+        return torch.arange(self.frames.shape[1]) < self.lengths[:, None]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that a model may learn from; what stands behind an end is no part of it."""
+        kept = [self.frames[self.counts], self.beside[self.counts], self.lengths]
+        return digest(*kept, *([] if self.labels is None else [self.labels]), *self.classes)
+
+    def pick(self, index: Index) -> "Sequences":
+        """The sequences at `index`: positions, a mask, or a slice."""
+        rows = index if isinstance(index, slice) else torch.as_tensor(index)
+        return replace(
+            self,
+            frames=self.frames[rows],
+            lengths=self.lengths[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            beside=self.beside[rows],
+            table={name: column[rows] for name, column in self.table.items()},
+        )
+
+    def cut(self, lengths: Tensor) -> "Sequences":
+        """The same sequences, of which fewer frames count; those that would have none are left out."""
+        kept = lengths >= 1
+        return replace(self, lengths=torch.minimum(self.lengths, lengths)).pick(kept)
+
+    def shuffled(self, seed: int) -> "Sequences":
+        """The same sequences, the frames of each in an order drawn anew: what depends on time is gone."""
+        lots = torch.rand(self.counts.shape, generator=torch.Generator().manual_seed(seed))
+        order = torch.where(self.counts, lots, 2.0 + torch.arange(self.frames.shape[1])).argsort(1)
+        rows = torch.arange(len(self))[:, None]
+        return replace(self, frames=self.frames[rows, order], beside=self.beside[rows, order])
+
+    def _refuse_bad(self) -> None:
+        for name, part in (("frame", self.frames), ("numbers beside a frame", self.beside)):
+            if not part.is_floating_point():
+                continue
+            bad = ~part.isfinite().flatten(2).all(2) & self.counts
+            if bool(bad.any()):
+                row, at = (int(i) for i in bad.nonzero()[0])
+                raise DataError(
+                    "A frame holds numbers that are not finite.",
+                    slug="sequences-finite",
+                    seen=f"{name} {at} of sequence {row}, and {int(bad.sum()) - 1} more",
+                    needed="finite numbers",
+                    why="a sensor that dropped out, or a division by zero",
+                    hint="Leave such frames out, or fill them: frames.nan_to_num().",
+                )
+
+
+def _check(rules: Mapping[str, tuple[bool, str]]) -> None:
+    for name, (holds, seen) in rules.items():
+        if not holds:
+            raise DataError(
+                f"The {name} of these sequences do not fit.",
+                slug="sequences",
+                seen=seen,
+                needed="bytes [n, T, C, H, W] or floats [n, T, F]; lengths from 1 to T; the rest one a row",
+                why="an empty sequence" if name in ("number", "lengths") else "",
+                hint="Pad sequences at their ends to a common length, and pass their lengths.",
+            )
