@@ -12,6 +12,7 @@ from amiss.cli.command import refuse_file
 from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.data.files import encode_png
+from amiss.data.sequence_sources import open_sequences
 from amiss.data.text import open_text
 from amiss.disk import Disk
 from amiss.errors import AmissError, DataError, UsageError
@@ -65,16 +66,19 @@ class TrainRequest:
     table: str | None = None
 
     def open(self, split: str, limit: int | None = None) -> Any:
-        """The images of a split, or the text; not every kind needs labels.
+        """The images of a split, the text, or the sequences; not every kind needs labels.
 
         Raises:
-            UsageError: An option of images was passed for a text.
+            UsageError: An option of images was passed for other data.
         """
-        if kind_of(self.kind).source == "text":
+        source = kind_of(self.kind).source
+        if source != "images":
             for name, value in (("--size", self.size), ("--label-column", self.label), ("--table", self.table)):
                 if value is not None:
-                    raise option_error(f"A text has no {name}.", name, "options of a text", f"Leave {name} out.")
-            return open_text(self.data, split=split, limit=limit)
+                    raise option_error(f"A {source} has no {name}.", name, "options of its own", f"Leave {name} out.")
+            if source == "text":
+                return open_text(self.data, split=split, limit=limit)
+            return open_sequences(self.data, split=split, limit=limit, seed=self.seed)
         return open_data(
             self.data,
             split=split,

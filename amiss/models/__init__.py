@@ -32,11 +32,13 @@ from amiss.models.likelihoods import (
     bits_per_dim,
 )
 from amiss.models.made import MADE
+from amiss.models.movies import MovieClassifier
 from amiss.models.pixel_density import PixelDensity
 from amiss.models.pixelcnn import PixelCNN
 from amiss.models.raster_lstm import RasterLSTM
 from amiss.models.recurrent import Recurrent
 from amiss.models.row_lstm import RowLSTM
+from amiss.models.sequence_classifier import SequenceClassifier
 from amiss.models.stackgan import StackGAN
 from amiss.models.text import TextEncoder
 from amiss.models.text_model import TextModel
@@ -78,6 +80,7 @@ __all__ = [
     "LeNet",
     "Likelihood",
     "LogisticMixture",
+    "MovieClassifier",
     "Normal",
     "PixelCNN",
     "PixelDensity",
@@ -86,6 +89,7 @@ __all__ = [
     "Recurrent",
     "ResNet",
     "RowLSTM",
+    "SequenceClassifier",
     "SmallCNN",
     "StackGAN",
     "TextEncoder",
@@ -127,6 +131,8 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "ImageCodec": ImageCodec,
     "TextModel": TextModel,
     "Captioner": Captioner,
+    "MovieClassifier": MovieClassifier,
+    "SequenceClassifier": SequenceClassifier,
 }
 """What a recipe may name: the class itself, by its own name."""
 

@@ -37,7 +37,7 @@ class Kind:
         data: The tensors [n, ...] that its loss reads, by name.
         facts: What the model's file says beside the figures, plain JSON.
         labeled: Whether the training images need labels.
-        source: What it learns from: `Images`, or a `Text`.
+        source: What it learns from: `Images`, a `Text`, or `Sequences`.
         counts: What the length of its data counts.
     """
 
@@ -49,11 +49,11 @@ class Kind:
     data: Callable[[Preset, Any], dict[str, Tensor]] = images_of
     facts: Callable[[Preset], dict[str, Any]] = _nothing
     labeled: bool = False
-    source: Literal["images", "text"] = "images"
+    source: Literal["images", "text", "sequences"] = "images"
     counts: str = "images"
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
-        """The parameters of the recipe that are this kind's own, by name."""
+        """The parameters of the recipe behind its data that are this kind's own, by name."""
         known = inspect.signature(self.preset).parameters
-        return {name: p for name, p in known.items() if name not in ("images", "text", "seed", "epochs", "seconds")}
+        return {name: p for name, p in list(known.items())[1:] if name not in ("seed", "epochs", "seconds")}

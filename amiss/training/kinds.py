@@ -9,6 +9,7 @@ from amiss.training.presets.codec import CODEC
 from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCNN
 from amiss.training.presets.flow import FLOW
 from amiss.training.presets.recurrent_densities import DIAGONAL_BILSTM, RASTER_LSTM, ROW_LSTM
+from amiss.training.presets.sequences import SEQUENCE_CLASSIFIER
 from amiss.training.presets.stackgan import STACKGAN
 from amiss.training.presets.text import TEXT
 from amiss.training.presets.vae import VAE
@@ -38,6 +39,7 @@ _ROWS = (
     STACKGAN,
     TEXT,
     CAPTIONER,
+    SEQUENCE_CLASSIFIER,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}

@@ -149,6 +149,8 @@ NEEDED = {
     "StackGAN": {"words": ["a", "b"], "levels": [2]},
     "TextModel": {"symbols": ["a", "b"]},
     "Captioner": {"words": ["a", "b"]},
+    "MovieClassifier": {"classes": 2},
+    "SequenceClassifier": {"inputs": 2, "classes": 2},
 }
 """Arguments of those architectures that have no default for all."""
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from amiss.data import Images, open_data
+from amiss.data.sequence_sources import open_sequences
+from amiss.data.sequences import Sequences
 from amiss.data.text import Text, open_text
 from amiss.errors import UsageError
 from amiss.models import Density, Implicit, LatentVariable, build
@@ -52,6 +54,11 @@ def texts() -> tuple[Text, Text]:
     return open_text("hello"), open_text("hello")
 
 
+def movies() -> tuple[Sequences, Sequences]:
+    """Digits behind noise."""
+    return tuple(open_sequences("digit-movies", split=split, limit=n) for split, n in (("train", 96), ("test", 24)))
+
+
 @dataclass(frozen=True)
 class Tiny:
     """A kind at its smallest."""
@@ -85,6 +92,7 @@ TINY = {
     "dcgan": Tiny(options={"latent": 8, "width": 4}),
     "inverter": Tiny(first=DCGAN),
     "stackgan": Tiny(scenes, {"width": 4}),
+    "sequence-classifier": Tiny(movies, {"width": 2, "hidden": 4}),
     "captioner": Tiny(scenes, {"width": 4, "hidden": 8}),
     "text": Tiny(texts, {"hidden": 8, "window": 2, "warm": 1}),
 }

@@ -6,6 +6,7 @@ from amiss.training.losses.likelihoods import DensityLoss, ELBOLoss, FlowLoss
 from amiss.training.losses.loss import TrainingLoss
 from amiss.training.losses.rate import RateLoss
 from amiss.training.losses.reconstruction import DenoisingLoss, Erased, Noisy, ReconstructionLoss
+from amiss.training.losses.sequences import SequenceLoss
 from amiss.training.losses.stackgan import StackGANLoss
 from amiss.training.losses.tokens import CaptionLoss, TokenLoss
 
@@ -23,6 +24,7 @@ __all__ = [
     "Noisy",
     "RateLoss",
     "ReconstructionLoss",
+    "SequenceLoss",
     "StackGANLoss",
     "TokenLoss",
     "TrainingLoss",

@@ -1,0 +1,96 @@
+"""`open_sequences`: one word or path in, `Sequences` out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from amiss.data.sequences import Sequences
+from amiss.data.sources import open_data
+from amiss.data.worlds.cell_movies import sample_cells
+from amiss.data.worlds.digit_movies import digit_movies
+from amiss.data.worlds.signals import sample_signals
+from amiss.errors import DataError
+
+__all__ = ["BUILT_IN_SEQUENCES", "open_sequences"]
+
+_SPLITS = ("train", "test")
+
+
+def _cells(seed: int, limit: int | None) -> Sequences:
+    return sample_cells(300, seed).movies().pick(slice(limit))
+
+
+def _signals(seed: int, limit: int | None) -> Sequences:
+    return sample_signals(1500 if limit is None else limit, seed)
+
+
+BUILT_IN_SEQUENCES: dict[str, Callable[[int, int | None], Sequences]] = {"cells": _cells, "signals": _signals}
+"""Worlds that are drawn: from a seed and a number of rows. "digit-movies" needs a split of the digits."""
+
+
+def open_sequences(source: str | Path, *, split: str = "train", limit: int | None = None, seed: int = 0) -> Sequences:
+    """Open a set of movies or signals.
+
+    Args:
+        source: "cells", "signals" or "digit-movies", or an npz file of arrays `frames_train` [n, T, C, H, W] of
+            bytes or [n, T, F] of floats, `labels_train`, and if needed `lengths_train` and `beside_train`; `..._test`
+            alike.
+        split: "train" or "test". The splits of a drawn world are different rows.
+        limit: At most so many sequences.
+        seed: Of a drawn world.
+
+    Raises:
+        DataError: There is no such source or split, or its arrays do not fit together.
+    """
+    if split not in _SPLITS:
+        raise DataError(
+            "Sequences have no such split.",
+            slug="data-split",
+            seen=split[:40],
+            needed=", ".join(_SPLITS),
+            hint="Take one of these.",
+        )
+    if str(source) in BUILT_IN_SEQUENCES:
+        return BUILT_IN_SEQUENCES[str(source)](2 * seed + _SPLITS.index(split), limit)
+    if str(source) == "digit-movies":
+        return digit_movies(open_data("digits", split=split, limit=limit, seed=seed), seed=seed)
+    path = Path(source)
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        raise DataError(
+            "There are no such sequences.",
+            slug="sequences-missing",
+            seen=str(source)[:100],
+            needed=f"an npz file, or {', '.join((*BUILT_IN_SEQUENCES, 'digit-movies'))}",
+            hint="Check the path; arrays are saved by numpy.savez(file, frames_train=..., labels_train=...).",
+        )
+    return _read(path, split).pick(slice(limit))
+
+
+def _read(path: Path, split: str) -> Sequences:
+    """Arrays of an npz file, none of which may hold objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {
+                name.removesuffix(f"_{split}"): torch.from_numpy(file[name])
+                for name in file.files
+                if name.endswith(f"_{split}")
+            }
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path.name} cannot be read.",
+            slug="sequences-file",
+            seen=str(error)[:200],
+            needed="an npz file of numbers",
+            hint="Save it by numpy.savez, with arrays of numbers alone.",
+        ) from None
+    if "frames" not in arrays:
+        raise DataError(
+            f"{path.name} has no sequences of this split.",
+            slug="data-split",
+            seen=", ".join(sorted(arrays)) or "no array of this split",
+            needed=f"frames_{split}",
+            hint=f"Save them as numpy.savez(file, frames_{split}=...).",
+        )
+    return Sequences.of(arrays["frames"], arrays.get("lengths"), arrays.get("labels"), beside=arrays.get("beside"))

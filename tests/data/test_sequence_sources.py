@@ -1,0 +1,46 @@
+"""Sequences by a word or a file."""
+
+import numpy as np
+import pytest
+import torch
+
+from amiss.data.sequence_sources import BUILT_IN_SEQUENCES, open_sequences
+from amiss.errors import DataError
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN_SEQUENCES, "digit-movies"])
+def test_drawn_worlds_have_two_splits_of_different_rows(name):
+    train, test = (open_sequences(name, split=split, limit=14) for split in ("train", "test"))
+    assert len(train) == len(test) == 14
+    assert train.classes == test.classes
+    assert train.fingerprint != test.fingerprint
+    assert open_sequences(name, limit=14).fingerprint == train.fingerprint
+    assert open_sequences(name, limit=14, seed=1).fingerprint not in (train.fingerprint, test.fingerprint)
+
+
+def test_a_file_of_arrays_is_read(tmp_path):
+    frames, labels = np.random.default_rng(0).random((5, 4, 2)), np.array([0, 1, 0, 1, 1])
+    np.savez(tmp_path / "a.npz", frames_train=frames, labels_train=labels, lengths_train=[4, 3, 2, 1, 4],
+             frames_test=frames[:2])  # fmt: skip
+    train = open_sequences(tmp_path / "a.npz", limit=4)
+    assert torch.equal(train.frames, torch.tensor(frames[:4]).float())
+    assert train.lengths.tolist() == [4, 3, 2, 1] and train.truth.tolist() == [0, 1, 0, 1]
+    assert open_sequences(tmp_path / "a.npz", split="test").labels is None
+
+
+def test_what_is_no_file_of_sequences_is_refused(tmp_path):
+    np.savez(tmp_path / "objects.npz", frames_train=np.array([{"a": 1}], dtype=object))
+    np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    (tmp_path / "text.npz").write_text("no archive")
+    for name, slug in (
+        ("nothing.npz", "sequences-missing"),
+        ("cels", "sequences-missing"),
+        ("objects.npz", "sequences-file"),
+        ("text.npz", "sequences-file"),
+        ("other.npz", "data-split"),
+    ):
+        with pytest.raises(DataError) as caught:
+            open_sequences(tmp_path / name if name.endswith("npz") else name)
+        assert caught.value.slug == slug, name
+    with pytest.raises(DataError, match="data-split"):
+        open_sequences("signals", split="val")
