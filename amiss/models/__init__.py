@@ -21,6 +21,7 @@ from amiss.models.fvbn import FVBN
 from amiss.models.gan import DCGAN, GAN, Adversarial, arithmetic
 from amiss.models.gated_pixelcnn import GatedPixelCNN
 from amiss.models.inverter import Inverter
+from amiss.models.label_sequence import LabelSequence
 from amiss.models.likelihoods import (
     Bernoulli,
     Categorical,
@@ -76,6 +77,7 @@ __all__ = [
     "ImageCodec",
     "Implicit",
     "Inverter",
+    "LabelSequence",
     "LatentVariable",
     "LeNet",
     "Likelihood",
@@ -132,6 +134,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "TextModel": TextModel,
     "Captioner": Captioner,
     "MovieClassifier": MovieClassifier,
+    "LabelSequence": LabelSequence,
     "SequenceClassifier": SequenceClassifier,
 }
 """What a recipe may name: the class itself, by its own name."""

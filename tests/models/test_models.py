@@ -150,6 +150,7 @@ NEEDED = {
     "TextModel": {"symbols": ["a", "b"]},
     "Captioner": {"words": ["a", "b"]},
     "MovieClassifier": {"classes": 2},
+    "LabelSequence": {"inputs": 2, "classes": 2},
     "SequenceClassifier": {"inputs": 2, "classes": 2},
 }
 """Arguments of those architectures that have no default for all."""

@@ -2,6 +2,7 @@
 
 from amiss.training.losses.adversarial import AdversarialLoss, InversionLoss
 from amiss.training.losses.classifiers import AttributesLoss, ClassifierLoss
+from amiss.training.losses.labels import LabelLoss
 from amiss.training.losses.likelihoods import DensityLoss, ELBOLoss, FlowLoss
 from amiss.training.losses.loss import TrainingLoss
 from amiss.training.losses.rate import RateLoss
@@ -21,6 +22,7 @@ __all__ = [
     "Erased",
     "FlowLoss",
     "InversionLoss",
+    "LabelLoss",
     "Noisy",
     "RateLoss",
     "ReconstructionLoss",

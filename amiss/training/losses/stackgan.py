@@ -16,10 +16,12 @@ __all__ = ["StackGANLoss"]
 
 @dataclass(frozen=True)
 class StackGANLoss:
-    """Three players in stage I (text, critic, generator), two in stage II; it reads `image`, `tokens` and `label`.
+    """Three players in stage I (text, critic, generator), two in stage II.
 
-    With logits s(image, sentence) of the critic, a drawn image for each sentence of the batch, and `wrong` sentences
-    of the batch whose labels differ from the image's, those that differ in the fewest first:
+    It reads `image`, `tokens`, `label`, and `near` [N, K, length]: tokens of sentences that are wrong in one label.
+    With logits s(image, sentence) of the critic and a drawn image for each sentence of the batch, an image's wrong
+    sentences are its near ones, and `wrong` of the batch whose labels differ from its own, those that differ in the
+    fewest first:
 
     - the critic minimizes -log sigma(s(real, right)) - [log(1 - sigma(s(real, wrong))) + log(1 - sigma(s(drawn,
       right)))] / 2, the mean over its wrong sentences;
@@ -28,7 +30,7 @@ class StackGANLoss:
 
     Attributes:
         stage: 1 or 2.
-        wrong: Wrong sentences an image.
+        wrong: Wrong sentences an image, of others of the batch.
         kl: Weight of the divergence, which is summed over the draw's dimensions. Ten times as much asks for draws so
             wide that sentences are taken for others.
         start: Fingerprint of stage I where it is given: another one makes another run.
@@ -78,7 +80,10 @@ class StackGANLoss:
         if real.shape[-1] > gan.side:
             real = F.avg_pool2d(real, real.shape[-1] // gan.side)
         others, differs = wrong_captions(batch["label"], min(self.wrong, len(batch) - 1))
-        scores = gan.critic(real, torch.cat([codes[:, None], codes[others]], 1))
+        with torch.no_grad():
+            near = gan.text(batch["near"].flatten(0, 1)).unflatten(0, batch["near"].shape[:2])
+        scores = gan.critic(real, torch.cat([codes[:, None], near, codes[others]], 1))
+        differs = torch.cat([differs.new_ones(near.shape[:2]), differs], 1)
         rejected = (F.softplus(scores[:, 1:]) * differs).sum(1) / differs.sum(1).clamp_min(1)
         faked = F.softplus(gan.critic(drawn.image, codes[:, None])).sum()
         return losses | {"critic": F.softplus(-scores[:, 0]).sum() + (rejected.sum() + faked) / 2}

@@ -13,7 +13,7 @@ from amiss.models import StackGAN, TextEncoder
 from amiss.repro import digest
 from amiss.training.kind import Kind, images_of
 from amiss.training.losses.stackgan import StackGANLoss
-from amiss.training.measures.sentences import critic_figures
+from amiss.training.measures.sentences import critic_figures, nearly_right
 from amiss.training.preset import Preset, fast, several, square
 from amiss.training.recipe import TrainingRecipe
 
@@ -21,6 +21,8 @@ __all__ = ["STACKGAN", "stackgan_for"]
 
 _STEPS = {1: 2500, 2: 2000}
 _BATCH = 64
+_WRONG = 2  # sentences of each image that are wrong in one label, for the critic to learn from
+_NEARLY = 7919  # times the seed: lots that no test draws
 
 
 def stackgan_for(
@@ -91,12 +93,17 @@ def _inside(first: tuple[nn.Module, Mapping[str, Any]], arguments: dict[str, Any
 
 
 def _data(preset: Preset, images: Images) -> dict[str, Tensor]:
-    """Images, the tokens of their sentences, and the labels that these mean."""
+    """Images, the tokens of their sentences, the labels that these mean, and sentences wrong in one label."""
     arguments = preset.model["arguments"]
-    tokens = TextEncoder(arguments["words"], arguments["levels"]).read(images.captions)
+    text = TextEncoder(arguments["words"], arguments["levels"])
     grammar = grammar_of(images.captions)
-    labels = torch.tensor([grammar.read(caption) for caption in images.captions])
-    return images_of(preset, images) | {"tokens": tokens, "label": labels}
+    labels = [grammar.read(caption) for caption in images.captions]
+    near = [text.read(nearly_right(labels, grammar, _NEARLY * (preset.training.seed + 1) + i)) for i in range(_WRONG)]
+    return images_of(preset, images) | {
+        "tokens": text.read(images.captions),
+        "label": torch.tensor(labels),
+        "near": torch.stack(near, 1),
+    }
 
 
 def _figures(model: nn.Module, _: Preset, test: Images) -> dict[str, float]:
