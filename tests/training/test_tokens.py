@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from amiss.errors import ContractError
-from amiss.models import Captioner, TokenDensity, build
+from amiss.models import Captioner, LabelSequence, TokenDensity, build
 from amiss.training.batches import Batch
-from amiss.training.losses import CaptionLoss, TokenLoss
+from amiss.training.losses import CaptionLoss, LabelLoss, TokenLoss
 
 
 def density():
@@ -57,3 +57,27 @@ def test_other_models_are_refused(loss):
     rows = batch(tokens=torch.zeros(1, 2, dtype=torch.int64), image=torch.zeros(1, 1, 8, 8))
     with pytest.raises(ContractError, match="loss-model"):
         loss.losses(build({"architecture": "LeNet", "arguments": {"size": 8}}), rows, loss.turns[0])
+
+
+def labels(feedback=True):
+    torch.manual_seed(0)
+    return LabelSequence(2, 3, hidden=5, feedback=feedback).double()
+
+
+def test_labels_cost_a_frame_what_the_density_says():
+    net, rows = labels(), batch(frames=torch.randn(4, 6, 2).double(), labels=torch.randint(3, (4, 6)))
+    loss = LabelLoss().losses(net, rows, ("labels",))["labels"]
+    torch.testing.assert_close(loss, -net.log_prob(rows["labels"], rows["frames"]).sum() / 6)
+
+
+def test_a_model_is_fed_its_own_labels_the_more_the_longer_it_learns():
+    rows = {"frames": torch.randn(4, 6, 2).double(), "labels": torch.randint(3, (4, 6))}
+    early, late = Batch(rows, 3, 0.0, 0), Batch(rows, 3, 0.99, 0)
+    net = labels()
+    forced, first, last = (
+        loss.losses(net, at, ("labels",))["labels"].item()
+        for loss, at in ((LabelLoss(), early), (LabelLoss(1.0), early), (LabelLoss(1.0), late))
+    )
+    assert forced == first != last
+    alone = labels(feedback=False)  # which is fed nothing
+    assert LabelLoss(1.0).losses(alone, late, ("labels",)) == LabelLoss().losses(alone, late, ("labels",))
