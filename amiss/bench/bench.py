@@ -33,6 +33,7 @@ BENCHES = {
     "sampling": "amiss.bench.sampling",
     "autoencoders": "amiss.bench.autoencoders",
     "gan": "amiss.bench.gan",
+    "sequences": "amiss.bench.sequences",
 }
 """Benches by name, and the module that holds each as BENCH."""
 
