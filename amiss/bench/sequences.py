@@ -1,13 +1,22 @@
 """Recurrent networks against what is known: tasks with best answers, worlds with a truth."""
 
 from amiss.bench.bench import Bar, Bench
+from amiss.bench.sequences_memory import cells, memory
 from amiss.bench.sequences_tasks import conditional, directions, eigen, hello, labels
 
 __all__ = ["BENCH"]
 
 BENCH = Bench(
     "sequences",
-    {"hello": hello, "labels": labels, "directions": directions, "conditional": conditional, "eigen": eigen},
+    {
+        "hello": hello,
+        "labels": labels,
+        "directions": directions,
+        "conditional": conditional,
+        "eigen": eigen,
+        "memory": memory,
+        "cells": cells,
+    },
     {
         "hello_exact": Bar("==", 1),
         "parity_accuracy": Bar(">", 0.99),
@@ -15,6 +24,11 @@ BENCH = Bench(
         "bidirectional_accuracy": Bar(">", 0.99),
         "one_direction_accuracy": Bar("<=", 0.3),
         "eigen_slope_error": Bar("<=", 0.01, quick=0.01),
+        "feedback_gain_error": Bar("<=", 0.05),
+        "lstm_recall": Bar(">=", 0.99),
+        "rnn_recall": Bar("<=", 0.4),
+        "cells_apart": Bar("<=", 1e-6, quick=1e-6),
+        "gradient_error": Bar("<", 1e-5, quick=1e-5),
     },
 )
 """Seeds 0 to 4."""

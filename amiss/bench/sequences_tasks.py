@@ -42,7 +42,7 @@ def labels(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     }
     found = {}
     for name, task in tasks.items():
-        model, test = _learned(run, task, hidden=32, steps=1500)
+        model, test = _learned(run, task, hidden=32, steps=2500)
         found[f"{name}_accuracy"] = _right(model.label(test.frames), test.labels)
     return found, {"rows": len(test.labels)}
 

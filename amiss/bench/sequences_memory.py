@@ -1,0 +1,111 @@
+"""Memory: what a first symbol is worth after a hundred others, by cell; and the cells against torch's own."""
+
+from typing import Any
+
+import torch
+
+from amiss.bench.bench import Run
+from amiss.data.worlds.tasks import recall
+from amiss.models import Recurrent, SequenceClassifier, build
+from amiss.models.cells import CELLS
+from amiss.repro import generator
+from amiss.training import TrainingRecipe, fit
+from amiss.training.losses import SequenceLoss
+
+__all__ = ["cells", "memory"]
+
+_LAG, _SYMBOLS = 100, 4
+_RATES = (2e-2, 5e-3, 1e-3)
+_LEARN, _TUNE, _TEST = 1, 2, 3  # streams of randomness
+
+
+def memory(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """Accuracy of an LSTM and of a vanilla network on the first of 102 symbols, on new rows; chance is 1/4.
+
+    Both have 32 units and are tuned alike: of three learning rates the one counts that does best on rows of its own.
+    """
+    torch.set_num_threads(1)
+    lag = 10 if run.quick else _LAG
+    learn, tune, test = (
+        recall(n, lag, generator(run.seed, stream), _SYMBOLS)
+        for n, stream in ((200 if run.quick else 10_000, _LEARN), (500, _TUNE), (2000, _TEST))
+    )
+    data = {"frames": learn.frames, "lengths": torch.full((len(learn.labels),), lag + 2), "label": learn.labels}
+    figures, raw = {}, {}
+    for cell in ("lstm", "rnn"):
+        tried = []
+        for rate in _RATES[:1] if run.quick else _RATES:
+            arguments = {"inputs": 2 * _SYMBOLS + 1, "classes": _SYMBOLS, "cell": cell, "memory": lag}
+            model = build({"architecture": "SequenceClassifier", "arguments": arguments}, seed=run.seed)
+            assert isinstance(model, SequenceClassifier)  # noqa: S101 - the recipe names it
+            steps = 5 if run.quick else 1000
+            fit(
+                model, SequenceLoss(), data, TrainingRecipe(steps=steps, batch=64, rate=rate, clip=1.0, seed=run.seed)
+            )
+            tried.append((_right(model.eval(), tune.frames, tune.labels), rate, model))
+        best = max(tried, key=lambda row: row[0])
+        figures[f"{cell}_recall"] = _right(best[2], test.frames, test.labels)
+        raw[cell] = {"rates": {str(rate): right for right, rate, _ in tried}, "taken": best[1]}
+    return figures, raw
+
+
+def cells(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """How far the formulas are from torch's cells, and analytic gradients from finite differences; the worst of all.
+
+    In float64, over a sequence of 20 frames and two layers where torch has such a cell, and over a single step for the
+    cell with a sigmoid candidate, which torch has not: there only gradients are compared.
+    """
+    lots = generator(run.seed, _TEST)
+    apart: dict[str, float] = {}
+    slopes: dict[str, float] = {}
+    for name, cell in CELLS.items():
+        net = build_recurrent(name, run.seed)
+        x = torch.randn(3, 20, 4, generator=lots, dtype=torch.float64)
+        if cell.fused:
+            theirs = cell.holder(4, 6, num_layers=2, batch_first=True).double()
+            ours = {f"{key[:-1]}{i}": t for i, row in enumerate(net.rows) for key, t in row.state_dict().items()}
+            theirs.load_state_dict(ours)
+            states, out = net.start(3), []
+            for frame in x.unbind(1):
+                h, states = net.step(frame, states)
+                out.append(h)
+            apart[name] = float((torch.stack(out, 1) - theirs(x)[0]).detach().abs().max())
+        slopes[name] = _gradient_error(net, x[:1, :3])
+    return {"cells_apart": max(apart.values()), "gradient_error": max(slopes.values())}, {
+        "apart": apart, "gradients": slopes,
+    }  # fmt: skip
+
+
+def build_recurrent(cell: Any, seed: int) -> Recurrent:
+    """Two layers of six cells, in float64."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Recurrent(4, 6, cell, layers=2).double()
+
+
+def _gradient_error(net: Recurrent, x: torch.Tensor, step: float = 1e-6) -> float:
+    """Largest relative difference of a weight's gradient from the quotient of differences, over all weights."""
+
+    def loss() -> torch.Tensor:
+        return net(x)[0].square().sum()
+
+    slopes = torch.autograd.grad(loss(), list(net.parameters()))
+    worst = 0.0
+    with torch.no_grad():
+        for p, slope in zip(net.parameters(), slopes, strict=True):
+            flat, by = p.view(-1), slope.reshape(-1)
+            numeric = torch.empty_like(by)
+            for i in range(len(flat)):
+                kept = float(flat[i])
+                flat[i] = kept + step
+                up = float(loss())
+                flat[i] = kept - step
+                numeric[i] = (up - float(loss())) / (2 * step)
+                flat[i] = kept
+            worst = max(worst, float((numeric - by).norm() / (numeric.norm() + by.norm()).clamp_min(1e-12)))
+    return worst
+
+
+def _right(model: SequenceClassifier, frames: torch.Tensor, labels: torch.Tensor) -> float:
+    with torch.no_grad():
+        return float((model(frames).argmax(1) == labels).double().mean())
