@@ -52,14 +52,14 @@ def memory(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 def cells(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """How far the formulas are from torch's cells, and analytic gradients from finite differences; the worst of all.
 
-    In float64, over a sequence of 20 frames and two layers where torch has such a cell, and over a single step for the
-    cell with a sigmoid candidate, which torch has not: there only gradients are compared.
+    In float64, over a sequence of 20 frames and two layers, where torch has such a cell; of the one with a sigmoid
+    candidate, which torch has not, the gradients alone are compared.
     """
     lots = generator(run.seed, _TEST)
     apart: dict[str, float] = {}
     slopes: dict[str, float] = {}
     for name, cell in CELLS.items():
-        net = build_recurrent(name, run.seed)
+        net = _layers(name, run.seed)
         x = torch.randn(3, 20, 4, generator=lots, dtype=torch.float64)
         if cell.fused:
             theirs = cell.holder(4, 6, num_layers=2, batch_first=True).double()
@@ -76,7 +76,7 @@ def cells(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     }  # fmt: skip
 
 
-def build_recurrent(cell: Any, seed: int) -> Recurrent:
+def _layers(cell: Any, seed: int) -> Recurrent:
     """Two layers of six cells, in float64."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

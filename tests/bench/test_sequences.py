@@ -23,6 +23,12 @@ def test_parts_have_a_quick_form(run, part):
     assert all(0 <= value < 100 for name, value in figures.items() if name != "feedback_gain")
 
 
+def test_cells_need_no_training_and_meet_their_bars(run):
+    figures, raw = BENCH.parts["cells"](run)
+    assert all(BENCH.bars[name].holds(value) for name, value in figures.items())
+    assert set(raw["apart"]) == {"rnn", "lstm", "gru"} < set(raw["gradients"])
+
+
 def test_slopes_need_no_training_and_meet_their_bar(run):
     figures, raw = BENCH.parts["eigen"](run)
     assert BENCH.bars["eigen_slope_error"].holds(figures["eigen_slope_error"])
