@@ -44,7 +44,7 @@ def sample(
             "--number",
             min=1,
             max=_MOST,
-            help="images, of each given one, or on the way; else 16; texts; else 1",
+            help="so many: 16 images, of each given one or on the way; 1 text",
         ),
     ] = None,
     given: Annotated[
