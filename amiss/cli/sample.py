@@ -162,9 +162,9 @@ def _in_words(
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
-    """Texts with a blank line between them, or a line for each image."""
+    """Texts with a blank line between them, or a line for each image; what a text would do to a terminal is shown."""
     if "texts" in told:
-        return ["\n\n".join(told["texts"])]
+        return [shown(line) for line in "\n\n".join(told["texts"]).split("\n")]
     return [shown(f"{row['given']}: {row['caption']}") for row in told["captions"]]
 
 

@@ -46,6 +46,14 @@ def test_draws_repeat_by_their_seed(hello):
     assert len(first) == 41
 
 
+def test_a_text_does_nothing_to_the_terminal(amiss):
+    Path("bad.txt").write_text("\x1b[2Ja\n" * 9)
+    assert amiss("train", "text", "bad.txt", "--hidden", "8", "--steps", "2", "--out", "bad").code == 0
+    out = amiss("sample", "bad/model.safetensors", "--length", "60").out
+    assert "\x1b" not in out
+    assert "\n" in out.strip("\n")
+
+
 def test_an_interrupted_text_goes_on(hello):
     before = load_model("run/model.safetensors")[0].state_dict()
     assert hello(*TRAIN).code == 0  # it is done: nothing changes
