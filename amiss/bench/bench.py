@@ -50,7 +50,8 @@ class Bar:
         sign: ">=" or "<=" or "==" or ">" or "<".
         bound: The bound.
         quick: The looser bound of `--quick`; None: the part's quick form does not judge it.
-        seeds: For one value of many seeds: how many it needs at the least. 0: one value a seed, of three or more.
+        seeds: How many seeds a figure needs at the least: many where they are merged into one value, one where a run
+            takes an hour. 0: one value a seed, of three or more.
     """
 
     sign: str
