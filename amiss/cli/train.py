@@ -119,8 +119,8 @@ def train(
         if (worse := turned(report["history"]["held"])) is not None:
             step, least, last = worse
             typer.echo(
-                f"On test images the loss was least at step {step}, {least:.4g}, and is {last:.4g} now: it has begun "
-                f"to learn the training images by heart. --steps {step} into a new folder, or more images, may help.",
+                f"On test data the loss was least at step {step}, {least:.4g}, and is {last:.4g} now: it has begun "
+                f"to learn the training data by heart. --steps {step} into a new folder, or more data, may help.",
                 err=True,
             )
 

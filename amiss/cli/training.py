@@ -149,7 +149,10 @@ def train_to_folder(
         if on_look is not None:
             on_look(here)
 
-    held = {} if test is None else {name: t[:_HELD] for name, t in kind.data(preset, test).items()}
+    held: dict[str, Tensor] = {}
+    if test is not None:
+        some = test if kind.source == "text" else test.pick(slice(_HELD))  # rows of a text are made of all of it
+        held = {name: t[:_HELD] for name, t in kind.data(preset, some).items()}
     watch = replace(watch or Watch(look), look=look, held=held)
     with joined(request.device) as device:
         done = train_model(

@@ -201,7 +201,7 @@ def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = 
             why="a sequence is empty" if len(lengths) and int(lengths.min()) < 1 else "",
             hint="Leave empty sequences out, and pass the number of frames of each of the others.",
         )
-    bad = ~x.isfinite().flatten(2).all(2) if frame else ~x.isfinite()
+    bad = ~x.isfinite().flatten(2).all(2)
     if lengths is not None:
         bad &= torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
     if bool(bad.any()):
