@@ -1,31 +1,26 @@
 """The experiment with label attacks: right answers attacked by every recipe that a model's access allows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from amiss.audit.asking import some
 from amiss.audit.attack_recipes import BLIND, NAMES, Attacks
-from amiss.audit.desk import Carry, Desk
-from amiss.audit.experiment import begun, refuse_strange, studies_of
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.desk import Desk
+from amiss.audit.experiment import Experiment, all_flags
+from amiss.audit.plan import Progress
 from amiss.audit.robustness import still_right
-from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.errors import DataError
 from amiss.probe import Probe
 from amiss.result import Result
-from amiss.study import Inputs, Study
-from amiss.study.identity import likeness
-from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
+from amiss.study import Inputs
+from amiss.trust import KINDS, Flag, refuse_other_order, tallied
 from amiss.trust.flags import found, unmeasured
 
-__all__ = ["KIND", "NAMES", "Attacked", "Attacks", "Broken", "attack_studies", "read_attacks", "run_attacks"]
+__all__ = ["KIND", "NAMES", "AttackExperiment", "Attacked", "Attacks", "Broken"]
 
 KIND = "attacks"
 """What `run.json` calls the experiment."""
@@ -92,149 +87,71 @@ class Attacked:
         return ~torch.stack([part.fell for part in self.parts]).any(0)
 
 
-def run_attacks(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    attacks: Attacks,
-    *,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] | None = None,
-    about: Mapping[str, Any] | None = None,
-    settings: str = "",
-) -> Attacked:
-    """Attack right answers by every recipe; the same call goes on where it was stopped.
+@dataclass(frozen=True)
+class Ready:
+    """What the searches start from: the radius, who is attacked, and how many of all are named rightly."""
 
-    Args:
-        classifier: Who is attacked.
+    eps: float
+    chosen: Tensor
+    right: int
+
+
+@dataclass(frozen=True)
+class AttackExperiment(Experiment[Ready, Attacked]):
+    """Right answers attacked by every recipe.
+
+    Attributes:
         images: Labeled images, all of one shape.
-        out: Run folder; each recipe is a study under it.
-        attacks: What is asked.
-        accuracy: The accuracy that the classifier's owner knows.
-        progress: Told what is being done.
-        stop: Asked again and again whether to stop; what is done by then is kept.
-        about: What `run.json` shall say beside fingerprints and versions. Plain values.
-        settings: The text of `config.toml`, where a command made the run.
-
-    Raises:
-        ContractError: A recipe was named that wants more than the classifier gives.
-        DataError: No labels, no image that is rightly named, or the folder holds a run of something else.
-        Interrupted: `stop` said so.
+        asked: What is asked.
     """
-    tell = progress or (lambda *_: None)
-    eps, chosen, right = _asked(classifier, images, attacks, tell)
-    inputs = Inputs.of_images(images, chosen)
-    said = {"kind": KIND, "recipe": KIND, "seed": attacks.seed, "n": len(chosen), **(about or {})}
-    said["unreadable"] = [list(pair) for pair in images.unreadable]
-    with begun(out, _fingerprints(classifier, images, attacks), said, settings, inputs, classifier, attacks.batch):
-        desk = classifier, images, out, attacks, eps, chosen, right, tell
-        return _attacked(*desk, lambda study, told: study.run(stop=stop, progress=told), accuracy)
 
+    kind = KIND
+    recipe = KIND
 
-def read_attacks(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    attacks: Attacks,
-    *,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    visit: Callable[[Study], object] = lambda _: None,
-) -> Attacked:
-    """What the experiment came to, from the files of its studies: nothing is searched again.
+    images: Images
+    asked: Attacks
 
-    Args:
-        classifier: As the run was made with; so are images, attacks and accuracy.
-        images: Labeled images.
-        out: Run folder.
-        attacks: What was asked.
-        accuracy: The accuracy that the classifier's owner knows.
-        progress: Told what is being done.
-        visit: Called with each study before it is read.
+    def prepared(self, tell: Progress) -> Ready:
+        """The radius, and which images are attacked.
 
-    Raises:
-        DataError: The folder holds no such run, one of something else, or one that is not finished.
-    """
-    tell = progress or (lambda *_: None)
-    eps, chosen, right = _asked(classifier, images, attacks, tell)
-    refuse_strange(out, _fingerprints(classifier, images, attacks), KIND, "amiss run attacks MODEL DATA")
-    desk = classifier, images, out, attacks, eps, chosen, right, tell
-    return _attacked(*desk, lambda study, _: visit(study), accuracy)
+        Raises:
+            ContractError: A recipe was named that wants more than the classifier gives.
+            DataError: No labels, or no image that is rightly named.
+        """
 
+        def asking(done: int, n: int) -> None:
+            tell("Asking the classifier", done, n)
 
-def attack_studies(
-    classifier: Classifier, images: Images, out: Path, attacks: Attacks, **given: Any
-) -> tuple[tuple[Study, ...], bool]:
-    """The studies of the experiment with their model and data, as `read_attacks` finds them.
+        classifier, images, attacks = self.classifier, self.images, self.asked
+        labels = images.truth
+        refuse_other_order(classifier, images)
+        eps = attacks.radius(images.pixels.shape[1])
+        attacks.refuse_beyond(classifier)
+        checked = classifier.check(images.pixels, labels, batch=attacks.batch, progress=asking)
+        right = (checked.predicted == labels).nonzero().flatten()
+        if not len(right):
+            raise DataError(
+                "There is no right answer to break.",
+                slug="attacks-none",
+                seen=f"none of {len(images):,} images is named by its label",
+                needed="one image or more that the model names rightly",
+                why="another order of the classes, or another preprocessing than in training",
+                hint="amiss check MODEL DATA says how the model sees the data.",
+            )
+        return Ready(eps, some(right, attacks.images, attacks.seed), len(right))
 
-    Args:
-        classifier: As for `read_attacks`; so are the others.
-        images: Labeled images.
-        out: Run folder.
-        attacks: What was asked.
-        given: accuracy, progress.
+    def inputs(self, ready: Ready) -> Inputs:
+        """The images that are attacked."""
+        return Inputs.of_images(self.images, ready.chosen)
 
-    Returns:
-        The studies in their order up to the first that is not finished, and whether that is all of them.
-
-    Raises:
-        DataError: The folder holds no such run, or one of something else.
-    """
-    return studies_of(partial(read_attacks, classifier, images, out, attacks, **given))
-
-
-def _asked(classifier: Classifier, images: Images, attacks: Attacks, tell: Progress) -> tuple[float, Tensor, int]:
-    """The radius, which images are attacked, and how many are named rightly, once all that can be is refused."""
-
-    def asking(done: int, n: int) -> None:
-        tell("Asking the classifier", done, n)
-
-    labels = images.truth
-    refuse_other_order(classifier, images)
-    eps = attacks.radius(images.pixels.shape[1])
-    attacks.refuse_beyond(classifier)
-    checked = classifier.check(images.pixels, labels, batch=attacks.batch, progress=asking)
-    right = (checked.predicted == labels).nonzero().flatten()
-    if not len(right):
-        raise DataError(
-            "There is no right answer to break.",
-            slug="attacks-none",
-            seen=f"none of {len(images):,} images is named by its label",
-            needed="one image or more that the model names rightly",
-            why="another order of the classes, or another preprocessing than in training",
-            hint="amiss check MODEL DATA says how the model sees the data.",
-        )
-    return eps, some(right, attacks.images, attacks.seed), len(right)
-
-
-def _fingerprints(classifier: Classifier, images: Images, attacks: Attacks) -> dict[str, str]:
-    return {"model": likeness(classifier), "data": images.fingerprint, "plan": repr(attacks)}
-
-
-def _attacked(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    attacks: Attacks,
-    eps: float,
-    chosen: Tensor,
-    right: int,
-    tell: Progress,
-    carry: Carry,
-    accuracy: float | None,
-) -> Attacked:
-    """The searches themselves; `carry` does each, or finds it done."""
-    tell("Asking whether the classifier can be believed", 0, 1)
-    flags = before(classifier, images, accuracy=accuracy, decoder=None, batch=attacks.batch, seed=attacks.seed)
-    desk = Desk(classifier, Plan(batch=attacks.batch, seed=attacks.seed), out, tell, votes_for(flags), carry)
-    inputs, labels = Inputs.of_images(images, chosen), images.truth[chosen]
-    probes = attacks.probes(eps, classifier)
-    parts = tuple(_broken(desk, name, probe, inputs, labels, eps) for name, probe in probes.items())
-    said = combined({part.recipe: tallied(part.result.outcomes, part.claimed) for part in parts})
-    order = list(KINDS)
-    flags += tuple(sorted((*said, _rivals(parts)), key=lambda flag: order.index(flag.slug)))
-    return Attacked(attacks, eps, images, chosen, right, parts, flags)
+    def searched(self, desk: Desk, ready: Ready, flags: tuple[Flag, ...]) -> Attacked:
+        """Every recipe, one after the other."""
+        inputs, labels = self.inputs(ready), self.images.truth[ready.chosen]
+        probes = self.asked.probes(ready.eps, self.classifier)
+        parts = tuple(_broken(desk, name, probe, inputs, labels, ready.eps) for name, probe in probes.items())
+        said = {part.recipe: tallied(part.result.outcomes, part.claimed) for part in parts}
+        flags = all_flags(flags, said, _rivals(parts))
+        return Attacked(self.asked, ready.eps, self.images, ready.chosen, ready.right, parts, flags)
 
 
 def _broken(desk: Desk, name: str, probe: Probe, inputs: Inputs, labels: Tensor, eps: float) -> Broken:

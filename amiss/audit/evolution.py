@@ -1,19 +1,16 @@
 """The experiment with fooling images: nonsense for every class, in several encodings, each a study."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from amiss.audit.chronicle import Chronicle, Told, moments
-from amiss.audit.desk import Carry, Desk
+from amiss.audit.desk import Desk
 from amiss.audit.encodings import RECIPES, STEEP, Evolution, cost
-from amiss.audit.experiment import begun, refuse_strange, studies_of
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.experiment import Experiment, all_flags
+from amiss.audit.plan import Progress
 from amiss.classifier import Classifier
 from amiss.data import Images, to_bytes
 from amiss.errors import ContractError, ModelError
@@ -21,21 +18,11 @@ from amiss.objectives import Confidence
 from amiss.probe import Probe
 from amiss.recipes import classes
 from amiss.result import Result
-from amiss.study import Inputs, Study
-from amiss.study.identity import likeness
+from amiss.study import Inputs
 from amiss.task import reaches
-from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
+from amiss.trust import Flag, refuse_other_order, tallied
 
-__all__ = [
-    "KIND",
-    "Encoded",
-    "Evolution",
-    "Evolved",
-    "evolution_studies",
-    "log_odds",
-    "read_evolution",
-    "run_evolution",
-]
+__all__ = ["KIND", "Encoded", "Evolution", "EvolutionExperiment", "Evolved", "log_odds"]
 
 KIND = "fooling"
 """What `run.json` calls the experiment."""
@@ -106,107 +93,59 @@ class Evolved:
         return tuple(self.inputs.target.tolist())
 
 
-def run_evolution(
-    classifier: Classifier,
-    shape: tuple[int, ...],
-    out: Path,
-    evolution: Evolution,
-    *,
-    images: Images | None = None,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] | None = None,
-    about: Mapping[str, Any] | None = None,
-    settings: str = "",
-) -> Evolved:
-    """Make nonsense for every class in every encoding; the same call goes on where it was stopped.
+@dataclass(frozen=True)
+class EvolutionExperiment(Experiment[Inputs, Evolved]):
+    """Nonsense for every class in every encoding.
 
-    Args:
-        classifier: Who is fooled.
-        shape: Shape (C, H, W) of the images.
-        out: Run folder; each encoding is a study under it.
-        evolution: What is asked.
+    Attributes:
         images: Natural images, for what can be said of the classifier beside; none are needed.
-        accuracy: The accuracy on them that the classifier's owner knows.
-        progress: Told what is being done.
-        stop: Asked again and again whether to stop; what is done by then is kept.
-        about: What `run.json` shall say beside fingerprints and versions. Plain values.
-        settings: The text of `config.toml`, where a command made the run.
-
-    Raises:
-        ContractError: The classifier gives labels alone, or no gradient where that is all that was asked for.
-        ModelError: It tells one class alone, or answers no number.
-        DataError: The folder holds a run of something else.
-        Interrupted: `stop` said so.
+        asked: What is asked.
+        shape: Shape (C, H, W) of the images that are made.
 
     References:
         Nguyen, Yosinski and Clune (2015), deep neural networks are easily fooled.
     """
-    tell = progress or (lambda *_: None)
-    inputs = _inputs(classifier, shape, images, evolution)
-    said = {"kind": KIND, "recipe": KIND, "seed": evolution.seed, "n": len(inputs), **(about or {})}
-    said["unreadable"] = [list(pair) for pair in images.unreadable] if images is not None else []
-    marks = _fingerprints(classifier, shape, images, evolution)
-    with begun(out, marks, said, settings, inputs, classifier, evolution.batch):
 
-        def carry(study: Study, told: Any) -> object:
-            return study.run(stop=stop, progress=told)
+    kind = KIND
+    recipe = KIND
 
-        return _evolved(classifier, shape, out, evolution, inputs, images, accuracy, tell, carry)
+    images: Images | None
+    asked: Evolution
+    shape: tuple[int, ...] = field(kw_only=True)
 
+    def prepared(self, tell: Progress) -> Inputs:
+        """One sample a class.
 
-def read_evolution(
-    classifier: Classifier,
-    shape: tuple[int, ...],
-    out: Path,
-    evolution: Evolution,
-    *,
-    images: Images | None = None,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    visit: Callable[[Study], object] = lambda _: None,
-) -> Evolved:
-    """What the experiment came to, from the files of its studies: nothing is searched again.
+        Raises:
+            ContractError: The classifier gives labels alone, or no gradient where that is all that was asked for.
+            ModelError: It tells one class alone, or answers no number.
+        """
+        if self.images is not None and self.images.labels is not None:
+            refuse_other_order(self.classifier, self.images)
+        return _inputs(self.classifier, self.shape, self.asked)
 
-    Args:
-        classifier: As the run was made with; so are shape, evolution, images and accuracy.
-        shape: Shape (C, H, W) of the images.
-        out: Run folder.
-        evolution: What was asked.
-        images: Natural images.
-        accuracy: The accuracy that the classifier's owner knows.
-        progress: Told what is being done.
-        visit: Called with each study before it is read.
+    def inputs(self, ready: Inputs) -> Inputs:
+        """One sample a class."""
+        return ready
 
-    Raises:
-        DataError: The folder holds no such run, one of something else, or one that is not finished.
-    """
-    tell = progress or (lambda *_: None)
-    inputs = _inputs(classifier, shape, images, evolution)
-    marks = _fingerprints(classifier, shape, images, evolution)
-    refuse_strange(out, marks, KIND, "amiss run fooling MODEL DATA")
-    return _evolved(classifier, shape, out, evolution, inputs, images, accuracy, tell, lambda study, _: visit(study))
+    def fingerprints(self) -> dict[str, str]:
+        """What makes two runs the same, by name; without images the shape counts."""
+        return {**super().fingerprints(), "plan": f"{self.asked!r}, shape={tuple(self.shape)}"}
 
-
-def evolution_studies(
-    classifier: Classifier, shape: tuple[int, ...], out: Path, evolution: Evolution, **given: Any
-) -> tuple[tuple[Study, ...], bool]:
-    """The studies of the experiment with their model, as `read_evolution` finds them.
-
-    Args:
-        classifier: As for `read_evolution`; so are the others.
-        shape: Shape (C, H, W) of the images.
-        out: Run folder.
-        evolution: What was asked.
-        given: images, accuracy, progress.
-
-    Returns:
-        The studies in their order up to the first that is not finished, and whether that is all of them.
-
-    Raises:
-        DataError: The folder holds no such run, or one of something else.
-    """
-    return studies_of(partial(read_evolution, classifier, shape, out, evolution, **given))
+    def searched(self, desk: Desk, ready: Inputs, flags: tuple[Flag, ...]) -> Evolved:
+        """Every encoding, one after the other."""
+        evolution = self.asked
+        gradient = reaches(self.classifier.gives, "grad")
+        why = "This model gives logits and no gradients."
+        left_out = {name: why for name in evolution.encodings if name in STEEP and not gradient}
+        probes = {name: evolution.probe(name, self.shape) for name in evolution.encodings if name not in left_out}
+        costs = [cost(probe, len(ready)) for probe in probes.values()]
+        parts = tuple(
+            _encoded(desk, evolution, name, probe, ready, sum(costs[:i]), costs[i], sum(costs))
+            for i, (name, probe) in enumerate(probes.items())
+        )
+        flags = all_flags(flags, {part.encoding: tallied(part.result.outcomes, part.claimed) for part in parts})
+        return Evolved(evolution, ready, tuple(self.shape), parts, left_out, flags, self.images)
 
 
 def log_odds(nats: Tensor) -> Tensor:
@@ -218,10 +157,8 @@ def log_odds(nats: Tensor) -> Tensor:
     return -torch.log(torch.expm1(nats.double())).clamp(-100, 100)
 
 
-def _inputs(classifier: Classifier, shape: tuple[int, ...], images: Images | None, evolution: Evolution) -> Inputs:
+def _inputs(classifier: Classifier, shape: tuple[int, ...], evolution: Evolution) -> Inputs:
     """One sample a class, once all that can be refused is refused."""
-    if images is not None and images.labels is not None:
-        refuse_other_order(classifier, images)
     with torch.no_grad():
         gray = torch.full((1, *shape), 0.5, device=classifier.device)
         answer = classifier.outputs(gray)["answer"]
@@ -256,45 +193,6 @@ def _inputs(classifier: Classifier, shape: tuple[int, ...], images: Images | Non
         )
     task = classes(classifier, evolution.classes or None)
     return Inputs.of_task(task, [(classifier.labels or ())[int(c)] for c in task.key])
-
-
-def _fingerprints(
-    classifier: Classifier, shape: tuple[int, ...], images: Images | None, evolution: Evolution
-) -> dict[str, str]:
-    data = "none" if images is None else images.fingerprint
-    return {"model": likeness(classifier), "data": data, "plan": f"{evolution!r}, shape={tuple(shape)}"}
-
-
-def _evolved(
-    classifier: Classifier,
-    shape: tuple[int, ...],
-    out: Path,
-    evolution: Evolution,
-    inputs: Inputs,
-    images: Images | None,
-    accuracy: float | None,
-    tell: Progress,
-    carry: Carry,
-) -> Evolved:
-    """The searches themselves; `carry` does each, or finds it done."""
-    flags: tuple[Flag, ...] = ()
-    if images is not None:
-        tell("Asking whether the classifier can be believed", 0, 1)
-        asked: dict[str, Any] = {"batch": evolution.batch, "seed": evolution.seed}
-        flags = before(classifier, images, accuracy=accuracy, decoder=None, **asked)
-    desk = Desk(classifier, Plan(batch=evolution.batch, seed=evolution.seed), out, tell, votes_for(flags), carry)
-    gradient = reaches(classifier.gives, "grad")
-    why = "This model gives logits and no gradients."
-    left_out = {name: why for name in evolution.encodings if name in STEEP and not gradient}
-    probes = {name: evolution.probe(name, shape) for name in evolution.encodings if name not in left_out}
-    costs = [cost(probe, len(inputs)) for probe in probes.values()]
-    parts = tuple(
-        _encoded(desk, evolution, name, probe, inputs, sum(costs[:i]), costs[i], sum(costs))
-        for i, (name, probe) in enumerate(probes.items())
-    )
-    said = {part.encoding: tallied(part.result.outcomes, part.claimed) for part in parts}
-    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
-    return Evolved(evolution, inputs, tuple(shape), parts, left_out, flags, images)
 
 
 def _encoded(

@@ -1,31 +1,27 @@
 """The experiment with feature adversaries: imposters of several layers within several bounds, each a study."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from math import isfinite
-from pathlib import Path
-from typing import Any
 
 from amiss.analysis.geometry import Geometry, Reference
 from amiss.analysis.pairs import Pairs, draw_pairs, pair_inputs
 from amiss.audit.contrast import CONTRAST, Contrast, among_natural, label_adversaries
-from amiss.audit.desk import Carry, Desk
-from amiss.audit.experiment import begun, refuse_strange, studies_of
+from amiss.audit.desk import Desk
+from amiss.audit.experiment import Experiment, all_flags
 from amiss.audit.imposters import DELTA, Imposters, Neighborhood, mimicked, neighborhood
 from amiss.audit.inversions import Inverted, invert_pairs
-from amiss.audit.plan import Plan, Progress
+from amiss.audit.plan import Progress
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import ContractError, UsageError
 from amiss.objectives.features import features_of
-from amiss.study import Study
-from amiss.study.identity import likeness
+from amiss.study import Inputs
 from amiss.task import reaches
-from amiss.trust import KINDS, Flag, before, combined, refuse_other_order, tallied, votes_for
+from amiss.trust import Flag, refuse_other_order, tallied
 
-__all__ = ["CLASS", "KIND", "Sweep", "Swept", "read_sweep", "run_sweep", "sweep_studies"]
+__all__ = ["CLASS", "KIND", "Sweep", "SweepExperiment", "Swept"]
 
 CLASS = 60
 """Natural images of a guide's class that its neighborhoods need: the paper looks at the fifty nearest."""
@@ -124,115 +120,82 @@ class Swept:
     around: Mapping[str, Geometry] = field(default_factory=dict)
     inverted: tuple[Inverted, ...] = ()
 
+    @property
+    def inputs(self) -> Inputs:
+        """The sources, each with its guide."""
+        return pair_inputs(self.images, self.pairs)
 
-def run_sweep(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    sweep: Sweep,
-    *,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] | None = None,
-    about: Mapping[str, Any] | None = None,
-    settings: str = "",
-) -> Swept:
-    """Make the imposters of every layer within every bound; the same call goes on where it was stopped.
 
-    Args:
-        classifier: Whose features are mimicked.
+@dataclass(frozen=True)
+class SweepExperiment(Experiment[Pairs, Swept]):
+    """Imposters of every layer within every bound.
+
+    Attributes:
         images: Labeled images, all of one shape.
-        out: Run folder; each layer and bound is a study under it.
-        sweep: What is asked.
-        accuracy: The accuracy that the classifier's owner knows.
-        progress: Told what is being done.
-        stop: Asked again and again whether to stop; what is done by then is kept.
-        about: What `run.json` shall say beside fingerprints and versions. Plain values.
-        settings: The text of `config.toml`, where a command made the run.
-
-    Raises:
-        ContractError: The classifier gives no gradients.
-        DataError: No labels, no pair of two classes rightly classified, or the folder holds a run of something else.
-        LayerError: The network has no such layer, or it returns no single tensor.
-        Interrupted: `stop` said so.
+        asked: What is asked.
 
     References:
         Sabour, Cao, Faghri and Fleet (2016), adversarial manipulation of deep representations, eq. 1 and section 3.
     """
-    tell = progress or (lambda *_: None)
-    pairs = _paired(classifier, images, sweep, tell)
-    inputs = pair_inputs(images, pairs)
-    said = {"kind": KIND, "recipe": "feature_opt", "seed": sweep.seed, "n": len(pairs), **(about or {})}
-    said["unreadable"] = [list(pair) for pair in images.unreadable]
-    with begun(out, _fingerprints(classifier, images, sweep), said, settings, inputs, classifier, sweep.batch):
-        desk = classifier, images, out, sweep, pairs, tell
-        return _swept(*desk, lambda study, told: study.run(stop=stop, progress=told), accuracy)
 
+    kind = KIND
+    recipe = "feature_opt"
+    options = "--layers fc1 --delta 5,10"
 
-def read_sweep(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    sweep: Sweep,
-    *,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-    visit: Callable[[Study], object] = lambda _: None,
-) -> Swept:
-    """What the experiment came to, from the files of its studies: nothing is searched again.
+    images: Images
+    asked: Sweep
 
-    Args:
-        classifier: As the run was made with; so are images, sweep and accuracy.
-        images: Labeled images.
-        out: Run folder.
-        sweep: What was asked.
-        accuracy: The accuracy that the classifier's owner knows.
-        progress: Told what is being done.
-        visit: Called with each study before it is read.
+    def prepared(self, tell: Progress) -> Pairs:
+        """The pairs of sources and guides.
 
-    Raises:
-        DataError: The folder holds no such run, one of something else, or one that is not finished.
-    """
-    tell = progress or (lambda *_: None)
-    pairs = _paired(classifier, images, sweep, tell)
-    command = "amiss run feature-opt MODEL DATA --layers fc1 --delta 5,10"
-    refuse_strange(out, _fingerprints(classifier, images, sweep), "feature-opt", command)
-    return _swept(classifier, images, out, sweep, pairs, tell, lambda study, _: visit(study), accuracy)
+        Raises:
+            ContractError: The classifier gives no gradients.
+            DataError: No labels, or no pair of two classes rightly classified.
+            LayerError: The network has no such layer, or it returns no single tensor.
+        """
 
+        def asking(done: int, n: int) -> None:
+            tell("Asking the classifier", done, n)
 
-def sweep_studies(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    sweep: Sweep,
-    *,
-    accuracy: float | None = None,
-    progress: Progress | None = None,
-) -> tuple[tuple[Study, ...], bool]:
-    """The studies of the experiment with their model and data, as `read_sweep` finds them.
+        classifier, images, sweep = self.classifier, self.images, self.asked
+        _refuse_gradientless(classifier)
+        labels = images.truth
+        refuse_other_order(classifier, images)
+        for layer in sweep.layers:  # two images: with one, a layer that folds images into places would pass
+            features_of(classifier, images.images(slice(2)).to(classifier.device), layer)
+        predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
+        return draw_pairs(labels, predicted, sweep.pairs, sweep.seed)
 
-    Returns:
-        The studies in their order up to the first that is not finished, and whether that is all of them.
+    def inputs(self, ready: Pairs) -> Inputs:
+        """The sources, each with its guide."""
+        return pair_inputs(self.images, ready)
 
-    Raises:
-        DataError: The folder holds no such run, or one of something else.
-    """
-    return studies_of(partial(read_sweep, classifier, images, out, sweep, accuracy=accuracy, progress=progress))
-
-
-def _paired(classifier: Classifier, images: Images, sweep: Sweep, tell: Progress) -> Pairs:
-    """The pairs, once all that can be refused is refused."""
-
-    def asking(done: int, n: int) -> None:
-        tell("Asking the classifier", done, n)
-
-    _refuse_gradientless(classifier)
-    labels = images.truth
-    refuse_other_order(classifier, images)
-    for layer in sweep.layers:  # two images: with one, a layer that folds images into places would pass
-        features_of(classifier, images.images(slice(2)).to(classifier.device), layer)
-    predicted = classifier.check(images.pixels, labels, batch=sweep.batch, progress=asking).predicted
-    return draw_pairs(labels, predicted, sweep.pairs, sweep.seed)
+    def searched(self, desk: Desk, ready: Pairs, flags: tuple[Flag, ...]) -> Swept:
+        """Layer by layer, bounds ascending; then what is told beside them."""
+        sweep, images = self.asked, self.images
+        # By place as well: two names may differ in what no file name can hold.
+        words = (
+            "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer) for layer in sweep.layers
+        )
+        names = [f"{place}-{word[:40]}" for place, word in enumerate(words)]
+        parts: list[Imposters] = []
+        contrast: Contrast | None = None
+        lies: dict[str, Geometry] = {}
+        for layer, name in zip(sweep.layers, names, strict=True):  # one layer's natural images at a time in memory
+            around, reference = _place(images, ready, neighborhood(desk, images, layer, _NATURAL))
+            for delta in sweep.deltas:
+                folder = f"{name}-{delta * 255:.6g}-255"
+                parts.append(mimicked(desk, images, ready, around, delta, sweep.steps, folder, reference))
+            if reference is not None:
+                contrast = contrast or label_adversaries(desk, images, ready)
+                found = among_natural(desk, contrast, images, ready, around, reference)
+                lies |= {} if found is None else {layer: found}
+        said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
+        said |= {} if contrast is None else {CONTRAST: tallied(contrast.result.outcomes, contrast.claimed)}
+        telling = min((p for p in parts if p.layer == sweep.layers[-1]), key=lambda p: abs(p.delta - DELTA))
+        places = [f"{name}-inverted" for name in names]
+        inverted = invert_pairs(desk, images, telling, sweep.layers, places, sweep.inverted)
+        return Swept(sweep, images, ready, tuple(parts), all_flags(flags, said), contrast, lies, inverted)
 
 
 def _refuse_gradientless(classifier: Classifier) -> None:
@@ -246,52 +209,6 @@ def _refuse_gradientless(classifier: Classifier) -> None:
             why="an ONNX file, a model behind a service, or a Classifier that was told gives='loss'",
             hint="Give the network itself, as Python code or as weights.",
         )
-
-
-def _fingerprints(classifier: Classifier, images: Images, sweep: Sweep) -> dict[str, str]:
-    return {"model": likeness(classifier), "data": images.fingerprint, "plan": repr(sweep)}
-
-
-def _swept(
-    classifier: Classifier,
-    images: Images,
-    out: Path,
-    sweep: Sweep,
-    pairs: Pairs,
-    tell: Progress,
-    carry: Carry,
-    accuracy: float | None,
-) -> Swept:
-    """The searches themselves; `carry` does each, or finds it done."""
-    tell("Asking whether the classifier can be believed", 0, 1)
-    flags = before(classifier, images, accuracy=accuracy, decoder=None, batch=sweep.batch, seed=sweep.seed)
-    plan = Plan(batch=sweep.batch, seed=sweep.seed)
-    desk = Desk(classifier, plan, out, tell, votes_for(flags), carry)
-    # By place as well: two names may differ in what no file name can hold.
-    words = (
-        "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in layer) for layer in sweep.layers
-    )
-    names = [f"{place}-{word[:40]}" for place, word in enumerate(words)]
-    parts: list[Imposters] = []
-    contrast: Contrast | None = None
-    lies: dict[str, Geometry] = {}
-    for layer, name in zip(sweep.layers, names, strict=True):  # one layer's natural images at a time are in memory
-        around, reference = _place(images, pairs, neighborhood(desk, images, layer, _NATURAL))
-        for delta in sweep.deltas:
-            folder = f"{name}-{delta * 255:.6g}-255"
-            parts.append(mimicked(desk, images, pairs, around, delta, sweep.steps, folder, reference))
-        if reference is not None:
-            contrast = contrast or label_adversaries(desk, images, pairs)
-            found = among_natural(desk, contrast, images, pairs, around, reference)
-            lies |= {} if found is None else {layer: found}
-    said = {f"{p.layer} at {p.delta * 255:g}/255": tallied(p.result.outcomes, p.claimed) for p in parts}
-    said |= {} if contrast is None else {CONTRAST: tallied(contrast.result.outcomes, contrast.claimed)}
-    telling = min((p for p in parts if p.layer == sweep.layers[-1]), key=lambda p: abs(p.delta - DELTA))
-    inverted = invert_pairs(
-        desk, images, telling, sweep.layers, [f"{name}-inverted" for name in names], sweep.inverted
-    )
-    flags += tuple(sorted(combined(said), key=lambda flag: list(KINDS).index(flag.slug)))
-    return Swept(sweep, images, pairs, tuple(parts), flags, contrast, lies, inverted)
 
 
 def _place(images: Images, pairs: Pairs, around: Neighborhood) -> tuple[Neighborhood, Reference | None]:

@@ -10,7 +10,7 @@ import torch
 from amiss.audit.attack_pages import attack_record
 from amiss.audit.attack_recipes import Attacks
 from amiss.audit.attack_transfers import Row, attack_matrix, transfer_figures
-from amiss.audit.attacks import run_attacks
+from amiss.audit.attacks import AttackExperiment
 from amiss.bench.bench import Run
 from amiss.bench.defend_training import network
 from amiss.bench.lenets import digits, lenet
@@ -64,7 +64,7 @@ def _matrix(run: Run, group: str, models: Mapping[str, Classifier], images: Imag
     out, own = run.place / f"transfer-{group}", next(iter(models))
     shutil.rmtree(out, ignore_errors=True)
     asked = replace(asked, seed=run.seed, **(_QUICK if run.quick else {}))
-    found = run_attacks(models[own], images, out, asked)
+    found = AttackExperiment(models[own], images, asked).run(out)
     rows: list[Row] = attack_matrix(found, models, out, lambda *_: None)["rows"]
     named = {"model": own, "data": f"{group}, {len(images):,} images", "command": "amiss bench attacks"}
     build(attack_record(found, models[own], out, **named, transfer=rows), out)

@@ -23,59 +23,27 @@ from amiss.cli.experiment import (
 )
 from amiss.cli.folder import ATTACKED, ATTACKS
 from amiss.cli.others import keep_matrix, kept_matrix
-from amiss.data import Images
 from amiss.data.cells import csv_text
 from amiss.disk import Disk
 from amiss.gates import Gate
-from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
-    from amiss.audit.attacks import Attacked, Attacks
+    from amiss.audit.attacks import Attacked, AttackExperiment, Attacks
 
 __all__ = ["BROKEN", "OPTIONS", "AttackWork", "attack_settings", "attacks_of", "known_of_attacks", "open_attacks"]
 
 
 @dataclass(frozen=True)
 class AttackWork(Opened):
-    """The experiment with its model and data open.
-
-    Attributes:
-        images: Labeled images.
-        attacks: What was asked, as the experiment takes it.
-    """
+    """The experiment with its model and data open."""
 
     file = ATTACKS
 
-    images: Images
-    attacks: "Attacks"
-
-    def run(self, out: Path, **given: Any) -> "Attacked":
-        """Attack right answers by every recipe."""
-        from amiss.audit.attacks import run_attacks
-
-        return run_attacks(self.classifier, self.images, out, self.attacks, accuracy=self.accuracy, **given)
-
-    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Attacked":
-        """What the experiment came to, from the files of its studies."""
-        from amiss.audit.attacks import read_attacks
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
-        return read_attacks(self.classifier, self.images, out, self.attacks, **more)
-
-    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
-        """The studies of MODEL with their data; those of other models are none of them."""
-        from amiss.audit.attacks import attack_studies
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
-        return attack_studies(self.classifier, self.images, out, self.attacks, **more)
-
-    def inputs(self, found: "Attacked") -> Inputs:
-        """The images that were attacked."""
-        return found.inputs
+    experiment: "AttackExperiment"
 
     def attempt(self, other: Classifier) -> object:
         """Show one of the images to a model of `--transfer`, and to the same as it is attacked."""
-        one, label = self.images.pick([0]), self.images.truth.max().reshape(1)
+        one, label = self.experiment.images.pick([0]), self.experiment.images.truth.max().reshape(1)
         seen_at(other, one.pixels.shape[-1]).predict(one.images().to(other.device))
         return transfer(other, one.pixels, one.pixels, label, label, one.keys())
 
@@ -177,8 +145,11 @@ def open_attacks(config: RunConfig, *, device: str | None = None) -> AttackWork:
         DataError: The images cannot be read, or are no match for the model.
         ParityError: The model does not score what its owner says.
     """
+    from amiss.audit.attacks import AttackExperiment
+
     attacks, classifier = attacks_of(config), open_model(config, device)
-    return AttackWork(config, classifier, open_images(config, classifier), attacks)
+    images, known = open_images(config, classifier), config.network.get("accuracy")
+    return AttackWork(config, AttackExperiment(classifier, images, attacks, known))
 
 
 def _made(settings: Mapping[str, Any], **more: Any) -> "Attacks":

@@ -20,15 +20,14 @@ from amiss.cli.experiment import (
     open_model,
 )
 from amiss.cli.folder import CAMERA, PHOTOGRAPHED, SAID, SHEET
-from amiss.data import Images, read_image, to_bytes
+from amiss.data import read_image, to_bytes
 from amiss.data.cells import csv_text
 from amiss.data.guards import open_plain
 from amiss.disk import Disk
 from amiss.gates import Gate
-from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
-    from amiss.audit.camera import Filmed
+    from amiss.audit.camera import CameraExperiment, Filmed
     from amiss.audit.camera_asked import Camera
 
 __all__ = ["FILMING", "OPTIONS", "CameraWork", "camera_of", "camera_settings", "known_of_camera", "open_camera"]
@@ -39,45 +38,15 @@ _PRINTED = 4  # pictures on a sheet, where they fit
 
 @dataclass(frozen=True)
 class CameraWork(Opened):
-    """The experiment with its model and data open.
-
-    Attributes:
-        images: Labeled images.
-        camera: What was asked, as the experiment takes it.
-    """
+    """The experiment with its model and data open."""
 
     file = CAMERA
 
-    images: Images
-    camera: "Camera"
-
-    def run(self, out: Path, **given: Any) -> "Filmed":
-        """Search for the adversaries of one view and of many."""
-        from amiss.audit.camera import run_camera
-
-        return run_camera(self.classifier, self.images, out, self.camera, accuracy=self.accuracy, **given)
-
-    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Filmed":
-        """What was found, from the files of its studies."""
-        from amiss.audit.camera import read_camera
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
-        return read_camera(self.classifier, self.images, out, self.camera, **more)
-
-    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
-        """The studies with their model and data."""
-        from amiss.audit.camera import camera_studies
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
-        return camera_studies(self.classifier, self.images, out, self.camera, **more)
-
-    def inputs(self, found: "Filmed") -> Inputs:
-        """The images that were changed."""
-        return Inputs.of_images(found.images)
+    experiment: "CameraExperiment"
 
     def attempt(self, other: Classifier) -> object:
         """Show one of the images to a model."""
-        return other.predict(self.images.images([0]).to(other.device))
+        return other.predict(self.experiment.images.images([0]).to(other.device))
 
     def write(
         self,
@@ -230,8 +199,11 @@ def open_camera(config: RunConfig, *, device: str | None = None) -> CameraWork:
     if (others := config.network.get("transfer")) is not None:
         hint = "Leave --transfer out; amiss run attacks shows adversaries to other models."
         raise FILMING.refused("shows its photographs to MODEL alone", f"--transfer {others}", "no --transfer", hint)
+    from amiss.audit.camera import CameraExperiment
+
     camera, classifier = camera_of(config), open_model(config, device)
-    return CameraWork(config, classifier, open_images(config, classifier), camera)
+    images, known = open_images(config, classifier), config.network.get("accuracy")
+    return CameraWork(config, CameraExperiment(classifier, images, camera, known))
 
 
 def _made(settings: Mapping[str, Any], **more: Any) -> "Camera":

@@ -31,10 +31,9 @@ from amiss.data.guards import open_plain
 from amiss.disk import Disk
 from amiss.errors import UsageError
 from amiss.gates import Gate
-from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
-    from amiss.audit.evolution import Evolution, Evolved
+    from amiss.audit.evolution import Evolution, EvolutionExperiment, Evolved
 
 __all__ = [
     "FOOLED",
@@ -51,43 +50,15 @@ _MOST = 2**24  # bytes of rejection.json
 
 @dataclass(frozen=True)
 class EvolutionWork(Opened):
-    """The experiment with its model and data open.
-
-    Attributes:
-        evolution: What was asked, as the experiment takes it.
-        shape: Of the images that are made (C, H, W).
-    """
+    """The experiment with its model and data open."""
 
     file = EVOLUTION
 
-    evolution: "Evolution"
-    shape: tuple[int, ...]
-
-    def run(self, out: Path, **given: Any) -> "Evolved":
-        """Make nonsense for every class in every encoding."""
-        from amiss.audit.evolution import run_evolution
-
-        return run_evolution(self.classifier, self.shape, out, **self._given, **given)
-
-    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Evolved":
-        """What the experiment came to, from the files of its studies."""
-        from amiss.audit.evolution import read_evolution
-
-        return read_evolution(self.classifier, self.shape, out, **self._given, progress=progress, visit=visit)
-
-    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
-        """The studies with their model."""
-        from amiss.audit.evolution import evolution_studies
-
-        return evolution_studies(self.classifier, self.shape, out, **self._given, progress=progress)
-
-    def inputs(self, found: "Evolved") -> Inputs:
-        """One sample a class."""
-        return found.inputs
+    experiment: "EvolutionExperiment"
 
     def attempt(self, other: Classifier) -> object:
         """Show a gray image to a model of `--transfer`."""
-        gray = torch.full((1, *self.shape), 128, dtype=torch.uint8)
+        gray = torch.full((1, *self.experiment.shape), 128, dtype=torch.uint8)
         # A bare network knows its classes from its first answer on.
         return keeps(other, gray, torch.tensor([max(0, len(self.classifier.labels or ()) - 1)]))
 
@@ -114,12 +85,6 @@ class EvolutionWork(Opened):
         record["figures"] |= rejection_figures(rejected)
         record["nonsense"]["notes"] += [f"What rejects it was not asked: {why}."] if why else []
         return self.put(record, out, gates, _known(found.evolution))
-
-    @property
-    def _given(self) -> dict[str, Any]:
-        """What every function that makes or reads the experiment is given beside classifier, shape and folder."""
-        more = {"images": self.images, "accuracy": self.accuracy}
-        return {"evolution": self.evolution, **more}
 
 
 def _share(_flag: str, text: str) -> float:
@@ -227,11 +192,13 @@ def open_evolution(config: RunConfig, *, device: str | None = None) -> Evolution
         DataError: The images cannot be read, or are no match for the model.
         ParityError: The model does not score what its owner says.
     """
+    from amiss.audit.evolution import EvolutionExperiment
+
     evolution, classifier = evolution_of(config), open_model(config, device)
-    if not config.data:
-        return EvolutionWork(config, classifier, None, evolution, _shape(config, classifier))
-    images = open_images(config, classifier)
-    return EvolutionWork(config, classifier, images, evolution, tuple(images.pixels.shape[1:]))
+    images = open_images(config, classifier) if config.data else None
+    shape = _shape(config, classifier) if images is None else tuple(images.pixels.shape[1:])
+    known = config.network.get("accuracy")
+    return EvolutionWork(config, EvolutionExperiment(classifier, images, evolution, known, shape=shape))
 
 
 def _known(evolution: "Evolution") -> dict[str, str]:

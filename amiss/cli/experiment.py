@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amiss.classifier import Classifier
 from amiss.cli.command import data_name, model_name
@@ -21,7 +21,10 @@ from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.gates import Gate
 from amiss.loading import check_fit
-from amiss.study import Inputs, Store, Study
+from amiss.study import Store
+
+if TYPE_CHECKING:
+    from amiss.audit import experiment as audit
 
 __all__ = [
     "Experiment",
@@ -154,33 +157,15 @@ class Opened(ABC):
     """An experiment with its model and data open.
 
     Attributes:
-        config: What was asked.
-        classifier: Whom it is about.
-        images: What DATA holds; None where no DATA was named.
+        config: What the command line asked.
+        experiment: The experiment itself.
         file: Name of the file of its record.
     """
 
     file: ClassVar[str]
 
     config: RunConfig
-    classifier: Classifier
-    images: Images | None
-
-    @abstractmethod
-    def run(self, out: Path, **given: Any) -> Any:
-        """Search to the end, or go on; given are progress, stop, about and settings."""
-
-    @abstractmethod
-    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> Any:
-        """What was found, from the files; each study is visited before it is read."""
-
-    @abstractmethod
-    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
-        """The studies up to the first that is not finished, and whether that is all of them."""
-
-    @abstractmethod
-    def inputs(self, found: Any) -> Inputs:
-        """The samples of what was found."""
+    experiment: "audit.Experiment[Any, Any]"
 
     @abstractmethod
     def attempt(self, other: Classifier) -> object:
@@ -199,7 +184,7 @@ class Opened(ABC):
         """Write all that follows from the studies into the run folder.
 
         Args:
-            found: What `run` or `read` returned.
+            found: What the experiment found.
             out: Run folder.
             tell: Told what is being done.
             gates: What the run must reach.
@@ -215,10 +200,14 @@ class Opened(ABC):
         """
 
     @property
-    def accuracy(self) -> float | None:
-        """The accuracy that the classifier's owner knows, where it was said."""
-        known: float | None = self.config.network.get("accuracy")
-        return known
+    def classifier(self) -> Classifier:
+        """Whom it is about."""
+        return self.experiment.classifier
+
+    @property
+    def images(self) -> Images | None:
+        """What DATA holds; None where no DATA was named."""
+        return self.experiment.images
 
     def names(self, out: Path) -> dict[str, str]:
         """How a record calls model, data, and the command that makes it again."""
@@ -292,7 +281,7 @@ def to_folder(
     about: dict[str, Any] = {"model": model_name(config.model), "data": data_said(config), "command": command}
     about |= {"parent": parent} if parent else {}
     try:
-        return work.run(out, progress=tell, stop=stop, about=about, settings=config.text(out)), out
+        return work.experiment.run(out, progress=tell, stop=stop, about=about, settings=config.text(out)), out
     except DataError as error:
         if not fork or error.slug != "run-other":
             raise

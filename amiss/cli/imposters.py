@@ -8,7 +8,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amiss.analysis.pairs import pair_inputs
 from amiss.analysis.transfer import transfer
 from amiss.classifier import Classifier
 from amiss.cli.command import model_name
@@ -26,15 +25,13 @@ from amiss.cli.experiment import (
 )
 from amiss.cli.folder import IMPOSTERS, SWEEP
 from amiss.cli.others import keep_matrix, kept_matrix
-from amiss.data import Images
 from amiss.data.cells import csv_text
 from amiss.disk import Disk
 from amiss.errors import UsageError
 from amiss.gates import Gate
-from amiss.study import Inputs, Study
 
 if TYPE_CHECKING:
-    from amiss.audit.sweep import Sweep, Swept
+    from amiss.audit.sweep import Sweep, SweepExperiment, Swept
 
 __all__ = ["FEATURE_OPT", "OPTIONS", "SweepWork", "known_of", "open_sweep", "sweep_of", "sweep_settings"]
 
@@ -43,45 +40,15 @@ _DELTA = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/255)?", re.ASCII)
 
 @dataclass(frozen=True)
 class SweepWork(Opened):
-    """The experiment with its model and data open.
-
-    Attributes:
-        images: Labeled images.
-        sweep: What was asked, as the experiment takes it.
-    """
+    """The experiment with its model and data open."""
 
     file = SWEEP
 
-    images: Images
-    sweep: "Sweep"
-
-    def run(self, out: Path, **given: Any) -> "Swept":
-        """Make the imposters of every layer within every bound."""
-        from amiss.audit.sweep import run_sweep
-
-        return run_sweep(self.classifier, self.images, out, self.sweep, accuracy=self.accuracy, **given)
-
-    def read(self, out: Path, *, progress: Tell, visit: Callable[[Study], object]) -> "Swept":
-        """What the experiment came to, from the files of its studies."""
-        from amiss.audit.sweep import read_sweep
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress, "visit": visit}
-        return read_sweep(self.classifier, self.images, out, self.sweep, **more)
-
-    def studies(self, out: Path, *, progress: Tell) -> tuple[tuple[Study, ...], bool]:
-        """The studies with their model and data."""
-        from amiss.audit.sweep import sweep_studies
-
-        more: dict[str, Any] = {"accuracy": self.accuracy, "progress": progress}
-        return sweep_studies(self.classifier, self.images, out, self.sweep, **more)
-
-    def inputs(self, found: "Swept") -> Inputs:
-        """Sources with their guides."""
-        return pair_inputs(found.images, found.pairs)
+    experiment: "SweepExperiment"
 
     def attempt(self, other: Classifier) -> object:
         """Show one of the images to a model of `--transfer`."""
-        one, label = self.images.pick([0]), self.images.truth.max().reshape(1)
+        one, label = self.experiment.images.pick([0]), self.experiment.images.truth.max().reshape(1)
         return transfer(other, one.pixels, one.pixels, label, label, one.keys())
 
     def write(
@@ -219,8 +186,11 @@ def open_sweep(config: RunConfig, *, device: str | None = None) -> SweepWork:
         DataError: The images cannot be read, or are no match for the model.
         ParityError: The model does not score what its owner says.
     """
+    from amiss.audit.sweep import SweepExperiment
+
     sweep, classifier = sweep_of(config), open_model(config, device)
-    return SweepWork(config, classifier, open_images(config, classifier), sweep)
+    images, known = open_images(config, classifier), config.network.get("accuracy")
+    return SweepWork(config, SweepExperiment(classifier, images, sweep, known))
 
 
 def _shown(

@@ -36,9 +36,8 @@ def checked(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
         DataError: Model, data or settings are not those that the run was made with.
     """
     if config.recipe in EXPERIMENTS:
-        return _failing(
-            *EXPERIMENTS[config.recipe].opened(config, device=device).studies(folder, progress=tell), tell
-        )
+        experiment = EXPERIMENTS[config.recipe].opened(config, device=device).experiment
+        return _failing(*experiment.studies(folder, progress=tell), tell)
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)
         refuse_other(_fingerprints(folder), work.study.fingerprints, str(folder))
@@ -63,8 +62,8 @@ def rebuilt(config: RunConfig, folder: Path, device: str | None, tell: Tell) -> 
     if config.recipe in EXPERIMENTS:
         opened, store = EXPERIMENTS[config.recipe].opened(config, device=device), Store(folder)
         with locked(folder, store.disk):
-            found = opened.read(folder, progress=tell, visit=_mended)
-            write_inputs(store, opened.inputs(found), opened.classifier, config.batch)
+            found = opened.experiment.read(folder, progress=tell, visit=_mended)
+            write_inputs(store, found.inputs, opened.classifier, config.batch)
             return opened.write(found, folder, tell, _gates(folder / opened.file))
     if config.recipe not in AUDITS:
         work = open_work(config, folder, device=device, tell=tell)

@@ -17,7 +17,7 @@ from amiss.audit.attack_transfers import (
     transfer_figures,
     transfer_words,
 )
-from amiss.audit.attacks import attack_studies, read_attacks, run_attacks
+from amiss.audit.attacks import AttackExperiment
 from amiss.classifier import Classifier
 from amiss.data import Images
 from amiss.errors import ContractError, DataError, Interrupted, UsageError
@@ -75,7 +75,7 @@ def quicker():
 @pytest.fixture(scope="module")
 def found(images, tmp_path_factory):
     out = tmp_path_factory.mktemp("attacks")
-    return run_attacks(whole(), images, out, FEW), out
+    return AttackExperiment(whole(), images, FEW).run(out), out
 
 
 def apart(found):
@@ -135,14 +135,14 @@ def test_figures_rows_and_page_say_the_same(found):
 
 def test_reading_finds_the_same_and_nothing_else(found, images, tmp_path):
     done, out = found
-    again = read_attacks(whole(), images, out, FEW)
+    again = AttackExperiment(whole(), images, FEW).read(out)
     assert attacks_digest(again) == attacks_digest(done)
-    studies, all_of_them = attack_studies(whole(), images, out, FEW)
+    studies, all_of_them = AttackExperiment(whole(), images, FEW).studies(out)
     assert all_of_them and len(studies) == len(NAMES)
     with pytest.raises(DataError, match="run-missing"):
-        read_attacks(whole(), images, tmp_path / "none", FEW)
+        AttackExperiment(whole(), images, FEW).read(tmp_path / "none")
     with pytest.raises(DataError, match="run-other"):
-        read_attacks(whole(), images, out, replace(FEW, steps=11))
+        AttackExperiment(whole(), images, replace(FEW, steps=11)).read(out)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def matrix(images, tmp_path_factory):
     """Two networks of which each looks at its own half: what is made for one is nothing to the other."""
     out = tmp_path_factory.mktemp("matrix")
     models, asked = halves(), replace(FEW, recipes=("ddn", "pgd", "square"))
-    done = run_attacks(models["left"], images, out, asked)
+    done = AttackExperiment(models["left"], images, asked).run(out)
     return done, attack_matrix(done, models, out, lambda *_: None), models, out
 
 
@@ -188,7 +188,7 @@ def test_the_sentence_is_about_what_lies_furthest_above_its_control():
 
 def test_the_same_network_under_two_names_falls_as_its_namesake(images, tmp_path):
     models, asked = {"one": whole(), "two": whole()}, replace(FEW, recipes=("pgd",))
-    done = run_attacks(models["one"], images, tmp_path, asked)
+    done = AttackExperiment(models["one"], images, asked).run(tmp_path)
     rows = attack_matrix(done, models, tmp_path, lambda *_: None)["rows"]
     assert len({row["changed"] for row in rows}) == 1 and rows[0]["changed"] > 0
     record = attack_record(done, models["one"], tmp_path, model="one", data="d", command="c", transfer=rows)
@@ -235,7 +235,7 @@ def test_a_matrix_of_numbers_that_cannot_be_is_none(matrix):
 
 def test_models_that_agree_on_nothing_have_no_matrix(images, tmp_path):
     upside = Classifier(nn.Sequential(Half(), Flipped()), labels=["bright", "dark"])
-    done = run_attacks(whole(), images, tmp_path, replace(FEW, recipes=("fgsm",)))
+    done = AttackExperiment(whole(), images, replace(FEW, recipes=("fgsm",))).run(tmp_path)
     rows = attack_matrix(done, {"one": whole(), "two": upside}, tmp_path, lambda *_: None)["rows"]
     assert rows == []
     record = attack_record(done, whole(), tmp_path, model="m", data="d", command="c", transfer=rows)
@@ -256,12 +256,12 @@ def test_of_less_access_less_is_run_and_that_is_said(images, tmp_path, gives, na
     model = (
         whole(gives="loss") if gives == "loss" else Classifier(lambda x: Half()(x).argmax(1), gives="met", **labels)
     )
-    done = run_attacks(model, images, tmp_path, replace(FEW, images=3))
+    done = AttackExperiment(model, images, replace(FEW, images=3)).run(tmp_path)
     assert [part.recipe for part in done.parts] == names
     record = attack_record(done, model, tmp_path, model="m", data="d", command="c")
     assert "worst_case" in record["attacks"]["notes"][0] and "success.pgd" not in record["figures"]
     with pytest.raises(ContractError, match="contract-ladder"):
-        run_attacks(model, images, tmp_path / "other", replace(FEW, recipes=("pgd",)))
+        AttackExperiment(model, images, replace(FEW, recipes=("pgd",))).run(tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -294,7 +294,7 @@ def test_what_cannot_be_meant_is_refused(given, slug):
 def test_without_a_right_answer_there_is_nothing_to_attack(images, tmp_path):
     wrong = Images.of(images.pixels, 1 - images.labels, images.classes).pick(torch.arange(1, 8))
     with pytest.raises(DataError, match="attacks-none"):
-        run_attacks(whole(), wrong, tmp_path / "run", FEW)
+        AttackExperiment(whole(), wrong, FEW).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -307,6 +307,6 @@ def test_queries_that_break_what_the_gradient_leaves_are_told(images, tmp_path):
 
     near = images.pick(torch.tensor([1, 2, 9, 10]))
     model = Classifier(Blind(), labels=["bright", "dark"])
-    done = run_attacks(model, near, tmp_path, replace(FEW, recipes=("pgd", "square"), queries=200))
+    done = AttackExperiment(model, near, replace(FEW, recipes=("pgd", "square"), queries=200)).run(tmp_path)
     flag = next(flag for flag in done.flags if flag.slug == "black-box-better")
     assert flag.fired and flag.value == 1 and "square" in flag.measured

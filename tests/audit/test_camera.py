@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from amiss.audit.camera import camera_studies, read_camera, run_camera
+from amiss.audit.camera import CameraExperiment
 from amiss.audit.camera_asked import Camera
 from amiss.audit.camera_pages import camera_figures, camera_known, camera_record, camera_rows
 from amiss.audit.camera_views import EACH, film, places
@@ -50,7 +50,7 @@ IMAGES = labeled(95, 96, 159, 160, 97)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("camera") / "run"
-    filmed = run_camera(Classifier(Middle()), IMAGES, out, CAMERA)
+    filmed = CameraExperiment(Classifier(Middle()), IMAGES, CAMERA).run(out)
     return filmed, film(filmed, Classifier(Middle())), out
 
 
@@ -151,15 +151,15 @@ def test_answers_of_a_file_that_are_none_are_asked_for(run):
 
 def test_reading_finds_what_was_searched(run):
     filmed, _, out = run
-    again = read_camera(Classifier(Middle()), IMAGES, out, CAMERA)
+    again = CameraExperiment(Classifier(Middle()), IMAGES, CAMERA).read(out)
     assert [part.paths for part in again.parts] == [part.paths for part in filmed.parts]
     assert all(torch.equal(a.result.images, b.result.images) for a, b in zip(again.parts, filmed.parts, strict=True))
-    studies, whole = camera_studies(Classifier(Middle()), IMAGES, out, CAMERA)
+    studies, whole = CameraExperiment(Classifier(Middle()), IMAGES, CAMERA).studies(out)
     assert whole and len(studies) == 2
     with pytest.raises(DataError, match="run-other"):
-        read_camera(Classifier(Middle()), IMAGES, out, replace(CAMERA, eps=0.1))
+        CameraExperiment(Classifier(Middle()), IMAGES, replace(CAMERA, eps=0.1)).read(out)
     with pytest.raises(DataError, match="run-missing"):
-        read_camera(Classifier(Middle()), IMAGES, out / "none", CAMERA)
+        CameraExperiment(Classifier(Middle()), IMAGES, CAMERA).read(out / "none")
 
 
 def test_a_record_tells_what_was_counted(run):
@@ -202,7 +202,7 @@ def test_a_target_and_a_mask_are_kept(tmp_path):
     mask = torch.zeros(16, 16, dtype=torch.bool)
     mask[5:11, 5:11] = True
     camera = replace(CAMERA, target="bright", mask=mask, printed=True, eps=1.0, scale=(0.9, 1.1), steps=8)
-    filmed = run_camera(Classifier(Middle(), labels=["dark", "bright"]), IMAGES, tmp_path / "run", camera)
+    filmed = CameraExperiment(Classifier(Middle(), labels=["dark", "bright"]), IMAGES, camera).run(tmp_path / "run")
     assert filmed.target == 1 and bool((filmed.images.truth == 0).all()) and len(filmed.images) == 3
     for part in filmed.parts:
         change = part.result.images - filmed.images.images()
@@ -255,7 +255,7 @@ def test_what_cannot_be_asked_is_refused(given, slug):
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(tmp_path, given, images, gives, slug):
     classifier = Classifier(Middle(), labels=["dark", "bright"], gives=gives)
     with pytest.raises(AmissError) as refused:
-        run_camera(classifier, images, tmp_path / "run", replace(CAMERA, **given))
+        CameraExperiment(classifier, images, replace(CAMERA, **given)).run(tmp_path / "run")
     assert refused.value.slug == slug and isinstance(refused.value, DataError | UsageError | ContractError)
     assert not (tmp_path / "run").exists()
 

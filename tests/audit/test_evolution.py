@@ -11,7 +11,7 @@ from torch import nn
 from amiss.audit import chronicle
 from amiss.audit.chronicle import Chronicle, Told, moments, shrunk
 from amiss.audit.encodings import ENCODINGS
-from amiss.audit.evolution import Evolution, evolution_studies, log_odds, read_evolution, run_evolution
+from amiss.audit.evolution import Evolution, EvolutionExperiment, log_odds
 from amiss.classifier import Classifier
 from amiss.errors import ContractError, DataError, Interrupted, ModelError, UsageError
 from amiss.optimizers import ancestry
@@ -41,7 +41,7 @@ def linear(gives="jacobian"):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("fooling") / "run"
-    return run_evolution(linear(), SHAPE, out, SMALL), out
+    return EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(out), out
 
 
 def test_moments_are_a_series_that_ends_with_the_last_turn():
@@ -166,8 +166,8 @@ def test_small_pictures_are_means_over_areas():
 def test_a_stop_anywhere_changes_nothing(run, tmp_path, turns):
     turn = count(1)
     with pytest.raises(Interrupted):
-        run_evolution(linear(), SHAPE, tmp_path, SMALL, stop=lambda: next(turn) >= turns)
-    again = run_evolution(linear(), SHAPE, tmp_path, SMALL)
+        EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(tmp_path, stop=lambda: next(turn) >= turns)
+    again = EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(tmp_path)
     for part, whole in zip(again.parts, run[0].parts, strict=True):
         one, two = (run_digest(Store(place / "studies" / part.encoding)) for place in (tmp_path, run[1]))
         assert one == two
@@ -176,37 +176,37 @@ def test_a_stop_anywhere_changes_nothing(run, tmp_path, turns):
 
 def test_it_is_read_without_a_search(run):
     found, out = run
-    again = read_evolution(linear(), SHAPE, out, SMALL)
+    again = EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).read(out)
     assert torch.equal(again.parts[1].nats, found.parts[1].nats)
-    studies, whole = evolution_studies(linear(), SHAPE, out, SMALL)
+    studies, whole = EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).studies(out)
     assert [study.folder.name for study in studies] == list(ENCODINGS[:3]) and whole
     with pytest.raises(DataError, match="run-other"):
-        read_evolution(linear(), SHAPE, out, replace(SMALL, children=21))
+        EvolutionExperiment(linear(), None, replace(SMALL, children=21), shape=SHAPE).read(out)
 
 
 def test_half_a_run_is_told_as_such(tmp_path):
     with pytest.raises(DataError, match="run-missing"):
-        read_evolution(linear(), SHAPE, tmp_path, SMALL)
+        EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).read(tmp_path)
     turn = count(1)
     with pytest.raises(Interrupted):
-        run_evolution(linear(), SHAPE, tmp_path, SMALL, stop=lambda: next(turn) >= 15)
-    studies, whole = evolution_studies(linear(), SHAPE, tmp_path, SMALL)
+        EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(tmp_path, stop=lambda: next(turn) >= 15)
+    studies, whole = EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).studies(tmp_path)
     assert len(studies) == 2 and not whole
 
 
 def test_without_gradients_the_gradient_is_left_out_and_the_rest_is_the_same(run, tmp_path):
     blind = linear("loss")
-    found = run_evolution(blind, SHAPE, tmp_path, SMALL)
+    found = EvolutionExperiment(blind, None, SMALL, shape=SHAPE).run(tmp_path)
     assert list(found.left_out) == ["gradient"] and "no gradients" in found.left_out["gradient"]
     for part, seeing in zip(found.parts, run[0].parts, strict=False):
         assert torch.equal(part.nats, seeing.nats) and torch.equal(part.told.holders, seeing.told.holders)
     with pytest.raises(ContractError, match="contract-ladder"):
-        run_evolution(blind, SHAPE, tmp_path / "two", Evolution(("ascent", "gradient")))
+        EvolutionExperiment(blind, None, Evolution(("ascent", "gradient")), shape=SHAPE).run(tmp_path / "two")
 
 
 def test_some_classes_are_those_of_the_whole(run, tmp_path):
     asked = replace(SMALL, encodings=("gradient", "cppn"), classes=("e", 1))
-    found = run_evolution(linear(), SHAPE, tmp_path, asked)
+    found = EvolutionExperiment(linear(), None, asked, shape=SHAPE).run(tmp_path)
     assert (found.classes, found.names) == ((4, 1), ("e", "b"))
     # Gray images that follow the gradient know nothing of each other.
     assert torch.allclose(found.parts[0].nats, run[0].parts[2].nats[[4, 1]], atol=1e-5)
@@ -216,13 +216,13 @@ def test_some_classes_are_those_of_the_whole(run, tmp_path):
         assert torch.allclose(-part.nats.double(), sure, atol=1e-4)
     for wrong in (("z",), (6,), ("a", 0)):
         with pytest.raises(UsageError, match="class-"):
-            run_evolution(linear(), SHAPE, tmp_path / "none", replace(asked, classes=wrong))
+            EvolutionExperiment(linear(), None, replace(asked, classes=wrong), shape=SHAPE).run(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_progress_is_of_the_whole_run(tmp_path):
     told = []
-    run_evolution(linear(), SHAPE, tmp_path, SMALL, progress=lambda *said: told.append(said))
+    EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(tmp_path, progress=lambda *said: told.append(said))
     searched = [(done, total) for what, done, total in told if what.startswith("Fooling 6 classes")]
     whole = 2 * 20 * (12 + 1) + 3 * 6 * 12  # two that evolve; a gradient is three
     assert {total for _, total in searched} == {whole}
@@ -232,7 +232,9 @@ def test_progress_is_of_the_whole_run(tmp_path):
 
 
 def test_gradients_help_pixels_that_evolve(run, tmp_path):
-    found = run_evolution(linear(), SHAPE, tmp_path, replace(SMALL, encodings=("direct-gradient", "ascent")))
+    found = EvolutionExperiment(
+        linear(), None, replace(SMALL, encodings=("direct-gradient", "ascent")), shape=SHAPE
+    ).run(tmp_path)
     climbed, ascended = found.parts
     assert float(climbed.nats.mean()) < float(run[0].parts[0].nats.mean())  # as many generations of pixels alone
     assert climbed.told.first and not ascended.told.first  # climbers have ancestors
@@ -271,8 +273,8 @@ def test_classifiers_that_cannot_be_fooled_are_refused_before_anything_is_writte
 
     out = tmp_path / "run"
     with pytest.raises(ModelError, match="model-not-finite"):
-        run_evolution(answers([torch.nan, torch.nan]), SHAPE, out, SMALL)
+        EvolutionExperiment(answers([torch.nan, torch.nan]), None, SMALL, shape=SHAPE).run(out)
     named = Classifier(lambda x: torch.zeros(len(x), dtype=torch.int64), gives="met", labels=["a", "b"])
     with pytest.raises(ContractError, match="contract-ladder"):
-        run_evolution(named, SHAPE, out, SMALL)
+        EvolutionExperiment(named, None, SMALL, shape=SHAPE).run(out)
     assert not out.exists()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from amiss.audit.chronicle import Told
-from amiss.audit.evolution import Encoded, Evolution, Evolved, log_odds, run_evolution
+from amiss.audit.evolution import Encoded, Evolution, EvolutionExperiment, Evolved, log_odds
 from amiss.audit.evolution_pages import evolution_figures, evolution_known, evolution_record, evolution_rows
 from amiss.classifier import Classifier
 from amiss.report import build
@@ -24,7 +24,7 @@ from tests.audit.test_evolution import SHAPE, SMALL, linear
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("pages") / "run"
-    found = run_evolution(linear(), SHAPE, out, SMALL)
+    found = EvolutionExperiment(linear(), None, SMALL, shape=SHAPE).run(out)
     made = evolution_record(found, linear(), out, model="m", data="", command="amiss run fooling m")
     return found, strict(json.dumps(made)), out
 
@@ -173,7 +173,9 @@ def test_a_network_that_answers_no_number_in_some_places_is_told_as_it_is(tmp_pa
         return torch.where(x.mean((1, 2, 3))[:, None] > 0.5, torch.nan, logits)  # gray itself is not above
 
     classifier = Classifier(answers, labels=list("abcdef"), gives="loss")
-    found = run_evolution(classifier, SHAPE, tmp_path, replace(SMALL, encodings=("direct", "cppn")))
+    found = EvolutionExperiment(classifier, None, replace(SMALL, encodings=("direct", "cppn")), shape=SHAPE).run(
+        tmp_path
+    )
     for part in found.parts:
         assert part.result.counts.keys() <= {"met", "exhausted"}
         for path in part.paths:
@@ -189,7 +191,7 @@ def test_where_every_answer_is_no_number_the_page_says_so(tmp_path):
         return torch.where(gray, 0.0, torch.nan).expand(len(x), 3)
 
     classifier = Classifier(answers, labels=list("abc"), gives="loss")
-    found = run_evolution(classifier, SHAPE, tmp_path, replace(SMALL, encodings=("direct",)))
+    found = EvolutionExperiment(classifier, None, replace(SMALL, encodings=("direct",)), shape=SHAPE).run(tmp_path)
     assert found.parts[0].result.counts == {"not-finite": 3}
     record = evolution_record(found, classifier, tmp_path, model="m", data="", command="")
     assert "answers no number" in record["sentence"] and record["figures"]["fooled.direct"] == 0

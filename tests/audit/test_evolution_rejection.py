@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from amiss.analysis.rejection import DETECTORS
-from amiss.audit.evolution import Evolution, run_evolution
+from amiss.audit.evolution import Evolution, EvolutionExperiment
 from amiss.audit.evolution_rejection import champions_rejected
 from amiss.audit.rejection_tables import (
     bypass_table,
@@ -62,7 +62,9 @@ def photos(n=300, wrong=0, seed=0, apart=0.4):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    return run_evolution(CLASSIFIER, SHAPE, tmp_path_factory.mktemp("reject") / "run", ASKED, images=photos())
+    return EvolutionExperiment(CLASSIFIER, photos(), ASKED, shape=SHAPE).run(
+        tmp_path_factory.mktemp("reject") / "run"
+    )
 
 
 @pytest.fixture(scope="module")

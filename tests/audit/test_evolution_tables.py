@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amiss.audit.evolution import Evolution, run_evolution
+from amiss.audit.evolution import Evolution, EvolutionExperiment
 from amiss.audit.evolution_tables import ablation_table, related_table
 from amiss.classifier import Classifier
 from amiss.data import Images
@@ -28,7 +28,7 @@ def found(tmp_path_factory):
     pixels = (torch.linspace(0, 1, 12)[:, None, None, None].expand(12, *SHAPE) * 255).round().to(torch.uint8)
     images = Images.of(pixels, torch.arange(12), tuple(f"step {i}" for i in range(12)))
     asked = Evolution(("direct", "cppn"), generations=15, children=20)
-    return run_evolution(ring(), SHAPE, tmp_path_factory.mktemp("tables") / "run", asked, images=images)
+    return EvolutionExperiment(ring(), images, asked, shape=SHAPE).run(tmp_path_factory.mktemp("tables") / "run")
 
 
 def test_genes_that_carry_a_champion_are_named(found):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from amiss.audit.evolution import Evolution, run_evolution
+from amiss.audit.evolution import Evolution, EvolutionExperiment
 from amiss.audit.evolution_transfers import champions_matrix, read_champions_matrix, transfer_table
 from amiss.trust import wilson
 from tests.audit.test_evolution_tables import SHAPE, ring
@@ -18,7 +18,7 @@ def quiet(*_):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     asked = Evolution(("direct", "cppn"), generations=15, children=20, confidence=0.9)
-    return run_evolution(ring(), SHAPE, tmp_path_factory.mktemp("transfers") / "run", asked)
+    return EvolutionExperiment(ring(), None, asked, shape=SHAPE).run(tmp_path_factory.mktemp("transfers") / "run")
 
 
 @pytest.fixture(scope="module")

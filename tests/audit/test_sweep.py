@@ -17,7 +17,7 @@ from amiss.audit.imposter_pages import imposter_words, sweep_known, sweep_record
 from amiss.audit.inversions import invert_pairs
 from amiss.audit.plan import Plan
 from amiss.audit.portraits import strips
-from amiss.audit.sweep import Sweep, read_sweep, run_sweep, sweep_studies
+from amiss.audit.sweep import Sweep, SweepExperiment
 from amiss.audit.transfers import images_digest, matrix, read_matrix
 from amiss.classifier import Classifier
 from amiss.data import Images
@@ -42,7 +42,7 @@ def images():
 @pytest.fixture(scope="module")
 def swept(images, tmp_path_factory):
     out = tmp_path_factory.mktemp("sweep") / "run"
-    return run_sweep(Classifier(Two()), images, out, SWEEP), out
+    return SweepExperiment(Classifier(Two()), images, SWEEP).run(out), out
 
 
 @pytest.fixture(scope="module")
@@ -178,15 +178,15 @@ def test_the_record_names_every_figure_that_was_promised(swept, account):
 def test_reading_finds_the_same_and_nothing_else(swept, account, images, tmp_path):
     found, out = swept
     classifier = Classifier(Two())
-    again = read_sweep(classifier, images, out, SWEEP)
+    again = SweepExperiment(classifier, images, SWEEP).read(out)
     for one, two in zip(found.parts, again.parts, strict=True):
         assert torch.equal(one.ratio, two.ratio) and torch.equal(one.answers, two.answers)
-    studies, whole = sweep_studies(classifier, images, out, SWEEP)
+    studies, whole = SweepExperiment(classifier, images, SWEEP).studies(out)
     assert whole and len(studies) == 4 + 1 + 2
     with pytest.raises(DataError, match="run-missing"):
-        read_sweep(classifier, images, tmp_path / "none", SWEEP)
+        SweepExperiment(classifier, images, SWEEP).read(tmp_path / "none")
     with pytest.raises(DataError, match="run-other"):
-        read_sweep(classifier, images, out, Sweep(("rise",), pairs=8))
+        SweepExperiment(classifier, images, Sweep(("rise",), pairs=8)).read(out)
     rows = account["imposters"]["transfer"]
     kept = {"images": matrix(found, {}, lambda *_: None)["images"], "rows": rows}
     assert read_matrix(kept, again)["rows"] == rows
@@ -213,7 +213,7 @@ def test_a_matrix_of_numbers_that_cannot_be_is_none(swept, account):
 def test_of_neighbors_nothing_is_told_where_there_is_none_to_choose(images, tmp_path, among, told):
     few, out = images.pick(torch.tensor([0, 65, 1, 66, 2][:among])), tmp_path / "run"
     sweep = Sweep(("answer",), deltas=(10 / 255,), pairs=1, steps=1, inverted=0)
-    found = run_sweep(Classifier(Two()), few, out, sweep)
+    found = SweepExperiment(Classifier(Two()), few, sweep).run(out)
     (part,) = found.parts
     assert part.among == among
     assert (part.neighbors is not None) == (part.neighbors_before is not None) == told
@@ -248,7 +248,7 @@ class Folded(Two):
 def test_a_layer_whose_rows_are_no_images_is_refused_before_the_data_are_read(images, tmp_path):
     classifier = Classifier(Folded())
     with pytest.raises(LayerError, match="layer-rows"):
-        run_sweep(classifier, images, tmp_path / "run", Sweep(("quarters", "fold"), pairs=1))
+        SweepExperiment(classifier, images, Sweep(("quarters", "fold"), pairs=1)).run(tmp_path / "run")
     assert classifier.counts.queries == 2 * 2
     assert not (tmp_path / "run").exists()
 
@@ -256,7 +256,7 @@ def test_a_layer_whose_rows_are_no_images_is_refused_before_the_data_are_read(im
 def test_few_natural_images_leave_the_metrics_out_and_say_so(images, tmp_path):
     few = images.pick(torch.cat([torch.arange(20), torch.arange(65, 85)]))
     sweep = Sweep(("answer",), deltas=(10 / 255,), pairs=3, steps=2, inverted=0)
-    found = run_sweep(Classifier(Two()), few, tmp_path / "run", sweep)
+    found = SweepExperiment(Classifier(Two()), few, sweep).run(tmp_path / "run")
     assert found.contrast is None and found.parts[0].geometry is None and not found.inverted
     record = sweep_record(found, Classifier(Two()), tmp_path / "run", model="m", data="d", command="c")
     assert record["imposters"]["metrics"] == [] and "fewer than 60" in record["imposters"]["notes"][0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from amiss.audit.evolution import Evolution, run_evolution
+from amiss.audit.evolution import Evolution, EvolutionExperiment
 from amiss.cli.evolution_transfer import champions_shown
 from amiss.errors import Interrupted
 from tests.audit.conftest import strict
@@ -97,7 +97,7 @@ def test_the_models_are_remembered_and_code_is_named_once_more(amiss, stopped):
 
 def test_a_stop_among_the_models_keeps_what_they_said(tmp_path):
     asked = Evolution(("cppn",), generations=15, children=20, confidence=0.9)
-    found = run_evolution(ring(), SHAPE, tmp_path, asked)
+    found = EvolutionExperiment(ring(), None, asked, shape=SHAPE).run(tmp_path)
     models = {"own": ring(), "same": ring(), "finer": ring(24)}
     with pytest.raises(Interrupted, match="1 of 3 models"):
         champions_shown(found, models, tmp_path, quiet, lambda: True)
