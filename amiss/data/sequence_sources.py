@@ -11,11 +11,15 @@ from amiss.data.sources import open_data
 from amiss.data.worlds.cell_movies import sample_cells
 from amiss.data.worlds.digit_movies import digit_movies
 from amiss.data.worlds.signals import sample_signals
+from amiss.data.worlds.tasks import Labeled, chained, echo, parity
 from amiss.errors import DataError
+from amiss.repro import generator
 
 __all__ = ["BUILT_IN_SEQUENCES", "open_sequences"]
 
 _SPLITS = ("train", "test")
+_ROWS = 4000  # of a task, in each split
+_TASKS = 9  # stream of randomness
 
 
 def _cells(seed: int, limit: int | None) -> Sequences:
@@ -26,7 +30,24 @@ def _signals(seed: int, limit: int | None) -> Sequences:
     return sample_signals(1500 if limit is None else limit, seed)
 
 
-BUILT_IN_SEQUENCES: dict[str, Callable[[int, int | None], Sequences]] = {"cells": _cells, "signals": _signals}
+def _of_task(task: Callable[[torch.Generator], Labeled]) -> Callable[[int, int | None], Sequences]:
+    """Rows of a task, with a label for each frame."""
+
+    def drawn(seed: int, limit: int | None) -> Sequences:
+        rows = task(generator(seed, _TASKS))
+        names = [str(i) for i in range(rows.classes)]
+        return Sequences.of(rows.frames, None, rows.labels, names).pick(slice(limit))
+
+    return drawn
+
+
+BUILT_IN_SEQUENCES: dict[str, Callable[[int, int | None], Sequences]] = {
+    "cells": _cells,
+    "signals": _signals,
+    "parity": _of_task(lambda lots: parity(_ROWS, 20, lots)),
+    "echo": _of_task(lambda lots: echo(_ROWS, 30, 8, lots)),
+    "chained": _of_task(lambda lots: chained(_ROWS, 12, lots)),
+}
 """Worlds that are drawn: from a seed and a number of rows. "digit-movies" needs a split of the digits."""
 
 
@@ -34,9 +55,10 @@ def open_sequences(source: str | Path, *, split: str = "train", limit: int | Non
     """Open a set of movies or signals.
 
     Args:
-        source: "cells", "signals" or "digit-movies", or an npz file of arrays `frames_train` [n, T, C, H, W] of
-            bytes or [n, T, F] of floats, `labels_train`, and if needed `lengths_train` and `beside_train`; `..._test`
-            alike.
+        source: "cells", "signals" or "digit-movies", which have a label for each sequence; "parity", "echo" or
+            "chained", which have one for each frame; or an npz file of arrays `frames_train` [n, T, C, H, W] of bytes
+            or [n, T, F] of floats, `labels_train` [n] or [n, T], and if needed `lengths_train` and `beside_train`;
+            `..._test` alike.
         split: "train" or "test". The splits of a drawn world are different rows.
         limit: At most so many sequences.
         seed: Of a drawn world.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class Sequences:
     Attributes:
         frames: [n, T, ...]: pictures [n, T, C, H, W], uint8, or numbers [n, T, F], float32.
         lengths: How many frames of each count [n], int64.
-        labels: True labels [n], int64, or None.
+        labels: True labels [n], or one for each frame [n, T], int64; or None.
         classes: Name of each label.
         beside: Numbers beside each frame [n, T, E], float32; E may be 0.
         table: Further knowledge, one tensor [n] for each attribute.
@@ -39,7 +40,7 @@ class Sequences:
         cls,
         frames: Tensor,
         lengths: Tensor | Sequence[int] | None = None,
-        labels: Tensor | Sequence[int] | None = None,
+        labels: Tensor | Sequence[int] | Sequence[Sequence[int]] | None = None,
         classes: Sequence[str] = (),
         *,
         beside: Tensor | None = None,
@@ -50,7 +51,7 @@ class Sequences:
         Args:
             frames: [n, T, C, H, W], uint8, or [n, T, F], floats.
             lengths: Frames of each that count; by default all of them.
-            labels: Whole numbers from 0.
+            labels: Whole numbers from 0, one a sequence or one a frame; any behind an end.
             classes: Name of each label; by default the numbers.
             beside: Numbers beside each frame [n, T, E].
             table: Further knowledge, one tensor [n] for each attribute.
@@ -63,7 +64,7 @@ class Sequences:
         signals = frames.ndim == 3 and frames.is_floating_point()
         n, length = (*frames.shape[:2], 0, 0)[:2]
         lengths = torch.full((n,), length) if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
-        marks = None if labels is None else torch.as_tensor(labels, dtype=torch.int64)
+        marks = None if labels is None else _whole(labels, lengths, (n, length))
         if marks is not None and not classes and marks.numel():
             classes = [str(i) for i in range(int(marks.max()) + 1)]
         beside = torch.zeros(n, length, 0) if beside is None else beside.float()
@@ -77,8 +78,9 @@ class Sequences:
                     f"{lengths.max() if lengths.numel() else '-'}",
                 ),
                 "labels": (
-                    marks is None or (marks.shape == (n,) and bool(((marks >= 0) & (marks < len(classes))).all())),
-                    "other labels than there are classes, or another number of them",
+                    marks is None
+                    or (marks.shape in ((n,), (n, length)) and bool(((marks >= 0) & (marks < len(classes))).all())),
+                    "other labels than there are classes, another number of them, or fractions",
                 ),
                 "beside": (beside.ndim == 3 and beside.shape[:2] == (n, length), f"{tuple(beside.shape)}"),
                 "table": (all(t.shape == (n,) for t in (table or {}).values()), "a column of another length"),
@@ -96,19 +98,27 @@ class Sequences:
 
     @property
     def truth(self) -> Tensor:
-        """The labels.
+        """The labels of whole sequences [n].
 
         Raises:
             DataError: There are none.
         """
-        if self.labels is None:
-            raise DataError(
-                "These sequences have no labels.",
-                slug="sequences-labels",
-                seen="frames alone",
-                needed="a label for each",
-                hint="Pass labels to Sequences.of.",
+        if self.labels is None or self.labels.ndim != 1:
+            raise _without(
+                "a label for each sequence", "frames alone" if self.labels is None else "one for each frame"
             )
+        return self.labels
+
+    @property
+    def frame_truth(self) -> Tensor:
+        """The labels of frames [n, T]; 0 behind an end.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.labels is None or self.labels.ndim != 2:
+            seen = "frames alone" if self.labels is None else "one for each sequence"
+            raise _without("a label for each frame", seen)
         return self.labels
 
     @cached_property
@@ -120,7 +130,8 @@ class Sequences:
     def fingerprint(self) -> str:
         """A digest of all that a model may learn from; what stands behind an end is no part of it."""
         kept = [self.frames[self.counts], self.beside[self.counts], self.lengths]
-        return digest(*kept, *([] if self.labels is None else [self.labels]), *self.classes)
+        told = [] if self.labels is None else [self.labels if self.labels.ndim == 1 else self.labels[self.counts]]
+        return digest(*kept, *told, *self.classes)
 
     def pick(self, index: Index) -> "Sequences":
         """The sequences at `index`: positions, a mask, or a slice."""
@@ -144,7 +155,10 @@ class Sequences:
         lots = torch.rand(self.counts.shape, generator=torch.Generator().manual_seed(seed))
         order = torch.where(self.counts, lots, 2.0 + torch.arange(self.frames.shape[1])).argsort(1)
         rows = torch.arange(len(self))[:, None]
-        return replace(self, frames=self.frames[rows, order], beside=self.beside[rows, order])
+        labels = self.labels
+        if labels is not None and labels.ndim == 2:
+            labels = labels[rows, order]
+        return replace(self, frames=self.frames[rows, order], labels=labels, beside=self.beside[rows, order])
 
     def _refuse_bad(self) -> None:
         for name, part in (("frame", self.frames), ("numbers beside a frame", self.beside)):
@@ -161,6 +175,28 @@ class Sequences:
                     why="a sensor that dropped out, or a division by zero",
                     hint="Leave such frames out, or fill them: frames.nan_to_num().",
                 )
+
+
+def _whole(labels: Any, lengths: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Labels as int64, 0 behind an end; -1 for all where one of them is no whole number."""
+    try:
+        told = torch.as_tensor(labels)
+    except (ValueError, TypeError):
+        told = torch.full(shape, -1)  # rows of different lengths, or words
+    if told.shape == shape and lengths.shape == shape[:1]:
+        told = torch.where(torch.arange(shape[1]) < lengths[:, None], told, 0)
+    whole = told.to(torch.int64)
+    return whole if bool((whole == told).all()) else torch.full_like(whole, -1)
+
+
+def _without(needed: str, seen: str) -> DataError:
+    return DataError(
+        "These sequences have no such labels.",
+        slug="sequences-labels",
+        seen=seen,
+        needed=needed,
+        hint="Pass labels to Sequences.of: [n] for whole sequences, [n, T] for their frames.",
+    )
 
 
 def _check(rules: Mapping[str, tuple[bool, str]]) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from amiss.errors import ContractError
 from amiss.models.recurrent import CellName, Recurrent, check_sequences
-from amiss.models.token_density import TokenDensity
+from amiss.models.token_density import TokenCache, TokenDensity, only
 
 __all__ = ["LabelSequence"]
 
@@ -17,7 +17,9 @@ class LabelSequence(TokenDensity):
     labels is likely or not as a whole. Without, the labels of a row are independent given the frames. In both
     directions every label may look at all frames.
 
-    The frames are the condition: `log_prob(y, x)`, `sample(len(x), x)`, `label(x)`.
+    The frames are the condition: `log_prob(y, x)`, `sample(len(x), x)`, `label(x)`. Sequences of different lengths
+    are padded at their ends to a common one; `ragged(x, lengths)` is their condition. Behind its end a row's labels
+    are 0, with a probability of 1, whatever its frames hold there: they count nothing, in draws and beams as well.
 
     Args:
         inputs: Numbers in a frame.
@@ -57,8 +59,60 @@ class LabelSequence(TokenDensity):
         """The labels before, where there is feedback; else the symbol of the beginning, always."""
         return super().embed(said if self.feedback else torch.full_like(said, self.symbols))
 
+    def ragged(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Frames [N, T, inputs] of which the first `lengths` [N] count, as one condition [N, T, inputs + 1].
+
+        Its last number is 1 where a frame counts. What stands behind an end is not looked at.
+
+        Raises:
+            ContractError: They are no sequences for this model, an end is none of the frames, or a frame that counts
+                holds what is not finite.
+        """
+        check_sequences(x, (self.inputs,), lengths)
+        counts = (torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None])[:, :, None]
+        return torch.cat([torch.where(counts, x, 0), counts.to(x)], 2)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Logits [N, classes, T] of labels `x` [N, T], int64, given frames `c`."""
+        logits = super().forward(x, c)
+        lengths = self._lengths(c)
+        if lengths is None:
+            return logits
+        t = torch.arange(x.shape[1], device=x.device)
+        return only(logits, 0, t >= lengths[:, None])
+
+    def log_probs(self, x: Tensor, c: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Log probability of each label given those before it [N, T], nats; 0 behind an end.
+
+        Args:
+            x: Labels [N, T], int64; any labels behind an end.
+            c: Frames [N, T, inputs], or what `ragged` made of them.
+            lengths: How many frames of each count [N]; None: all, or as `ragged` was told.
+
+        Raises:
+            ContractError: `x` holds what are no labels, or does not fit the frames.
+        """
+        self.check(x)
+        c, x = self._ended(x, c, lengths)
+        return self.likelihood.log_probs(self(x, c), x)
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Log probability of whole rows of labels [N], nats (see `log_probs`)."""
+        return self.log_probs(x, c, lengths).sum(1)
+
+    def init_cache(self, n: int, c: Tensor | None = None) -> TokenCache:
+        """Nothing is labeled yet."""
+        cache = super().init_cache(n, c)
+        cache.lengths = self._lengths(c)
+        return cache
+
+    def step(self, previous: Tensor | None, t: int, cache: TokenCache) -> Tensor:
+        """Logits [n, classes] of frame `t`, after frame t - 1 was labeled `previous` [n]."""
+        logits = super().step(previous, t, cache)
+        return logits if cache.lengths is None else only(logits, 0, t >= cache.lengths)
+
     def beside(self, n: int, length: int, c: Tensor | None) -> Tensor:
-        """The frames `c` [n, length, inputs], or what the reader makes of them.
+        """The frames of `c` [n, length, inputs], or what the reader makes of them.
 
         Raises:
             ContractError: There are no frames, or others than the labels have.
@@ -71,8 +125,11 @@ class LabelSequence(TokenDensity):
                 needed=f"({n}, {length}, {self.inputs})",
                 hint="Pass them as c: model.log_prob(labels, frames), model.sample(len(frames), frames).",
             )
-        check_sequences(c, (self.inputs,))
-        return c if self.reader is None else self.reader(c)[0]
+        lengths = self._lengths(c)
+        if lengths is not None:
+            c = c[:, :, :-1]
+        check_sequences(c, (self.inputs,), lengths)
+        return c if self.reader is None else self.reader(c, lengths)[0]
 
     def sample(
         self,
@@ -90,6 +147,27 @@ class LabelSequence(TokenDensity):
             given, mask = c.new_zeros(c.shape[:2], dtype=torch.int64), c.new_zeros(c.shape[:2], dtype=torch.bool)
         return super().sample(n, c, given=given, mask=mask, temperature=temperature, generator=generator, top_k=top_k)
 
-    def label(self, x: Tensor) -> Tensor:
-        """The likeliest label of each frame [N, T], each given those that were chosen before it (greedy)."""
-        return self.sample(len(x), x, top_k=1)
+    def label(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest label of each frame [N, T], each given those chosen before it (greedy); 0 behind an end."""
+        return self.sample(len(x), x if lengths is None else self.ragged(x, lengths), top_k=1)
+
+    def _lengths(self, c: Tensor | None) -> Tensor | None:
+        """How many frames of each count [N]; None where `c` are frames alone, or what `ragged` never made."""
+        if c is None or c.ndim != 3 or c.shape[2] != self.inputs + 1:
+            return None
+        marks = c[:, :, -1]
+        lengths = (marks == 1).sum(1)
+        made = marks == (torch.arange(c.shape[1], device=c.device) < lengths[:, None])
+        return lengths if bool(made.all()) else None
+
+    def _ended(self, x: Tensor, c: Tensor | None, lengths: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """Frames with their lengths as one condition, and labels that are 0 behind the ends."""
+        if lengths is not None and c is not None:
+            c = self.ragged(c, lengths)
+        ends = self._lengths(c)
+        return c, x if ends is None else _until(x, ends)
+
+
+def _until(x: Tensor, lengths: Tensor) -> Tensor:
+    """Labels [N, T] that are 0 behind their ends."""
+    return torch.where(torch.arange(x.shape[1], device=x.device) < lengths[:, None], x, 0)

@@ -11,7 +11,7 @@ from amiss.models.cells import State
 from amiss.models.likelihoods import Tokens
 from amiss.models.recurrent import CellName, Recurrent
 
-__all__ = ["TokenCache", "TokenDensity", "most_likely"]
+__all__ = ["TokenCache", "TokenDensity", "most_likely", "only"]
 
 _LONGEST = 2**16
 
@@ -24,16 +24,19 @@ class TokenCache:
         states: Of the recurrent network.
         beside: What the network reads beside the tokens [n, D, extra]; None: nothing.
         ended: Which rows are over [n], bool.
+        lengths: How many tokens of each row count [n], where that is known beforehand.
     """
 
     states: list[State]
     beside: Tensor | None
     ended: Tensor
+    lengths: Tensor | None = None
 
     def pick(self, rows: Tensor) -> "TokenCache":
         """The cache of some of its rows, or of some of them twice."""
         states = [tuple(t[rows] for t in state) for state in self.states]
-        return TokenCache(states, None if self.beside is None else self.beside[rows], self.ended[rows])
+        beside = None if self.beside is None else self.beside[rows]
+        return TokenCache(states, beside, self.ended[rows], None if self.lengths is None else self.lengths[rows])
 
 
 class TokenDensity(Autoregressive):
@@ -237,9 +240,14 @@ class TokenDensity(Autoregressive):
 
     def _after_end(self, logits: Tensor, ended: Tensor) -> Tensor:
         """Logits [N, symbols, ...] of which only the end is left where a row is over [N, ...]."""
-        only = torch.full_like(logits[:1], -torch.inf)
-        only[:, self.end] = 0
-        return torch.where(ended.unsqueeze(1), only, logits)
+        return only(logits, self.end or 0, ended)
+
+
+def only(logits: Tensor, symbol: int, where: Tensor) -> Tensor:
+    """Logits [N, symbols, ...] of which one symbol alone is left at some places [N, ...]: its probability is 1."""
+    sure = torch.full_like(logits[:1], -torch.inf)
+    sure[:, symbol] = 0
+    return torch.where(where.unsqueeze(1), sure, logits)
 
 
 def most_likely(logits: Tensor, k: int) -> Tensor:

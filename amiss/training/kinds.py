@@ -8,6 +8,7 @@ from amiss.training.presets.classifiers import ATTRIBUTES, CLASSIFIER
 from amiss.training.presets.codec import CODEC
 from amiss.training.presets.densities import FVBN, GATED_PIXELCNN, MADE, PIXELCNN
 from amiss.training.presets.flow import FLOW
+from amiss.training.presets.label_sequences import LABEL_SEQUENCE
 from amiss.training.presets.recurrent_densities import DIAGONAL_BILSTM, RASTER_LSTM, ROW_LSTM
 from amiss.training.presets.sequences import SEQUENCE_CLASSIFIER
 from amiss.training.presets.stackgan import STACKGAN
@@ -40,6 +41,7 @@ _ROWS = (
     TEXT,
     CAPTIONER,
     SEQUENCE_CLASSIFIER,
+    LABEL_SEQUENCE,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}

@@ -38,6 +38,27 @@ def test_what_stands_behind_an_end_is_no_part_of_the_content():
     assert Sequences.of(frames[:, :1], None, [0, 1, 0]).fingerprint != x.fingerprint
 
 
+def test_labels_of_frames_go_with_them_and_count_as_far_as_they_do():
+    frames, marks = torch.arange(24.0).reshape(3, 4, 2), torch.arange(12).reshape(3, 4) % 5
+    x = Sequences.of(frames, [4, 1, 3], marks)
+    assert x.classes == ("0", "1", "2", "3", "4")
+    assert x.frame_truth.tolist() == [[0, 1, 2, 3], [4, 0, 0, 0], [3, 4, 0, 0]]
+    mixed = x.shuffled(1)
+    for row, end in enumerate(x.lengths):
+        for at in range(int(end)):
+            place = x.frames[row, :, 0].tolist().index(float(mixed.frames[row, at, 0]))
+            assert mixed.frame_truth[row, at] == x.frame_truth[row, place]
+    behind, within = marks.float(), marks.clone()
+    behind[1, 1:] = torch.nan  # behind an end there is no label
+    within[2, 2] = 1
+    assert Sequences.of(frames, [4, 1, 3], behind).fingerprint == x.fingerprint
+    assert Sequences.of(frames, [4, 1, 3], within, x.classes).fingerprint != x.fingerprint
+    with pytest.raises(DataError, match="sequences-labels"):
+        _ = x.truth
+    with pytest.raises(DataError, match="sequences-labels"):
+        _ = some().frame_truth
+
+
 @pytest.mark.parametrize(
     ("arguments", "slug"),
     [
@@ -50,6 +71,10 @@ def test_what_stands_behind_an_end_is_no_part_of_the_content():
         ((torch.zeros(3, 4, 2), [4, 4]), "sequences"),
         ((torch.zeros(3, 4, 2), None, [0, 1]), "sequences"),
         ((torch.zeros(3, 4, 2), None, [0, 1, 2], ["a", "b"]), "sequences"),
+        ((torch.zeros(3, 4, 2), None, torch.zeros(3, 3)), "sequences"),
+        ((torch.zeros(3, 4, 2), None, torch.full((3, 4), 0.5)), "sequences"),
+        ((torch.zeros(3, 4, 2), None, torch.full((3, 4), torch.nan)), "sequences"),
+        ((torch.zeros(3, 4, 2), None, [[0, 1], [0], [1]]), "sequences"),
         ((torch.full((3, 4, 2), torch.nan), None), "sequences-finite"),
     ],
 )

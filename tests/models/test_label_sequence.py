@@ -55,6 +55,50 @@ def test_the_likeliest_label_each_time_is_taken():
     assert torch.equal(net(chosen, x).argmax(1), chosen)
 
 
+@pytest.mark.parametrize("feedback", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_rows_of_different_lengths_are_labeled_as_each_alone(feedback, both):
+    net, lengths = labels(feedback=feedback, bidirectional=both), torch.tensor([5, 1, 3])
+    x, y = torch.randn(3, 5, 2, dtype=torch.float64), torch.randint(3, (3, 5))
+    for row, end in enumerate(lengths):
+        x[row, end:] = torch.nan
+    together, said = net.log_probs(y, x, lengths), net.label(x, lengths)
+    found, log_p = beam(net, 3, net.ragged(x, lengths), width=4, length=5)
+    drawn = net.sample(3, net.ragged(x, lengths), generator=torch.Generator().manual_seed(1))
+    for row, end in enumerate(lengths):
+        alone, own = x[row : row + 1, :end], y[row : row + 1, :end]
+        assert torch.allclose(together[row, :end], net.log_probs(own, alone)[0])
+        assert together[row, end:].tolist() == [0] * (5 - int(end))
+        assert torch.allclose(net.log_prob(y, x, lengths)[row], net.log_prob(own, alone)[0])
+        assert torch.equal(said[row, :end], net.label(alone)[0])
+        best, its = beam(net, 1, alone, width=4, length=int(end))
+        assert torch.equal(found[row, :end], best[0]) and torch.allclose(log_p[row], its[0])
+        for rows in (said, found, drawn):
+            assert rows[row, end:].tolist() == [0] * (5 - int(end))
+    assert torch.allclose(net.log_prob(drawn, net.ragged(x, lengths)), net.log_prob(drawn, x, lengths))
+
+
+def test_probabilities_of_all_labelings_of_a_short_row_sum_to_1():
+    net, x = labels(feedback=True), torch.randn(1, 4, 2, dtype=torch.float64).expand(27, 4, 2)
+    rows = torch.cat([torch.tensor(list(product(range(3), repeat=3))), torch.zeros(27, 1, dtype=torch.int64)], 1)
+    assert float(net.log_prob(rows, net.ragged(x, torch.full((27,), 3))).exp().sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("lengths", [[4, 0], [4, 5], [4]])
+def test_lengths_that_frames_have_not_are_refused(lengths):
+    net, x = labels(), torch.zeros(2, 4, 2).double()
+    with pytest.raises(ContractError, match="sequence-lengths"):
+        net.log_prob(torch.zeros(2, 4, dtype=torch.int64), x, torch.tensor(lengths))
+
+
+def test_frames_with_one_number_more_are_not_taken_for_lengths():
+    c = torch.ones(1, 4, 3).double()
+    for marks in ([1.0, 0.0, 1.0, 0.0], [0.5] * 4, [0.0, 1.0, 1.0, 1.0]):
+        c[0, :, 2] = torch.tensor(marks)
+        with pytest.raises(ContractError, match="sequence-shape"):
+            labels().label(c)
+
+
 @pytest.mark.parametrize(
     "c", [None, torch.zeros(2, 4), torch.zeros(2, 3, 2), torch.zeros(1, 4, 2), torch.zeros(2, 4, 3)]
 )

@@ -59,6 +59,15 @@ def movies() -> tuple[Sequences, Sequences]:
     return tuple(open_sequences("digit-movies", split=split, limit=n) for split, n in (("train", 96), ("test", 24)))
 
 
+def labeled() -> tuple[Sequences, Sequences]:
+    """Rows of labels, of different lengths, seen through noise."""
+    parts = []
+    for split, n in (("train", 96), ("test", 24)):
+        x = open_sequences("chained", split=split, limit=n)
+        parts.append(replace(x, lengths=12 - torch.arange(n) % 5))
+    return parts[0], parts[1]
+
+
 @dataclass(frozen=True)
 class Tiny:
     """A kind at its smallest."""
@@ -94,6 +103,7 @@ TINY = {
     "stackgan": Tiny(scenes, {"width": 4}),
     "sequence-classifier": Tiny(movies, {"width": 2, "hidden": 4}),
     "captioner": Tiny(scenes, {"width": 4, "hidden": 8}),
+    "label-sequence": Tiny(labeled, {"hidden": 4, "feedback": True, "bidirectional": True, "sampled": 0.5}),
     "text": Tiny(texts, {"hidden": 8, "window": 2, "warm": 1}),
 }
 """How each kind is made small; a kind that is not here has no test, which is an error."""
@@ -164,6 +174,14 @@ def test_a_kind_learns_stops_goes_on_is_saved_and_draws(name, tmp_path):
     if kind.bound is None:
         assert not isinstance(model, Density | Implicit)
         assert "samples" not in pictures_of(model, x)
+        return
+    if name == "label-sequence":
+        assert samples(model, 3) is None  # it draws labels, of frames
+        said = model.label(test.frames, test.lengths)
+        assert said.shape == (len(test), 12) and bool((said[~test.counts] == 0).all())
+        assert figures["accuracy"] == pytest.approx(float((said == test.labels)[test.counts].double().mean()))
+        nats = model.log_prob(test.labels, test.frames, test.lengths)
+        assert -float(nats.detach().sum()) / int(test.lengths.sum()) == pytest.approx(figures["nats"])
         return
     if x is None:
         first, again_, other = (model.write(n=3, length=9, generator=generator(seed)) for seed in (1, 1, 2))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amiss.errors import ContractError
+from amiss.errors import ContractError, UsageError
 from amiss.models import Captioner, LabelSequence, TokenDensity, build
 from amiss.training.batches import Batch
 from amiss.training.losses import CaptionLoss, LabelLoss, TokenLoss
@@ -68,6 +68,31 @@ def test_labels_cost_a_frame_what_the_density_says():
     net, rows = labels(), batch(frames=torch.randn(4, 6, 2).double(), labels=torch.randint(3, (4, 6)))
     loss = LabelLoss().losses(net, rows, ("labels",))["labels"]
     torch.testing.assert_close(loss, -net.log_prob(rows["labels"], rows["frames"]).sum() / 6)
+
+
+def test_what_stands_behind_an_end_costs_nothing_and_each_row_counts_alike():
+    net, lengths = labels(), torch.tensor([6, 2, 4])
+    rows = {"frames": torch.randn(3, 6, 2).double(), "labels": torch.randint(3, (3, 6)), "lengths": lengths}
+    loss = LabelLoss(1.0).losses(net, Batch(rows, 3, 0.0, 0), ("labels",))["labels"]
+    told = [
+        -net.log_prob(rows["labels"][i : i + 1, :end], rows["frames"][i : i + 1, :end]).sum() / int(end)
+        for i, end in enumerate(lengths)
+    ]
+    torch.testing.assert_close(loss, sum(told))
+    loss.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in net.parameters())
+    other = rows["labels"].clone()
+    other[1, 2:], other[2, 4:] = 2, 1
+    again = LabelLoss(1.0).losses(net, Batch(rows | {"labels": other}, 3, 0.9, 0), ("labels",))["labels"]
+    assert again == LabelLoss(1.0).losses(net, Batch(rows, 3, 0.9, 0), ("labels",))["labels"]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_of_labels_that_there_is_not_is_refused(share):
+    with pytest.raises(UsageError, match="label-sampled"):
+        LabelLoss(share)
+    with pytest.raises(UsageError, match="label-sampled"):
+        LabelLoss(0.5).fitting(feedback=False)
 
 
 def test_a_model_is_fed_its_own_labels_the_more_the_longer_it_learns():

@@ -49,18 +49,29 @@ def echo(n: int, length: int, delay: int, generator: torch.Generator, symbols: i
 
 
 def recall(n: int, lag: int, generator: torch.Generator, symbols: int = 4) -> Labeled:
-    """A symbol, `lag` frames of others, and a mark: which was the first? One label for the whole.
+    """A symbol in noise: which one was shown at the mark, `lag` frames ago or more? One label for the whole.
 
-    The frames between are random symbols of an alphabet of their own, so that there is something to be kept out.
+    Each frame has `symbols` channels of standard normal noise, and a last one that is 0. Among the first frames, of
+    which there are lag // 5 + 1, one is marked: its last channel is 1, and the others show the symbol, 1 in its own
+    channel and 0 elsewhere. All frames before the mark and behind it are noise in the same channels, as loud as the
+    symbol: a state that merely falls to one side at the first frame, and stays there, has kept nothing.
+
+    Raises:
+        UsageError: A lag below 1, or fewer than two symbols.
 
     References:
-        Hochreiter and Schmidhuber 1997, section 5.2 (long time lags with noise between).
+        Hochreiter and Schmidhuber 1997, sections 5.3 (noise and signal on the same channel), 5.4 (a marked value
+        among random ones) and 5.6 (what is to be kept comes after random many others).
     """
-    first = torch.randint(symbols, (n, 1), generator=generator)
-    between = symbols + torch.randint(symbols, (n, lag), generator=generator)
-    mark = torch.full((n, 1), 2 * symbols)
-    frames = F.one_hot(torch.cat([first, between, mark], 1), 2 * symbols + 1).float()
-    return Labeled(frames, first[:, 0], symbols)
+    if lag < 1 or symbols < 2:
+        raise _refused(f"lag={lag}, symbols={symbols}", "one frame of lag or more, and two symbols or more")
+    at, rows = torch.randint(lag // 5 + 1, (n,), generator=generator), torch.arange(n)
+    shown = torch.randint(symbols, (n,), generator=generator)
+    frames = torch.randn(n, lag // 5 + 1 + lag, symbols + 1, generator=generator)
+    frames[:, :, -1] = 0
+    frames[rows, at] = F.one_hot(shown, symbols + 1).float()
+    frames[rows, at, -1] = 1
+    return Labeled(frames, shown, symbols)
 
 
 def next_symbol(n: int, length: int, generator: torch.Generator, symbols: int = 4) -> Labeled:
@@ -69,34 +80,60 @@ def next_symbol(n: int, length: int, generator: torch.Generator, symbols: int = 
     return Labeled(F.one_hot(said, symbols).float(), said.roll(-1, 1), symbols)
 
 
-def chained(n: int, length: int, generator: torch.Generator, symbols: int = 4, clear: float = 0.6) -> Labeled:
+def chained(
+    n: int,
+    length: int,
+    generator: torch.Generator,
+    symbols: int = 4,
+    clear: float = 0.6,
+    habit: float | None = None,
+    blank: float = 0.0,
+) -> Labeled:
     """Labels of which no two neighbors are equal, seen through noise.
 
-    The first label is drawn evenly, each next one evenly among the others. A frame shows its label with probability
-    `clear`, and else any symbol, drawn evenly. What the label before says about a label beyond all frames so far is
-    known exactly: log p(y_t | x_t, y_{t-1}) - log p(y_t | x_0, ..., x_t), the first by Bayes' rule, the second by the
-    forward filter of a hidden Markov chain.
+    The first label is drawn evenly, each next one among the others: evenly, or with probability `habit` the follower
+    of the one before (y + 1, and 0 behind the last) and evenly among the rest. A frame shows nothing, zeros alone,
+    with probability `blank`; else it shows its label with probability `clear`, and any symbol, drawn evenly, with
+    what is left. What the label before says about a label beyond all frames so far is known exactly:
+    log p(y_t | x_t, y_{t-1}) - log p(y_t | x_0, ..., x_t), the first by Bayes' rule, the second by the forward filter
+    of a hidden Markov chain.
 
     Raises:
-        UsageError: `clear` is no probability, or there are fewer than two symbols.
+        UsageError: What should be a probability is none, or there are too few symbols (two, with a habit three).
 
     References:
         Rabiner 1989, a tutorial on hidden Markov models, equation 20 (the forward filter).
     """
-    if not 0 <= clear <= 1 or symbols < 2:
-        raise _refused(f"clear={clear}, symbols={symbols}", "a probability, and two symbols or more")
+    shares = (clear, blank, 0.0 if habit is None else habit)
+    if not all(0 <= share <= 1 for share in shares) or symbols < (2 if habit is None else 3):
+        raise _refused(
+            f"clear={clear}, blank={blank}, habit={habit}, symbols={symbols}",
+            "probabilities, and two symbols or more, three with a habit",
+        )
     step = torch.randint(1, symbols, (n, length), generator=generator)
+    moves = (1 - torch.eye(symbols, dtype=torch.float64)) / (symbols - 1)
+    if habit is not None:
+        other = torch.randint(2, symbols, (n, length), generator=generator)
+        step = torch.where(torch.rand(n, length, generator=generator) < habit, 1, other)
+        follows = torch.eye(symbols, dtype=torch.float64).roll(1, 1)
+        moves = habit * follows + (1 - habit) / (symbols - 2) * ((moves > 0) & (follows == 0))
     step[:, 0] = torch.randint(symbols, (n,), generator=generator)
     labels = step.cumsum(1) % symbols
     noise = torch.randint(symbols, (n, length), generator=generator)
     shown = torch.where(torch.rand(n, length, generator=generator) < clear, labels, noise)
-    emits = torch.full((symbols, symbols), (1 - clear) / symbols, dtype=torch.float64)
-    emits += clear * torch.eye(symbols, dtype=torch.float64)  # [label, shown]
-    moves = (1 - torch.eye(symbols, dtype=torch.float64)) / (symbols - 1)
-    belief = torch.full((n, symbols), 1 / symbols, dtype=torch.float64)
-    told = []
-    for t in range(length):
-        seen = emits[:, shown[:, t]].T
+    frames = F.one_hot(shown, symbols).float()
+    if blank:
+        frames[torch.rand(n, length, generator=generator) < blank] = 0
+    return Labeled(frames, labels, symbols, _information(frames.double(), labels, moves, clear))
+
+
+def _information(frames: Tensor, labels: Tensor, moves: Tensor, clear: float) -> Tensor:
+    """Nats that the label before tells about each label beyond the frames so far [n, T]."""
+    symbols = len(moves)
+    emits = clear * torch.eye(symbols, dtype=torch.float64) + (1 - clear) / symbols  # [label, shown]
+    belief, told = torch.full((len(frames), symbols), 1 / symbols, dtype=torch.float64), []
+    for t, frame in enumerate(frames.unbind(1)):
+        seen = torch.where(frame.sum(1, keepdim=True) > 0, frame @ emits.T, 1.0)
         before = belief if t == 0 else belief @ moves
         filtered = before * seen
         filtered = filtered / filtered.sum(1, keepdim=True)
@@ -106,7 +143,7 @@ def chained(n: int, length: int, generator: torch.Generator, symbols: int = 4, c
         right = labels[:, t : t + 1]
         told.append((posterior.gather(1, right) / filtered.gather(1, right)).log())
         belief = filtered
-    return Labeled(F.one_hot(shown, symbols).float(), labels, symbols, torch.cat(told, 1))
+    return torch.cat(told, 1)
 
 
 def _refused(seen: str, needed: str) -> UsageError:

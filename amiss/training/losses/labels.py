@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from amiss.errors import UsageError
 from amiss.models import LabelSequence
 from amiss.training.batches import Batch
 from amiss.training.losses.loss import expect
@@ -16,6 +17,9 @@ __all__ = ["LabelLoss"]
 @dataclass(frozen=True)
 class LabelLoss:
     """The negative log likelihood of `labels` [N, T] given `frames` [N, T, inputs], in nats, a frame.
+
+    Where a batch has `lengths` [N], the frames and labels behind them count nothing, and each row's mean is over its
+    own frames.
 
     The labels before are the true ones (teacher forcing). A model that has never met its own errors may not survive
     them: with `sampled`, a label that is fed back is drawn from the model itself with a probability that rises from 0
@@ -32,6 +36,29 @@ class LabelLoss:
     sampled: float = 0.0
     turns: tuple[tuple[str, ...], ...] = (("labels",),)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.sampled <= 1:
+            raise self._refused("a share from 0 to 1")
+
+    def fitting(self, feedback: bool) -> "LabelLoss":
+        """The loss itself, for a model with feedback or without.
+
+        Raises:
+            UsageError: A share of labels of a model's own, which it is never fed.
+        """
+        if self.sampled and not feedback:
+            raise self._refused("feedback, or sampled=0")
+        return self
+
+    def _refused(self, needed: str) -> UsageError:
+        return UsageError(
+            "A model cannot be fed so many of its own labels.",
+            slug="label-sampled",
+            seen=f"sampled={self.sampled}",
+            needed=needed,
+            hint="Pass, for instance, feedback=True, sampled=0.25.",
+        )
+
     def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
         """One player, who owns all."""
         return {"labels": model.parameters()}
@@ -39,7 +66,11 @@ class LabelLoss:
     def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
         """The summed negative log likelihood, a frame: a row's loss is its mean over these."""
         labeler = expect(model, LabelSequence, "LabelLoss")
-        frames, true = batch["frames"], batch["labels"]
+        frames, true, lengths = batch["frames"], batch["labels"], batch.rows.get("lengths")
+        if lengths is not None:
+            frames = labeler.ragged(frames, lengths)
+            counts = torch.arange(true.shape[1], device=true.device) < lengths[:, None]
+            true = torch.where(counts, true, 0)
         fed = true
         if self.sampled and labeler.feedback:
             lots = batch.generator()
@@ -49,4 +80,4 @@ class LabelLoss:
             fed = torch.where(swapped, own, true)
         # The label of a frame is no input of its own prediction, so that what is fed may differ from what is right.
         told = labeler.likelihood.log_probs(labeler(fed, frames), true)
-        return {"labels": -told.sum() / true.shape[1]}
+        return {"labels": -(told.sum(1) / (true.shape[1] if lengths is None else lengths)).sum()}
