@@ -1,6 +1,7 @@
 """Recurrent networks against what is known: tasks with best answers, worlds with a truth."""
 
 from amiss.bench.bench import Bar, Bench
+from amiss.bench.sequences_hallucination import hallucinations
 from amiss.bench.sequences_memory import cells, memory
 from amiss.bench.sequences_tasks import conditional, directions, eigen, hello, labels
 
@@ -16,6 +17,7 @@ BENCH = Bench(
         "eigen": eigen,
         "memory": memory,
         "cells": cells,
+        "hallucination": hallucinations,
     },
     {
         "hello_exact": Bar("==", 1),

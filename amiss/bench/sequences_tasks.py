@@ -16,7 +16,7 @@ from amiss.training import KINDS, TrainingRecipe, fit, train
 from amiss.training.losses import LabelLoss
 from amiss.training.measures.forgetting import gradients_back, growth, spectral_matrix
 
-__all__ = ["conditional", "directions", "eigen", "hello", "labels"]
+__all__ = ["conditional", "directions", "eigen", "hello", "labels", "learned"]
 
 _LEARN, _TEST, _LOTS = 1, 2, 3  # streams of randomness
 _RADII = (0.5, 0.9, 1.0, 1.1)
@@ -42,7 +42,7 @@ def labels(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     }
     found = {}
     for name, task in tasks.items():
-        model, test = _learned(run, task, hidden=32, steps=2500)
+        model, test = learned(run, task, hidden=32, steps=2500)
         found[f"{name}_accuracy"] = _right(model.label(test.frames), test.labels)
     return found, {"rows": len(test.labels)}
 
@@ -52,7 +52,7 @@ def directions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     torch.set_num_threads(1)
     found = {}
     for name, both in {"bidirectional": True, "one_direction": False}.items():
-        model, test = _learned(run, lambda n, lots: next_symbol(n, 12, lots), steps=400, bidirectional=both)
+        model, test = learned(run, lambda n, lots: next_symbol(n, 12, lots), steps=400, bidirectional=both)
         found[f"{name}_accuracy"] = _right(model.label(test.frames)[:, :-1], test.labels[:, :-1])
     return found, {"rows": len(test.labels)}
 
@@ -68,7 +68,7 @@ def conditional(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     torch.set_num_threads(1)
     nats, raw = {}, {}
     for name, feedback in {"alone": False, "fed": True}.items():
-        model, test = _learned(run, lambda n, lots: chained(n, 12, lots), steps=1200, hidden=32, feedback=feedback)
+        model, test = learned(run, lambda n, lots: chained(n, 12, lots), steps=1200, hidden=32, feedback=feedback)
         with torch.no_grad():
             nats[name] = -float(model.log_probs(test.labels, test.frames).double().mean())
             raw[f"{name}_right_after_true"] = _right(model(test.labels, test.frames).argmax(1), test.labels)
@@ -97,7 +97,7 @@ def eigen(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     return {"eigen_slope_error": max(errors)}, {"slopes": {str(r): slope for r, slope in slopes.items()}}
 
 
-def _learned(
+def learned(
     run: Run, task: Callable[[int, torch.Generator], Labeled], steps: int, **arguments: Any
 ) -> tuple[LabelSequence, Labeled]:
     """A model of labels, trained on rows of a task, and rows that it has not seen."""

@@ -154,7 +154,13 @@ def _in_words(
             model, facts, command, prompt=words.prompt or "", n=words.n or 1, length=words.length,
             temperature=words.temperature, top_k=words.top_k, seed=words.seed, out=out,
         )  # fmt: skip
-    if not isinstance(model, Captioner) or given is None:
+    if not isinstance(model, Captioner):
+        raise _unsuited(
+            "a model of labels",
+            "one of texts, images or sentences",
+            "In Python: load_model(CHECKPOINT)[0].label(frames), .sample(len(frames), frames).",
+        )
+    if given is None:
         raise _unsuited("no image", "images to describe", "amiss sample CHECKPOINT --given photos/")
     drawn = {"--prompt": words.prompt, "--length": words.length, "--top-k": words.top_k, "--number": words.n}
     _refuse_idle({"captions": True}, {name: value is not None for name, value in drawn.items()})
