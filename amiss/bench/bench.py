@@ -34,6 +34,7 @@ BENCHES = {
     "autoencoders": "amiss.bench.autoencoders",
     "gan": "amiss.bench.gan",
     "sequences": "amiss.bench.sequences",
+    "frames": "amiss.bench.frames",
 }
 """Benches by name, and the module that holds each as BENCH."""
 

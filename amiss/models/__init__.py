@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from amiss.errors import ModelError
+from amiss.models.acquired import LitCaptioner, LitClassifier, PickedClassifier
+from amiss.models.acquisition import FramePicker, Illumination
 from amiss.models.autoencoders import Autoencoder, ConvAutoencoder, DenseAutoencoder
 from amiss.models.autoregressive import Autoregressive
 from amiss.models.captioner import Captioner
@@ -73,7 +75,9 @@ __all__ = [
     "DiagonalBiLSTM",
     "Discrete",
     "Flow",
+    "FramePicker",
     "GatedPixelCNN",
+    "Illumination",
     "ImageCodec",
     "Implicit",
     "Inverter",
@@ -81,9 +85,12 @@ __all__ = [
     "LatentVariable",
     "LeNet",
     "Likelihood",
+    "LitCaptioner",
+    "LitClassifier",
     "LogisticMixture",
     "MovieClassifier",
     "Normal",
+    "PickedClassifier",
     "PixelCNN",
     "PixelDensity",
     "PixelFlow",
@@ -136,6 +143,9 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "MovieClassifier": MovieClassifier,
     "LabelSequence": LabelSequence,
     "SequenceClassifier": SequenceClassifier,
+    "PickedClassifier": PickedClassifier,
+    "LitClassifier": LitClassifier,
+    "LitCaptioner": LitCaptioner,
 }
 """What a recipe may name: the class itself, by its own name."""
 

@@ -1,27 +1,37 @@
 """A physical layer that is learned: which frames of a movie to record, and with which patterns to light a scene."""
 
+import math
+from itertools import product
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
 
-__all__ = ["FramePicker", "Illumination"]
+__all__ = ["Begin", "FramePicker", "Illumination", "hadamard"]
+
+Begin = Literal["random", "hadamard"]
+"""What patterns are at first: drawn by lot, or the smoothest Hadamard patterns."""
 
 _MOST = 2**20
 _WARM, _COLD = 5.0, 0.3  # temperatures at which a choice begins and ends
+_PACE = 10.0  # a score is so many times its weight, whose learning rate is the whole model's
 
 
 class FramePicker(nn.Module):
-    """Keeps k of T frames and blacks out the others; which ones is learned with the model behind it.
+    """Keeps k of T frames and blanks the others; which ones is learned with the model behind it.
 
-    Each frame has a score a_t. In training, Gumbel noise is added and the k highest are kept, so that other choices
-    are tried; forwards the mask is 0 or 1, and backwards it is the soft mask sigmoid((a + noise - threshold) / tau)
-    (straight through), whose threshold lies between the last frame that is kept and the first that is not. In eval
-    mode there is no noise. `cool` lowers the temperature of noise and sigmoid along a run.
+    Each frame has a score a_t. In training every movie draws a choice of its own: Gumbel noise is added to the scores
+    and the k highest are kept, so that other choices are tried. Forwards the mask is 0 or 1, and backwards it is the
+    soft mask sigmoid((a + noise - threshold) / tau) (straight through), whose threshold lies between the last frame
+    that is kept and the first that is not. In eval mode there is no noise. `cool` lowers the temperature of noise and
+    sigmoid along a run.
 
     Args:
         frames: Frames of a movie, T.
         keep: How many are recorded, k.
+        blank: What stands in place of a frame that is not recorded: 0.5 is the gray of a movie in [0, 1].
 
     Raises:
         UsageError: More frames are to be kept than there are.
@@ -33,19 +43,24 @@ class FramePicker(nn.Module):
 
     temperature: Tensor
 
-    def __init__(self, frames: int, keep: int) -> None:
+    def __init__(self, frames: int, keep: int, blank: float = 0.0) -> None:
         super().__init__()
-        if not 1 <= keep <= frames <= _MOST:
+        if not 1 <= keep <= frames <= _MOST or not math.isfinite(blank):
             raise UsageError(
                 "So many frames cannot be kept.",
                 slug="picker-frames",
-                seen=f"{keep} of {frames}",
+                seen=f"{keep} of {frames}" + ("" if math.isfinite(blank) else f", blank={blank}"),
                 needed="one or more, and no more than the movie has",
                 hint=f"Pass, for instance, FramePicker(frames=9, keep={max(1, min(3, frames))}).",
             )
-        self.frames, self.keep = frames, keep
-        self.scores = nn.Parameter(torch.zeros(frames))
+        self.frames, self.keep, self.blank = frames, keep, blank
+        self.raw = nn.Parameter(torch.zeros(frames))
         self.register_buffer("temperature", torch.tensor(_WARM))
+
+    @property
+    def scores(self) -> Tensor:
+        """The score of each frame [T]."""
+        return _PACE * self.raw
 
     def cool(self, fraction: float) -> None:
         """Set the temperature for a point of the run: from 5 at 0 to 0.3 at 1, by equal factors."""
@@ -53,33 +68,37 @@ class FramePicker(nn.Module):
 
     def hard(self) -> Tensor:
         """The choice as it stands: 0 or 1 for each frame [T], exactly k ones."""
-        return self._highest(self.scores.detach())
+        return self._highest(self.scores.detach()[None])[0]
 
-    def mask(self, generator: torch.Generator | None = None) -> Tensor:
-        """The mask [T] that frames are multiplied by: in eval mode `hard`; else a draw, with its soft gradient.
+    def mask(self, n: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """Masks [n, T] of `n` movies: in eval mode `hard`; else a draw for each, with its soft gradient.
 
         Args:
-            generator: Where the noise is drawn from, on the CPU. None: no noise.
+            n: How many movies.
+            generator: Where the noise is drawn from, on the CPU. None: torch's own, as dropout does.
         """
+        scores = self.scores.expand(n, -1)
         if not self.training or self.keep == self.frames:
-            return self.hard()
-        scores: Tensor = self.scores
-        if generator is not None:
-            lots = torch.rand(self.frames, generator=generator).clamp(1e-6, 1 - 1e-6).to(scores)
-            scores = scores - self.temperature * (-lots.log()).log()
+            return self._highest(scores.detach())
+        lots = torch.rand(n, self.frames, generator=generator).clamp(1e-6, 1 - 1e-6).to(scores)
+        scores = scores - self.temperature * (-lots.log()).log()
         hard = self._highest(scores.detach())
-        ranked = scores.detach().sort(descending=True).values
-        threshold = (ranked[self.keep - 1] + ranked[self.keep]) / 2
-        soft = ((scores - threshold) / self.temperature).sigmoid()
-        return hard + soft - soft.detach()
+        ranked = scores.detach().sort(1, descending=True).values
+        threshold = (ranked[:, self.keep - 1] + ranked[:, self.keep]) / 2
+        soft = ((scores - threshold[:, None]) / self.temperature).sigmoid()
+        return hard + (soft - soft.detach())  # exactly 0 or 1
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Movies [N, T, ...] of which k frames are left.
+        """Movies [N, T, ...] of which k frames are left; `mask` says where the noise is from.
 
         Raises:
             ContractError: They have another number of frames.
         """
-        if x.ndim < 2 or x.shape[1] != self.frames:
+        return self.shown(x, self.mask(len(x), generator))
+
+    def shown(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Movies [N, T, ...] through masks [N, T]."""
+        if x.ndim < 2 or x.shape[1] != mask.shape[1]:
             raise ContractError(
                 "These movies do not fit the frame picker.",
                 slug="picker-movie",
@@ -87,12 +106,13 @@ class FramePicker(nn.Module):
                 needed=f"(N, {self.frames}, ...)",
                 hint="Cut the movies to this length, or make a picker for theirs.",
             )
-        return x * self.mask(generator).reshape(1, -1, *(1,) * (x.ndim - 2)).to(x.dtype)
+        mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)).to(x.dtype)
+        return self.blank + mask * (x - self.blank)
 
     def _highest(self, scores: Tensor) -> Tensor:
-        """1 at the k highest scores; of equal ones the first."""
-        order = scores.sort(descending=True, stable=True).indices
-        return torch.zeros_like(scores).scatter_(0, order[: self.keep], 1.0)
+        """1 at the k highest scores of each row [n, T]; of equal ones the first."""
+        order = scores.sort(stable=True, dim=1, descending=True).indices
+        return torch.zeros_like(scores).scatter_(1, order[:, : self.keep], 1.0)
 
 
 class Illumination(nn.Module):
@@ -108,7 +128,8 @@ class Illumination(nn.Module):
         size: Height and width in pixels.
         patterns: How many patterns are shown, K.
         noise: Standard deviation of a reading; the reading of a white scene with a light pattern is 1.
-        learned: Whether the patterns are trained; otherwise they stay as they were drawn.
+        learned: Whether the patterns are trained; otherwise they stay as they were at first.
+        begin: The patterns at first: "random", or the first of the Hadamard patterns (see `hadamard`).
 
     Raises:
         UsageError: A number that cannot mean anything.
@@ -119,19 +140,29 @@ class Illumination(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, size: int = 28, patterns: int = 8, noise: float = 0.0, learned: bool = True
-    ) -> None:
+        self, channels: int = 1, size: int = 28, patterns: int = 8, noise: float = 0.0, learned: bool = True,
+        begin: Begin = "random",
+    ) -> None:  # fmt: skip
         super().__init__()
-        if min(channels, size, patterns) < 1 or not 0 <= noise < float("inf") or patterns * size**2 > _MOST * 16:
+        if (
+            min(channels, size, patterns) < 1
+            or not 0 <= noise < float("inf")
+            or patterns * size**2 > _MOST * 16
+            or begin not in ("random", "hadamard")
+        ):
             raise UsageError(
                 "There is no such illumination.",
                 slug="illumination",
-                seen=f"channels={channels}, size={size}, patterns={patterns}, noise={noise}",
-                needed="positive numbers, and noise of 0 or more",
+                seen=f"channels={channels}, size={size}, patterns={patterns}, noise={noise}, begin={begin!r}",
+                needed="positive numbers, noise of 0 or more, and patterns that begin 'random' or 'hadamard'",
                 hint="Pass, for instance, Illumination(size=28, patterns=8, noise=0.01).",
             )
         self.channels, self.size, self.noise = channels, size, noise
-        self.scores = nn.Parameter(torch.empty(patterns, size, size).uniform_(-1, 1), requires_grad=learned)
+        # Small numbers: a pixel of a pattern turns as soon as it is asked to.
+        first = torch.empty(patterns, size, size).uniform_(-0.2, 0.2)
+        if begin == "hadamard":
+            first = hadamard(patterns, size).to(first) * first.abs()
+        self.scores = nn.Parameter(first, requires_grad=learned)
 
     def hard(self) -> Tensor:
         """The patterns as they stand: 1 where the light is on and 0 where it is off [K, H, W]."""
@@ -140,32 +171,60 @@ class Illumination(nn.Module):
     def signs(self) -> Tensor:
         """The patterns as +1 and -1 [K, H, W], with the gradient of their scores."""
         bounded = self.scores.clamp(-1, 1)
-        return 2 * self.hard() - 1 + bounded - bounded.detach()
+        return 2 * self.hard() - 1 + (bounded - bounded.detach())
 
     def read(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Readings [N, C, K] of scenes `x` [N, C, H, W] in [0, 1].
 
         Args:
             x: The scenes.
-            generator: Where the noise is drawn from, on the CPU. None: no noise.
+            generator: Where the noise is drawn from, on the CPU. None: in training torch's own, as dropout does; in
+                eval mode there is no noise.
 
         Raises:
-            ContractError: The scenes have another shape.
+            ContractError: The scenes have another shape, or hold what is not finite.
         """
         want = (self.channels, self.size, self.size)
-        if x.ndim != 4 or tuple(x.shape[1:]) != want:
+        signs = self.signs()
+        if x.ndim != 4 or tuple(x.shape[1:]) != want or not bool(x.isfinite().all()):
             raise ContractError(
                 "These scenes do not fit the illumination.",
                 slug="illumination-shape",
-                seen=str(tuple(x.shape)),
-                needed=f"(N, {want[0]}, {want[1]}, {want[2]})",
+                seen=f"{tuple(x.shape)}" + ("" if bool(x.isfinite().all()) else ", some of it not finite"),
+                needed=f"(N, {want[0]}, {want[1]}, {want[2]}), finite",
                 hint="Resize the images, or make an illumination for their size.",
             )
-        readings = torch.einsum("nchw,khw->nck", x, self.signs()) / self.size**2
-        if generator is not None and self.noise:
+        with torch.autocast(x.device.type, enabled=False):  # a sensor's digits are its noise, not bf16's
+            readings = torch.einsum("nchw,khw->nck", x.to(signs.dtype), signs) / self.size**2
+        if self.noise and (self.training or generator is not None):
             readings = readings + self.noise * torch.randn(readings.shape, generator=generator).to(readings)
         return readings
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the readings of scenes `x` say of each pixel [N, C, H, W]: every pattern times its reading, summed."""
-        return torch.einsum("nck,khw->nchw", self.read(x, generator), self.signs())
+        readings = self.read(x, generator)
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.einsum("nck,khw->nchw", readings, self.signs())
+
+
+def hadamard(patterns: int, size: int) -> Tensor:
+    """The first Hadamard patterns, +1 and -1 [K, size, size], the smoothest first.
+
+    They are products of Walsh functions of the row and of the column, by the changes of sign that both have. For a
+    size that is a power of 2 all size^2 of them are orthogonal; for another one the functions are read at the centers
+    of its pixels.
+
+    References:
+        Walsh 1923, a closed set of normal orthogonal functions; Harwit and Sloane 1979, Hadamard transform optics.
+    """
+    order = max(1, (size - 1).bit_length())
+    count = 2**order
+    at = ((torch.arange(size) + 0.5) * count / size).long()  # the cell of each center on a grid of 2^order
+    walsh = torch.ones(count, size)
+    for change in range(count):
+        gray = change ^ (change >> 1)
+        for bit in range(order):
+            if gray >> bit & 1:
+                walsh[change] *= 1 - 2 * (at >> (order - 1 - bit) & 1)
+    pairs = sorted(product(range(count), repeat=2), key=lambda pair: (sum(pair), max(pair), pair))[:patterns]
+    return torch.stack([walsh[y][:, None] * walsh[x][None] for y, x in pairs])

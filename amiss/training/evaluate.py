@@ -1,5 +1,7 @@
 """Figures of a trained model on images it has not seen."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ _BINARY, _CODES, _LEVELS = 5, 6, 7  # streams of randomness
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     images: Tensor,
     labels: Tensor,
     *,

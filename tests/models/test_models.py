@@ -152,6 +152,13 @@ NEEDED = {
     "MovieClassifier": {"classes": 2},
     "LabelSequence": {"inputs": 2, "classes": 2},
     "SequenceClassifier": {"inputs": 2, "classes": 2},
+    "PickedClassifier": {
+        "frames": 4,
+        "keep": 2,
+        "model": {"architecture": "SequenceClassifier", "arguments": {"inputs": 2, "classes": 2}},
+    },
+    "LitClassifier": {"model": {"architecture": "LeNet"}},
+    "LitCaptioner": {"words": ["a", "b"]},
 }
 """Arguments of those architectures that have no default for all."""
 

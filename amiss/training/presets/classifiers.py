@@ -1,8 +1,9 @@
 """Recipes of classifiers, of classes or of many attributes at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from amiss.data.attributes import attributes
 from amiss.data.images import Images
 from amiss.errors import UsageError
+from amiss.models import Illumination, LitClassifier
+from amiss.repro import generator
 from amiss.training.evaluate import accuracy, head_accuracies
 from amiss.training.kind import Kind, images_of
 from amiss.training.losses import AttributesLoss, ClassifierLoss
@@ -26,6 +29,7 @@ __all__ = [
     "weak_classifier",
 ]
 
+_SENSOR = 15  # stream of randomness
 _CLASSIFIERS = ("LeNet", "SmallCNN", "ResNet")
 _MNIST = ClassifierLoss(mean=(0.1307,), std=(0.3081,))
 
@@ -69,20 +73,43 @@ def faces_classifier(seed: int = 0) -> Preset:
     return preset_of("classifier", "SmallCNN", arguments, loss, epochs=6, batch=64, rate=2e-3, seed=seed, **fast())
 
 
-def classifier_for(images: Images, seed: int = 0, epochs: float | None = None, network: str | None = None) -> Preset:
+def classifier_for(
+    images: Images,
+    seed: int = 0,
+    epochs: float | None = None,
+    network: str | None = None,
+    patterns: int = 0,
+    noise: float = 0.0,
+) -> Preset:
     """A classifier for labeled images: LeNet for small gray ones, SmallCNN for the rest.
+
+    With `patterns` it sees scenes through a camera with one pixel: each pattern of light gives one reading, and the
+    patterns, which begin as the smoothest Hadamard patterns, are learned with the classifier.
 
     Args:
         images: The training images, square, with labels.
         seed: Of weights, order and noise.
         epochs: Passes over the images; by default 8 to 40, fewer where there are more images.
         network: "LeNet", "SmallCNN" or "ResNet", instead of the one that fits as a rule.
+        patterns: How many patterns of light are shown; 0: it sees the images themselves.
+        noise: Standard deviation of a reading, where 1 is that of a white scene.
 
     Raises:
         DataError: The images have no labels, or are not square.
+        UsageError: Noise without patterns that are read, or a network or number that there is not.
     """
     _ = images.truth  # refuses images without labels
-    return _classifying("classifier", images, len(images.classes), ClassifierLoss, seed, epochs, network)
+    plain = _classifying("classifier", images, len(images.classes), ClassifierLoss, seed, epochs, network)
+    if not patterns and not noise:
+        return plain
+    channels, size = square(images)
+    arguments = {
+        "model": plain.model, "channels": channels, "size": size, "patterns": patterns, "noise": noise,
+        "begin": "hadamard",
+    }  # fmt: skip
+    # Light falls on the scene as it is; what the readings give has a scale of its own.
+    loss = ClassifierLoss((0.0,) * channels, (1.0,) * channels)
+    return replace(plain, model={"architecture": "LitClassifier", "arguments": arguments}, loss=loss)
 
 
 def attributes_for(
@@ -160,11 +187,15 @@ def _scale(preset: Preset) -> dict[str, Any]:
 
 
 def _right(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:
-    """The accuracy, where the images have labels."""
+    """The accuracy, where the images have labels; with the noise of readings, where there are such."""
     if test.labels is None:
         return {}
-    scale = _scale(preset)
-    return {"accuracy": accuracy(model, test.pixels, test.labels, mean=scale["mean"], std=scale["std"])}
+    scale, told = _scale(preset), {}
+    answers: Callable[[Tensor], Tensor] = model
+    if isinstance(model, LitClassifier):
+        answers = partial(model, generator=generator(preset.training.seed, _SENSOR))
+        told["patterns"] = float(len(cast(Illumination, model.light).scores))
+    return {"accuracy": accuracy(answers, test.pixels, test.labels, mean=scale["mean"], std=scale["std"]), **told}
 
 
 def _right_each(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.data.sequences import Sequences
+from amiss.models import PickedClassifier
 from amiss.models.recurrent import CellName
 from amiss.training.batches import as_pixels
 from amiss.training.kind import Kind
@@ -25,6 +26,7 @@ def sequence_classifier_for(
     cell: CellName = "gru",
     bidirectional: bool = True,
     width: int = 8,
+    keep: int = 0,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -39,11 +41,13 @@ def sequence_classifier_for(
         cell: Which cells: rnn, lstm, lstm-sigmoid or gru.
         bidirectional: Whether a frame is judged by the frames behind it as well.
         width: Channels of a movie's first maps.
+        keep: Frames that are recorded; which ones is learned. 0: all.
         seed: Of weights and order.
         epochs: Passes over the sequences; by default what fits in a few minutes.
 
     Raises:
         DataError: The sequences have no labels.
+        UsageError: More frames are to be recorded than there are.
     """
     classes = max(len(sequences.classes), int(sequences.truth.max()) + 1)
     shape = sequences.frames.shape[2:]
@@ -53,11 +57,15 @@ def sequence_classifier_for(
     if movies:
         own = {"channels": shape[0], "size": shape[1], "width": width, "extra": sequences.beside.shape[2]}
     name = "MovieClassifier" if movies else "SequenceClassifier"
+    arguments = common | own
+    if keep:
+        inner = {"architecture": name, "arguments": arguments}
+        name, arguments = "PickedClassifier", {"frames": sequences.frames.shape[1], "keep": keep, "model": inner}
     length: dict[str, Any] = {"epochs": epochs}
     if epochs is None:
         length = {"steps": min(_STEPS, 40 * max(1, len(sequences) // 32))}
     return preset_of(
-        "sequence-classifier", name, common | own, SequenceLoss(frames=movies), **length, batch=32, rate=2e-3,
+        "sequence-classifier", name, arguments, SequenceLoss(frames=movies), **length, batch=32, rate=2e-3,
         clip=1.0, seed=seed,
     )  # fmt: skip
 
@@ -86,13 +94,19 @@ def sequence_logits(model: nn.Module, sequences: Sequences, batch: int = 100) ->
 
 
 def _figures(model: nn.Module, _: Preset, test: Sequences) -> dict[str, float]:
-    """Accuracy, and with two classes the area under the curve of true against false positives."""
+    """Accuracy, and with two classes the area under the curve of true against false positives.
+
+    Where frames are picked, how many, and `kept:t` is 1 for each of them, counted from 0.
+    """
     from sklearn.metrics import roc_auc_score
 
     logits = sequence_logits(model, test)
     told = {"accuracy": float((logits.argmax(1) == test.truth).double().mean())}
     if logits.shape[1] == 2 and 0 < int(test.truth.sum()) < len(test):
         told["auc"] = float(roc_auc_score(test.truth.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
+    if isinstance(model, PickedClassifier):
+        kept = model.picker.hard().nonzero().flatten().tolist()
+        told |= {"frames_kept": float(len(kept)), **{f"kept:{t}": 1.0 for t in kept}}
     return told
 
 

@@ -1,0 +1,187 @@
+"""The light that answers one question best: patterns for a class, and patterns for a sentence."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from amiss.errors import DataError
+from amiss.models import Illumination, LitCaptioner
+from amiss.training.batches import Batch, as_pixels
+from amiss.training.recipe import TrainingRecipe
+from amiss.training.trainer import fit
+
+__all__ = ["EvidenceLoss", "area_under_curve", "evidence", "patterns_for_class", "patterns_for_sentence"]
+
+_BATCH = 128
+_ANEW, _ON = 2e-2, 5e-3  # learning rates: of patterns drawn by lot, and of such as have learned already
+
+
+@dataclass(frozen=True)
+class EvidenceLoss:
+    """Cross-entropy of evidence for what is wanted; it reads `image` in [0, 1] and `wanted`, 0 or 1.
+
+    The model gives the log-odds [N] that an image shows it. Images that do weigh as much in all as the others.
+
+    Attributes:
+        share: Which share of the images does, in (0, 1).
+    """
+
+    share: float
+    turns: tuple[tuple[str, ...], ...] = (("patterns",),)
+
+    def players(self, model: nn.Module) -> Mapping[str, Iterable[nn.Parameter]]:
+        """One player, who owns the patterns and what reads them."""
+        return {"patterns": model.parameters()}
+
+    def losses(self, model: nn.Module, batch: Batch, turn: tuple[str, ...]) -> dict[str, Tensor]:
+        """The summed, balanced cross-entropy."""
+        wanted = batch["wanted"]
+        weight = torch.where(wanted > 0.5, 0.5 / self.share, 0.5 / (1 - self.share))
+        odds = model(batch["image"]).float()
+        return {"patterns": F.binary_cross_entropy_with_logits(odds, wanted, weight, reduction="sum")}
+
+
+class _Read(nn.Module):
+    """Log-odds [N] that are linear in the readings of a few patterns."""
+
+    def __init__(self, light: Illumination) -> None:
+        super().__init__()
+        self.light = light
+        readings = light.channels * len(light.scores)
+        # Readings differ by hundredths, around a mean that says nothing: they are weighed in units of their own.
+        self.scale = nn.BatchNorm1d(readings, affine=False)
+        self.weigh = nn.Linear(readings, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        odds: Tensor = self.weigh(self.scale(self.light.read(x).flatten(1)))
+        return odds[:, 0]
+
+
+class _Said(nn.Module):
+    """Log-odds [N] from the log probability of a sentence, given images that a captioner sees in its own light.
+
+    The captioner stays as it is, and so do the scales of its layers; the light in front of it alone is trained.
+    """
+
+    def __init__(self, captioner: LitCaptioner, sentence: str) -> None:
+        super().__init__()
+        self.captioner, self.sentence = captioner, sentence
+        captioner.requires_grad_(False)
+        captioner.light.scores.requires_grad_(True)
+        self.slope, self.offset = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(0.0))
+
+    def train(self, mode: bool = True) -> "_Said":
+        super().train(mode)
+        self.captioner.eval()
+        self.captioner.light.train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        nats = self.captioner.log_prob(self.sentence, x)
+        return self.slope.exp() * nats + self.offset
+
+
+def patterns_for_class(
+    images: Tensor, wanted: Tensor, *, patterns: int = 1, noise: float = 0.0, steps: int = 400, seed: int = 0
+) -> Illumination:
+    """The light whose readings best tell images that show something from those that do not.
+
+    What the readings say is weighed by a linear model that is trained with the patterns.
+
+    Args:
+        images: [n, C, S, S], bytes or floats in [0, 1].
+        wanted: Whether each shows it [n].
+        patterns: How many patterns are shown.
+        noise: Standard deviation of a reading (see `Illumination`).
+        steps: Of training, with 128 images each.
+        seed: Of the first patterns, the order of images, and the noise.
+
+    Returns:
+        The patterns, in eval mode; `evidence` of one pattern is its reading.
+
+    Raises:
+        DataError: All images show it, or none.
+
+    References:
+        Duarte et al. 2008 (the camera); Bahadir, Dalca and Sabuncu 2019 (a measurement learned for a task).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _Read(Illumination(images.shape[1], images.shape[2], patterns, noise))
+    _fit(model, images, wanted, steps, _ANEW, seed)
+    light = model.light
+    if patterns == 1 and light.channels == 1 and float(model.weigh.weight.detach()) < 0:
+        light.scores.data.neg_()  # light and dark change places, so that a large reading speaks for it
+    return light
+
+
+def patterns_for_sentence(
+    captioner: LitCaptioner, images: Tensor, wanted: Tensor, sentence: str, *, steps: int = 150, seed: int = 0
+) -> LitCaptioner:
+    """A captioner in the light in which it best tells images that a sentence is true of from all others.
+
+    The patterns are trained through the captioner, whose own weights stay: log-odds are a rising function of the
+    log probability that it gives the sentence.
+
+    Args:
+        captioner: Trained behind patterns of its own, from which the search begins; it is not changed.
+        images: [n, C, S, S], bytes or floats in [0, 1].
+        wanted: Whether the sentence is true of each [n].
+        sentence: In words that the captioner knows.
+        steps: Of training, with 128 images each.
+        seed: Of the order of images, and the noise.
+
+    Raises:
+        DataError: The sentence is true of all images, or of none.
+        ModelError: The captioner does not know a word of it.
+    """
+    lit = copy.deepcopy(captioner)
+    _fit(_Said(lit, sentence), images, wanted, steps, _ON, seed)
+    return lit.requires_grad_(True)
+
+
+def _fit(model: nn.Module, images: Tensor, wanted: Tensor, steps: int, rate: float, seed: int) -> None:
+    share = float(wanted.double().mean()) if len(wanted) else 0.0
+    if len(wanted) != len(images) or not 0 < share < 1:
+        raise DataError(
+            "No light can tell these images apart.",
+            slug="patterns-wanted",
+            seen=f"{len(images)} images, of which {int(wanted.sum())} show what is wanted",
+            needed="one mark for each image, some of them true and some not",
+            hint="Pass, for instance, wanted=images.truth == 3, with images of other classes as well.",
+        )
+    data = {"image": images, "wanted": wanted.float()}
+    fit(model, EvidenceLoss(share), data, TrainingRecipe(steps=steps, batch=_BATCH, rate=rate, clip=1.0, seed=seed))
+
+
+@torch.no_grad()
+def evidence(model: Illumination | LitCaptioner, images: Tensor, sentence: str = "", batch: int = 250) -> Tensor:
+    """How much speaks for each image [n]: the reading of one pattern, or a sentence's log probability in nats.
+
+    Args:
+        model: One pattern, or a captioner. In eval mode there is no sensor noise; in training mode an illumination
+            draws it.
+        images: [n, C, S, S], bytes or floats in [0, 1].
+        sentence: For a captioner.
+        batch: Images at a time.
+    """
+    parts = []
+    for part in torch.split(images, batch):
+        x = as_pixels(part)
+        parts.append(model.log_prob(sentence, x) if isinstance(model, LitCaptioner) else model.read(x).sum((1, 2)))
+    return torch.cat(parts)
+
+
+def area_under_curve(evidence: Tensor, wanted: Tensor) -> float:
+    """The chance, in [0, 1], that more speaks for an image that shows it than for one that does not; ties count half.
+
+    References:
+        Mann and Whitney 1947; Hanley and McNeil 1982.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(wanted.bool().numpy(), evidence.double().numpy()))
