@@ -35,6 +35,8 @@ BENCHES = {
     "gan": "amiss.bench.gan",
     "sequences": "amiss.bench.sequences",
     "frames": "amiss.bench.frames",
+    "char": "amiss.bench.char",
+    "char-long": "amiss.bench.char_long",
 }
 """Benches by name, and the module that holds each as BENCH."""
 

@@ -29,6 +29,7 @@ __all__ = ["sample"]
 REPORT, SHEET = "sample.json", "sheet.png"
 _FEW = 8  # images of a folder that are taken where nothing says how many
 _MOST = 4096  # images in all
+_LONG_TEXT = 10_000  # characters, from which a text takes a while
 
 
 def sample(
@@ -84,6 +85,8 @@ def sample(
     texts = {"--prompt": prompt is not None, "--length": length is not None, "--top-k": top_k is not None}
     if isinstance(model, TokenDensity):
         words = _Words(prompt, n, length, temperature, top_k, seed)
+        if isinstance(model, TextModel) and (length or 0) > _LONG_TEXT and not quiet:
+            typer.echo(f"Writing {length:,} characters, one after the other ...", err=True)
         told = _in_words(
             model, facts, written(context), given, words, limit, size, out,
             {"--caption": caption, "--label": label, "--grid": grid, "--walk": walk, "--keep": keep, "--data": data},

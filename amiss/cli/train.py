@@ -115,7 +115,7 @@ def train(
         typer.echo(json.dumps(report))
     elif not quiet:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in report["figures"].items() if ":" not in name)
-        typer.echo(f"{out / MODEL_FILE}: {report['kind']}, {figures or 'no test images, so no figures'}")
+        typer.echo(f"{out / MODEL_FILE}: {report['kind']}, {figures or 'nothing to test on, so no figures'}")
         if (worse := turned(report["history"]["held"])) is not None:
             step, least, last = worse
             typer.echo(

@@ -142,10 +142,11 @@ def train_to_folder(
     first = rank_here()[0] == 0
     test = _test_images(request, images) if first else None
     preset = _preset(request, images)
+    unit = {"images": "nats an image", "text": "nats a character"}.get(kind.source, "nats")
     shown = test.pick(slice(_SHOWN)).images() if isinstance(test, Images) else None
 
     def look(here: Look) -> None:
-        _draw(out, here, shown, request.seed)
+        _draw(out, here, shown, request.seed, unit)
         if on_look is not None:
             on_look(here)
 
@@ -178,14 +179,14 @@ def train_to_folder(
     if first:
         done.save(out / MODEL_FILE)
         _write(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
-        _write(out / CURVE_FILE, curve_svg(history.losses, held=history.held))
+        _write(out / CURVE_FILE, curve_svg(history.losses, held=history.held, unit=unit))
         _pictures(out, done.model, shown, request.seed)
     return report
 
 
-def _draw(out: Path, here: Look, shown: Tensor | None, seed: int) -> None:
+def _draw(out: Path, here: Look, shown: Tensor | None, seed: int, unit: str) -> None:
     """Renew curve and pictures of a run that goes on."""
-    _write(out / CURVE_FILE, curve_svg(here.losses, held=here.held))
+    _write(out / CURVE_FILE, curve_svg(here.losses, held=here.held, unit=unit))
     try:
         _pictures(out, here.model, shown, seed)
     except AmissError:  # a model that cannot be shown yet is no reason to stop its training
@@ -214,7 +215,7 @@ def _test_images(request: TrainRequest, images: Any) -> Any:
             return None
         raise
     if not isinstance(test, Images):
-        return test
+        return test if len(test) else None
     if kind_of(request.kind).labeled and test.classes != images.classes[: len(test.classes)]:
         raise DataError(
             "Training and test images have different classes.",

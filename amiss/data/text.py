@@ -23,19 +23,21 @@ class Text:
     Attributes:
         characters: The text.
         name: Of its file.
+        alphabet: The characters of the whole text that it is a part of, sorted; empty: its own.
     """
 
     characters: str
     name: str = "text"
     classes: tuple[str, ...] = ()
+    alphabet: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.characters)
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Its characters, each once, sorted."""
-        return tuple(sorted(set(self.characters)))
+        """The characters that it may have, each once, sorted."""
+        return self.alphabet or tuple(sorted(set(self.characters)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -44,7 +46,7 @@ class Text:
 
     def pick(self, part: slice) -> "Text":
         """A part of it."""
-        return Text(self.characters[part], self.name)
+        return Text(self.characters[part], self.name, alphabet=self.alphabet)
 
 
 def open_text(source: str | Path, *, split: str = "train", limit: int | None = None) -> Text:
@@ -53,7 +55,8 @@ def open_text(source: str | Path, *, split: str = "train", limit: int | None = N
     Args:
         source: "hello", or a file of UTF-8 text.
         split: "train" is the first 90 % of the characters and "test" the rest; "all" is both. The text "hello" is
-            the same in all splits.
+            the same in all splits. All know the alphabet of the whole, so that a character which the last tenth
+            alone has is a rare one, and no unknown one.
         limit: At most so many characters of the split.
 
     Raises:
@@ -62,7 +65,8 @@ def open_text(source: str | Path, *, split: str = "train", limit: int | None = N
     if str(source) in BUILT_IN_TEXTS:
         return Text(BUILT_IN_TEXTS[str(source)], str(source)).pick(slice(limit))
     path = Path(source)
-    text = Text(_read(path), path.name)
+    characters = _read(path)
+    text = Text(characters, path.name, alphabet=tuple(sorted(set(characters))))
     cut = round(len(text) * (1 - _TEST))
     parts = {"train": slice(cut), "test": slice(cut, None), "all": slice(None)}
     if split not in parts:
@@ -88,7 +92,7 @@ def _read(path: Path) -> str:
                 needed=f"at most {_MOST:,}",
                 hint="Cut it into files, and train on one of them.",
             )
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # a mark of the order of bytes is no character of the text
     except OSError as error:
         raise DataError(
             "There is no such text.",
@@ -105,6 +109,15 @@ def _read(path: Path) -> str:
             needed="a text file in UTF-8",
             hint="Save it as UTF-8; images and archives are data for other models.",
         ) from None
+    if (zero := text.find("\0")) >= 0:
+        raise DataError(
+            f"{path.name} is no text.",
+            slug="text-encoding",
+            seen=f"character {zero:,} is a zero",
+            needed="a text file in UTF-8",
+            why="it is a file of numbers, or a text in UTF-16",
+            hint="Save it as UTF-8; images and archives are data for other models.",
+        )
     if not text:
         raise DataError(
             f"{path.name} is empty.",

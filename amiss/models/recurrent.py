@@ -32,6 +32,7 @@ class Recurrent(nn.Module):
         bidirectional: Whether each state knows the frames behind it as well as those before it.
         memory: Steps that a gate should be able to keep something at first: the biases of the forget gates are drawn
             so that cells forget at rates from one step to so many. 0 sets these biases to 1.
+        dropout: Share of the numbers between layers that are left out while training.
 
     Raises:
         UsageError: A size that cannot mean anything, or an unknown cell.
@@ -49,16 +50,22 @@ class Recurrent(nn.Module):
         layers: int = 1,
         bidirectional: bool = False,
         memory: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if cell not in CELLS or not (
-            1 <= min(inputs, hidden) <= max(inputs, hidden) <= _WIDEST and 1 <= layers <= _DEEPEST and memory >= 0
+            1 <= min(inputs, hidden) <= max(inputs, hidden) <= _WIDEST
+            and 1 <= layers <= _DEEPEST
+            and memory >= 0
+            and 0 <= dropout < 1
         ):
             raise UsageError(
                 "There is no such recurrent network.",
                 slug="recurrent-network",
-                seen=f"inputs={inputs}, hidden={hidden}, cell={cell!r}, layers={layers}, memory={memory}",
-                needed=f"sizes from 1 to {_WIDEST}, up to {_DEEPEST} layers, a cell out of {', '.join(CELLS)}",
+                seen=f"inputs={inputs}, hidden={hidden}, cell={cell!r}, layers={layers}, memory={memory}"
+                + f", dropout={dropout:g}" * (dropout != 0),
+                needed=f"sizes from 1 to {_WIDEST}, up to {_DEEPEST} layers, a cell out of {', '.join(CELLS)}, "
+                "a dropout below 1",
                 hint="Pass, for instance, Recurrent(inputs=8, hidden=64, cell='lstm').",
             )
         self.inputs, self.hidden, self.cell, self.layers = inputs, hidden, cell, layers
@@ -68,6 +75,7 @@ class Recurrent(nn.Module):
         self.rows = nn.ModuleList(
             CELLS[cell].holder(size, hidden, batch_first=True) for size in sizes for _ in range(ways)
         )
+        self.dropout = nn.Dropout(dropout)
         self._begin(memory)
 
     def forward(
@@ -86,6 +94,7 @@ class Recurrent(nn.Module):
         states = self.start(len(x)) if states is None else states
         ends, ways = [], 2 if self.bidirectional else 1
         for layer in range(self.layers):
+            x = self.dropout(x) if layer else x
             out = []
             for way in range(ways):
                 index = layer * ways + way

@@ -6,7 +6,7 @@ import torch
 
 from amiss.errors import UsageError
 from amiss.models.recurrent import CellName
-from amiss.models.token_density import TokenDensity
+from amiss.models.token_density import LONGEST, TokenDensity
 from amiss.models.vocabulary import Vocabulary
 
 __all__ = ["TextModel"]
@@ -22,6 +22,7 @@ class TextModel(TokenDensity):
         hidden: Numbers in the state of a cell.
         cell: Which cells.
         layers: How many, one above the other.
+        dropout: Share of the numbers that are left out while training (see `TokenDensity`).
 
     Raises:
         UsageError: A size that cannot mean anything, or characters that make no vocabulary.
@@ -29,6 +30,8 @@ class TextModel(TokenDensity):
     References:
         Sutskever, Martens and Hinton 2011, generating text with recurrent neural networks; Graves 2013, section 3.
     """
+
+    reduced = True
 
     def __init__(
         self,
@@ -38,12 +41,24 @@ class TextModel(TokenDensity):
         hidden: int = 64,
         cell: CellName = "lstm",
         layers: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         vocabulary = Vocabulary(tuple(symbols))
         super().__init__(
-            len(symbols), length, vocabulary.end, embedding=embedding, hidden=hidden, cell=cell, layers=layers
+            len(symbols),
+            length,
+            vocabulary.end,
+            embedding=embedding,
+            hidden=hidden,
+            cell=cell,
+            layers=layers,
+            dropout=dropout,
         )
         self.vocabulary = vocabulary
+        if (
+            not embedding
+        ):  # weights are drawn within 1 / sqrt(hidden): a character then moves a cell by a number near 1
+            self.embedding.weight.data.mul_(hidden**0.5)
 
     def write(
         self,
@@ -60,7 +75,7 @@ class TextModel(TokenDensity):
         Args:
             prompt: What they begin with.
             n: How many.
-            length: Characters behind the prompt; by default the model's own length.
+            length: Characters behind the prompt, at most 65,536; by default the model's own length.
             temperature: Below 1 the likelier characters are drawn more often, above 1 less.
             top_k: Draw among the so many likeliest characters alone; 1 takes the likeliest (greedy).
             generator: Where the lots are drawn from, on the CPU. None draws the same ones at every call.
@@ -70,16 +85,16 @@ class TextModel(TokenDensity):
 
         Raises:
             ModelError: The prompt has a character that the model does not know.
-            UsageError: A number is not positive.
+            UsageError: A number is not positive, or too large.
         """
         more = self.length if length is None else length
-        if more < 1:
+        if not 1 <= more <= LONGEST:
             raise UsageError(
-                "A text cannot be so short.",
+                "A text cannot be of that length.",
                 slug="text-more",
                 seen=f"length={more}",
-                needed="one character or more behind the prompt",
-                hint="Leave it out for the model's own length.",
+                needed=f"1 to {LONGEST:,} characters behind the prompt",
+                hint="Leave it out for the model's own length; to write on, take the end of a text for a prompt.",
             )
         start = self.vocabulary.encode(prompt)
         given = torch.cat([start, start.new_zeros(more)])[None]

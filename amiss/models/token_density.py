@@ -11,9 +11,10 @@ from amiss.models.cells import State
 from amiss.models.likelihoods import Tokens
 from amiss.models.recurrent import CellName, Recurrent
 
-__all__ = ["TokenCache", "TokenDensity", "most_likely", "only"]
+__all__ = ["LONGEST", "TokenCache", "TokenDensity", "most_likely", "only"]
 
-_LONGEST = 2**16
+LONGEST = 2**16
+"""Tokens of a draw, at most."""
 
 
 @dataclass
@@ -55,16 +56,19 @@ class TokenDensity(Autoregressive):
         layers: How many, one above the other.
         extra: Numbers that the network reads beside each token.
         memory: Steps that a cell should be able to remember at first (see `Recurrent`).
+        dropout: Share of the numbers that are left out while training: of what the uppermost cells put out, and of
+            what is passed from layer to layer. The way from step to step is left whole.
 
     Raises:
         UsageError: A size that cannot mean anything.
 
     References:
         Graves 2013, generating sequences with recurrent neural networks, section 2; Williams and Zipser 1989
-        (teacher forcing).
+        (teacher forcing); Zaremba, Sutskever and Vinyals 2014, recurrent neural network regularization (dropout).
     """
 
     likelihood: Tokens
+    reduced = False  # whether autocast reaches the recurrent network too
 
     def __init__(
         self,
@@ -77,13 +81,17 @@ class TokenDensity(Autoregressive):
         layers: int = 1,
         extra: int = 0,
         memory: int = 0,
+        dropout: float = 0.0,
     ) -> None:
-        if symbols < 1 or not 1 <= length <= _LONGEST or embedding < 0 or extra < 0 or not -1 < (end or 0) < symbols:
+        fits = symbols >= 1 and 1 <= length <= LONGEST and min(embedding, extra) >= 0 and 0 <= dropout < 1
+        if not (fits and -1 < (end or 0) < symbols):
             raise UsageError(
                 "There is no such density of tokens.",
                 slug="token-density",
-                seen=f"symbols={symbols}, length={length}, end={end}, embedding={embedding}, extra={extra}",
-                needed=f"at least one symbol, a length from 1 to {_LONGEST}, an end among the symbols",
+                seen=f"symbols={symbols}, length={length}, end={end}, embedding={embedding}, extra={extra}"
+                + f", dropout={dropout:g}" * (dropout != 0),
+                needed=f"at least one symbol, a length from 1 to {LONGEST}, an end among the symbols, "
+                "and a dropout below 1",
                 hint="Pass, for instance, TokenDensity(symbols=65, length=100, hidden=256).",
             )
         super().__init__(Tokens(symbols))
@@ -91,7 +99,10 @@ class TokenDensity(Autoregressive):
         self.embedding = nn.Embedding(symbols + 1, embedding or symbols)
         if not embedding:  # one number a symbol, to begin with
             self.embedding.weight.data.copy_(torch.eye(symbols + 1, symbols))
-        self.recurrent = Recurrent((embedding or symbols) + extra, hidden, cell, layers, memory=memory)
+        self.recurrent = Recurrent(
+            (embedding or symbols) + extra, hidden, cell, layers, memory=memory, dropout=dropout
+        )
+        self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(hidden, symbols)
 
     def states(self, n: int, c: Tensor | None) -> list[State]:
@@ -126,10 +137,14 @@ class TokenDensity(Autoregressive):
         seen = self.embed(torch.cat([start, x[:, :-1]], 1))
         if (beside := self.beside(len(x), x.shape[1], c)) is not None:
             seen = torch.cat([seen, beside], 2)
-        # Sums over a long time are not computed in reduced precision.
-        with torch.autocast(x.device.type, enabled=False):
-            h, states = self.recurrent(seen.to(self.readout.weight.dtype), states=states)
-            logits = self.readout(h).transpose(1, 2)
+        exact, device = self.readout.weight.dtype, x.device.type
+        # No cache: weights that were cast without a gradient, before a window, would be used again within it.
+        with torch.autocast(device, enabled=self.reduced and torch.is_autocast_enabled(device), cache_enabled=False):
+            h, states = self.recurrent(seen.to(exact), states=states)
+        # Sums over many symbols, and states that are kept, are not computed in reduced precision.
+        with torch.autocast(device, enabled=False):
+            states = [tuple(t.to(exact) for t in state) for state in states]
+            logits = self.readout(self.dropout(h.to(exact))).transpose(1, 2)
         if self.end is not None:
             over = (x == self.end).cumsum(1)
             logits = self._after_end(logits, torch.cat([torch.zeros_like(over[:, :1]), over[:, :-1]], 1) > 0)

@@ -92,10 +92,24 @@ def test_what_a_language_model_cannot_be_asked_is_refused(hello, words, slug, co
         ("photos", "text-missing", 1),
         ("nets.py --limit 1", "text-short", 1),
         ("hello --cell elm", "train-option", 2),
+        ("hello --window 0", "text-window", 2),
+        ("hello --dropout 1", "token-density", 2),
     ],
 )
 def test_what_is_no_text_to_learn_from_is_refused(amiss, words, slug, code):
     amiss("train", "text", *words.split(), "--out", "run").refused(slug, code=code)
+
+
+def test_a_text_too_short_for_a_last_tenth_is_learned_all_the_same(amiss):
+    Path("two.txt").write_text("ab")
+    said = amiss("train", "text", "two.txt", "--hidden", "4", "--out", "run")
+    assert said.code == 0
+    assert "nothing to test on" in said.out
+    assert "a character" in Path("run/curve.svg").read_text()
+    said = amiss("sample", "run/model.safetensors", "--length", "10001")
+    assert "10,001 characters" in said.err
+    assert len(said.out) == 10_002
+    assert set(said.out) == {"a", "b", "\n"}
 
 
 @pytest.mark.parametrize("words", [["--prompt", "h"], ["--length", "4"], ["--top-k", "1"], []])

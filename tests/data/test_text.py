@@ -5,7 +5,7 @@ import math
 import pytest
 
 from amiss.data.text import Text, open_text
-from amiss.errors import DataError
+from amiss.errors import DataError, UsageError
 from amiss.models import TextModel
 from amiss.training import KINDS
 from amiss.training.measures.texts import bits_per_character
@@ -24,12 +24,29 @@ def test_the_first_nine_tenths_are_for_training_and_the_rest_for_testing(tmp_pat
     assert parts[0].fingerprint == Text(parts[0].characters, "other").fingerprint != parts[1].fingerprint
 
 
+def test_what_the_last_tenth_alone_has_is_known_to_all_parts(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_text("to be or not " * 9 + "quit!", encoding="utf-8-sig")
+    train, test = open_text(path), open_text(path, split="test")
+    assert "q" in test.characters and "q" not in train.characters
+    assert train.symbols == test.symbols == train.pick(slice(3)).symbols == tuple(" !beinoqrtu")
+    model = TextModel(train.symbols, hidden=3)
+    assert 0 < bits_per_character(model, test.characters) < 10
+
+
 def test_the_smallest_text_needs_no_file():
     assert open_text("hello").characters == open_text("hello", split="test").characters == "hello"
 
 
 @pytest.mark.parametrize(
-    ("content", "slug"), [(None, "text-missing"), (b"", "text-empty"), (b"\x89PNG\xff", "text-encoding")]
+    ("content", "slug"),
+    [
+        (None, "text-missing"),
+        (b"", "text-empty"),
+        (b"\xef\xbb\xbf", "text-empty"),
+        (b"\x89PNG\xff", "text-encoding"),
+        ("hello".encode("utf-16-le"), "text-encoding"),
+    ],
 )
 def test_what_is_no_text_is_refused(tmp_path, content, slug):
     path = tmp_path / "text.txt"
@@ -62,6 +79,19 @@ def test_rows_of_a_long_text_are_windows_with_what_stands_before_them():
     assert kind.data(whole, Text("hello"))["tokens"].shape == (1, 5)
     with pytest.raises(DataError, match="text-short"):
         kind.preset(Text("a"))
+    for window, warm in ((0, 1), (4, -1)):
+        with pytest.raises(UsageError, match="text-window"):
+            kind.preset(text, window=window, warm=warm)
+
+
+def test_a_short_text_is_read_more_often_than_a_long_one_and_a_narrow_network_exactly():
+    def recipe(length, **options):
+        return KINDS["text"].preset(Text("ab" * length), **options).training
+
+    assert recipe(5).steps == 300
+    assert 300 < recipe(50_000).steps < recipe(500_000).steps == recipe(5_000_000).steps
+    assert recipe(5, hidden=64).precision == "float32"
+    assert recipe(5, epochs=2).steps is None
 
 
 def test_bits_of_a_model_that_knows_nothing_are_those_of_a_uniform_one():

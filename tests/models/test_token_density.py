@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amiss.errors import ContractError, ModelError, UsageError
+from amiss.models import Recurrent, TextModel
 from amiss.models.token_density import TokenDensity, most_likely
 from amiss.models.vocabulary import END, Vocabulary
 
@@ -130,12 +131,62 @@ def test_what_are_no_tokens_is_refused(x):
         model().log_prob(x)
 
 
-@pytest.mark.parametrize("arguments", [{"symbols": 0}, {"length": 0}, {"end": 5}, {"embedding": -1}, {"extra": -1}])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_dropout_leaves_out_numbers_while_training_and_no_step_of_the_way(layers):
+    net, x = model(length=6, layers=layers, dropout=0.5), torch.randint(3, (4, 6))
+    whole = model(length=6, layers=layers)
+    assert torch.equal(net.eval()(x), whole(x))
+    net.train()
+    torch.manual_seed(0)
+    first = net(x)
+    assert not torch.equal(first, net(x))
+    # What the state of a single layer is does not depend on what is left out above it.
+    ends = [net.continued(x, net.states(4, None))[1] for _ in range(2)]
+    assert torch.equal(ends[0][0][0], ends[1][0][0])
+    if layers == 1:  # the readout is linear: on average nothing is missing
+        assert torch.allclose(net(x[:1].expand(4000, -1)).mean(0), whole(x)[0], atol=0.1)
+
+
+def test_only_a_model_of_texts_is_computed_in_reduced_precision_and_keeps_float32():
+    torch.manual_seed(0)
+    x = torch.randint(3, (2, 9))
+    for net, same in ((TokenDensity(3, 9, hidden=32), True), (TextModel("abc", hidden=32), False)):
+        exact = net(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, states = net.continued(x, net.states(2, None))
+        assert torch.equal(logits, exact) is same
+        assert torch.allclose(logits, exact, atol=0.05)
+        assert all(t.dtype == torch.float32 for t in (logits, *states[0]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"symbols": 0},
+        {"length": 0},
+        {"end": 5},
+        {"embedding": -1},
+        {"extra": -1},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+    ],
+)
 def test_densities_that_there_are_not_are_refused(arguments):
     with pytest.raises(UsageError, match="token-density"):
         TokenDensity(**{"symbols": 3, "length": 4, **arguments})
     with pytest.raises(UsageError, match="sample-top-k"):
         model().sample(1, top_k=0)
+
+
+def test_a_recurrent_network_cannot_leave_out_everything():
+    with pytest.raises(UsageError, match="recurrent-network"):
+        Recurrent(2, dropout=1.0)
+
+
+@pytest.mark.parametrize("length", [0, 2**16 + 1])
+def test_texts_of_no_length_and_endless_ones_are_refused(length):
+    with pytest.raises(UsageError, match="text-more"):
+        TextModel("ab", hidden=2).write("a", length=length)
 
 
 def test_texts_become_tokens_and_come_back():

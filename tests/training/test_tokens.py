@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amiss.errors import ContractError, UsageError
-from amiss.models import Captioner, LabelSequence, TokenDensity, build
+from amiss.models import Captioner, LabelSequence, TextModel, TokenDensity, build
 from amiss.training.batches import Batch
 from amiss.training.losses import CaptionLoss, LabelLoss, TokenLoss
 
@@ -43,6 +43,21 @@ def test_no_gradient_flows_beyond_the_beginning_of_a_window():
     net.zero_grad()
     TokenLoss(3).losses(net, batch(tokens=torch.tensor([[0, 0, 1, 1, 1, 1, 1]])), ("density",))["density"].backward()
     assert net.embedding.weight.grad[0].abs().sum() == 0
+
+
+def test_gradients_in_reduced_precision_are_those_of_full_precision_up_to_rounding():
+    """What is read before the window casts the weights without gradients; within it they are cast anew."""
+    torch.manual_seed(0)
+    net, x = TextModel("abcdefgh", hidden=32), torch.randint(8, (4, 30))
+    slopes = []
+    for reduced in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            loss = TokenLoss(10).losses(net, batch(tokens=x), ("density",))["density"]
+        loss.backward()
+        slopes.append([p.grad.clone() for p in net.parameters()])
+    for exact, rounded in zip(*slopes, strict=True):
+        assert 0 < (exact - rounded).norm() < 0.02 * exact.norm()
 
 
 def test_a_captioner_pays_for_the_true_words_after_the_true_words():

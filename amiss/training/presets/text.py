@@ -5,15 +5,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from amiss.data.text import Text
-from amiss.errors import DataError
+from amiss.errors import DataError, UsageError
 from amiss.models import TextModel, Vocabulary
 from amiss.models.recurrent import CellName
 from amiss.training.kind import Kind
 from amiss.training.losses import TokenLoss
 from amiss.training.measures.texts import bits_per_character
-from amiss.training.preset import Preset, preset_of
+from amiss.training.preset import Preset, fast, preset_of
 
 __all__ = ["TEXT", "text_for"]
+
+_BATCH = 16  # rows a step
+_WIDE = 128  # numbers in a state from which reduced precision gains time
 
 
 def text_for(
@@ -24,6 +27,7 @@ def text_for(
     cell: CellName = "lstm",
     window: int = 100,
     warm: int = 20,
+    dropout: float = 0.0,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -36,12 +40,22 @@ def text_for(
         cell: Which cells: rnn, lstm, lstm-sigmoid (the book's candidate) or gru.
         window: Characters that a gradient flows through.
         warm: Characters read before each window to set the state. A text no longer than both is one row.
+        dropout: Share of the states' numbers that are left out while training: for many passes over a short text.
         seed: Of weights and order.
         epochs: Passes over the text; by default what fits in a few minutes.
 
     Raises:
         DataError: The text has fewer than two characters.
+        UsageError: A window of no characters, or less than nothing before it.
     """
+    if window < 1 or warm < 0:
+        raise UsageError(
+            "There are no such windows of a text.",
+            slug="text-window",
+            seen=f"window={window}, warm={warm}",
+            needed="a window of one character or more, and none or more before it",
+            hint="Leave both out for windows of 100 characters with 20 before each.",
+        )
     if len(text) < 2:
         raise DataError(
             "One character is too few to learn from.",
@@ -58,13 +72,16 @@ def text_for(
         "hidden": hidden,
         "cell": cell,
         "layers": layers,
+        "dropout": dropout,
     }
     length: dict[str, Any] = {"epochs": epochs}
-    if epochs is None:  # some 300 steps for the shortest text, and a few passes over a long one
-        length = {"steps": max(300, min(3000, 8 * _windows(len(text), warm, window) // 32))}
+    if epochs is None:  # some 300 steps for the shortest text, and ten passes or fewer over a long one
+        length = {"steps": max(300, min(6000, 20 * _windows(len(text), warm, window) // _BATCH))}
+    # Small batches: at this length of training a network gains more by steps than by how exact each is.
     return preset_of(
-        "text", "TextModel", arguments, TokenLoss(warm), **length, batch=32, rate=4e-3, clip=1.0, seed=seed
-    )
+        "text", "TextModel", arguments, TokenLoss(warm), **length, batch=_BATCH, rate=1e-2, clip=1.0, seed=seed,
+        precision=fast()["precision"] if hidden >= _WIDE else "float32",
+    )  # fmt: skip
 
 
 def _windows(length: int, warm: int, window: int) -> int:
