@@ -3,6 +3,7 @@
 from amiss.bench.bench import Bar, Bench
 from amiss.bench.sequences_hallucination import hallucinations
 from amiss.bench.sequences_memory import cells, memory
+from amiss.bench.sequences_movies import movies, signals
 from amiss.bench.sequences_tasks import conditional, directions, eigen, hello, labels
 
 __all__ = ["BENCH"]
@@ -18,6 +19,8 @@ BENCH = Bench(
         "memory": memory,
         "cells": cells,
         "hallucination": hallucinations,
+        "movies": movies,
+        "signals": signals,
     },
     {
         "hello_exact": Bar("==", 1),
@@ -31,6 +34,11 @@ BENCH = Bench(
         "rnn_recall": Bar("<=", 0.4),
         "cells_apart": Bar("<=", 1e-6, quick=1e-6),
         "gradient_error": Bar("<", 1e-5, quick=1e-5),
+        "frame_auc": Bar(">=", 0.7),
+        "movie_auc_gain": Bar(">=", 0.05),
+        "movie_auc_gain_shuffled": Bar("<=", 0.02),
+        "marker_curve_slope": Bar(">", 0),
+        "eeg_auc": Bar(">=", 0.95),
     },
 )
 """Seeds 0 to 4."""

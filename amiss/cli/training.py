@@ -214,17 +214,17 @@ def _test_images(request: TrainRequest, images: Any) -> Any:
         if error.slug == "data-split":
             return None
         raise
-    if not isinstance(test, Images):
-        return test if len(test) else None
     if kind_of(request.kind).labeled and test.classes != images.classes[: len(test.classes)]:
         raise DataError(
             "Training and test images have different classes.",
             slug="train-classes",
             seen=f"test: {', '.join(test.classes[:6])}",
             needed=f"train: {', '.join(images.classes[:6])}",
-            why="a class folder is missing from one of the splits",
-            hint="Give both splits the same class folders.",
+            why="a class is missing from one of the splits",
+            hint="Give both splits the same classes.",
         )
+    if not isinstance(test, Images):
+        return test if len(test) else None
     seen = set(images.ids)
     fresh = [i for i, name in enumerate(test.ids) if name not in seen]
     return test.pick(fresh) if fresh else None

@@ -2,6 +2,7 @@
 
 from amiss.data.images import Images, read_image, to_bytes, write_png
 from amiss.data.sources import open_data
+from amiss.data.strips import film_strips
 from amiss.data.worlds.faces import ATTRIBUTES, Faces, draw_faces, redraw, sample_faces
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Faces",
     "Images",
     "draw_faces",
+    "film_strips",
     "open_data",
     "read_image",
     "redraw",

@@ -23,7 +23,8 @@ _TASKS = 9  # stream of randomness
 
 
 def _cells(seed: int, limit: int | None) -> Sequences:
-    return sample_cells(300, seed).movies().pick(slice(limit))
+    families = 300 if limit is None else min(300, -(-limit // 7))
+    return sample_cells(families, seed).movies().pick(slice(limit))
 
 
 def _signals(seed: int, limit: int | None) -> Sequences:

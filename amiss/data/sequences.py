@@ -14,6 +14,24 @@ from amiss.repro import digest
 
 __all__ = ["Sequences"]
 
+_NEEDED = {
+    "frames": (
+        "pictures [n, T, C, H, W] of bytes, or numbers [n, T, F] of floats",
+        "Save pictures as bytes, 0 to 255, with an axis of channels; pad sequences at their ends to a common length.",
+    ),
+    "number": ("one sequence or more, of one frame or more", "Look at how the arrays were cut."),
+    "lengths": (
+        "a whole number for each sequence, from 1 to T",
+        "Leave empty sequences out, and give the number of frames of each of the others.",
+    ),
+    "labels": (
+        "whole numbers from 0, one for each sequence or [n, T] for frames, and no more classes than have names",
+        "Number the classes from 0.",
+    ),
+    "numbers beside the frames": ("[n, T, E]: a row for each frame", "Pad them as the frames are padded."),
+    "columns of the table": ("a number for each sequence", "Take the same rows of every column."),
+}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sequences:
@@ -63,7 +81,8 @@ class Sequences:
         pictures = frames.ndim == 5 and frames.dtype == torch.uint8
         signals = frames.ndim == 3 and frames.is_floating_point()
         n, length = (*frames.shape[:2], 0, 0)[:2]
-        lengths = torch.full((n,), length) if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
+        given = torch.full((n,), length) if lengths is None else torch.as_tensor(lengths)
+        lengths = given.to(torch.int64)
         marks = None if labels is None else _whole(labels, lengths, (n, length))
         if marks is not None and not classes and marks.numel():
             classes = [str(i) for i in range(int(marks.max()) + 1)]
@@ -73,17 +92,23 @@ class Sequences:
                 "frames": (pictures or signals, f"{tuple(frames.shape)}, {frames.dtype}"),
                 "number": (n >= 1 and length >= 1, f"{n} sequences of {length} frames"),
                 "lengths": (
-                    lengths.shape == (n,) and bool(((lengths >= 1) & (lengths <= length)).all()),
-                    f"{tuple(lengths.shape)}, {lengths.min() if lengths.numel() else '-'} to "
-                    f"{lengths.max() if lengths.numel() else '-'}",
+                    lengths.shape == (n,) and bool(((given >= 1) & (given <= length) & (given == lengths)).all()),
+                    f"{tuple(given.shape)}, {given.min() if given.numel() else '-'} to "
+                    f"{given.max() if given.numel() else '-'}",
                 ),
                 "labels": (
                     marks is None
                     or (marks.shape in ((n,), (n, length)) and bool(((marks >= 0) & (marks < len(classes))).all())),
                     "other labels than there are classes, another number of them, or fractions",
                 ),
-                "beside": (beside.ndim == 3 and beside.shape[:2] == (n, length), f"{tuple(beside.shape)}"),
-                "table": (all(t.shape == (n,) for t in (table or {}).values()), "a column of another length"),
+                "numbers beside the frames": (
+                    beside.ndim == 3 and beside.shape[:2] == (n, length),
+                    f"{tuple(beside.shape)}",
+                ),
+                "columns of the table": (
+                    all(t.shape == (n,) for t in (table or {}).values()),
+                    "a column of another length",
+                ),
             }
         )
         found = cls(frames if pictures else frames.float(), lengths, marks, tuple(classes), beside, dict(table or {}))
@@ -150,6 +175,31 @@ class Sequences:
         kept = lengths >= 1
         return replace(self, lengths=torch.minimum(self.lengths, lengths)).pick(kept)
 
+    def joined(self, k: int) -> "Sequences":
+        """The same signals in frames of `k` samples: k frames of numbers [F] become one [k F]; a rest is left out.
+
+        Raises:
+            DataError: They are movies, have numbers or labels beside their frames, or one is shorter than `k`.
+        """
+        n, length = self.frames.shape[:2]
+        if (
+            k < 1
+            or self.frames.ndim != 3
+            or self.beside.shape[2]
+            or _per_frame(self.labels)
+            or int(self.lengths.min()) < k
+        ):
+            raise DataError(
+                "The frames of these sequences cannot be joined.",
+                slug="sequences-joined",
+                seen=f"k={k}, the shortest of {int(self.lengths.min())} frames {tuple(self.frames.shape[2:])}",
+                needed="signals [n, T, F] with nothing beside their frames, and k from 1 to the shortest length",
+                hint="Leave short signals out: signals.pick(signals.lengths >= k).",
+            )
+        frames = self.frames[:, : length - length % k].reshape(n, length // k, -1)
+        beside = self.beside[:, : length // k]
+        return replace(self, frames=frames, lengths=self.lengths // k, beside=beside)
+
     def shuffled(self, seed: int) -> "Sequences":
         """The same sequences, the frames of each in an order drawn anew: what depends on time is gone."""
         lots = torch.rand(self.counts.shape, generator=torch.Generator().manual_seed(seed))
@@ -199,14 +249,18 @@ def _without(needed: str, seen: str) -> DataError:
     )
 
 
+def _per_frame(labels: Tensor | None) -> bool:
+    return labels is not None and labels.ndim == 2
+
+
 def _check(rules: Mapping[str, tuple[bool, str]]) -> None:
     for name, (holds, seen) in rules.items():
         if not holds:
+            needed, hint = _NEEDED[name]
             raise DataError(
-                f"The {name} of these sequences do not fit.",
+                f"The {name} of these sequences {'does' if name == 'number' else 'do'} not fit.",
                 slug="sequences",
                 seen=seen,
-                needed="bytes [n, T, C, H, W] or floats [n, T, F]; lengths from 1 to T; the rest one a row",
-                why="an empty sequence" if name in ("number", "lengths") else "",
-                hint="Pad sequences at their ends to a common length, and pass their lengths.",
+                needed=needed,
+                hint=hint,
             )

@@ -17,6 +17,7 @@ from amiss.data.images import Images
 from amiss.data.labeled import find_table, list_table
 from amiss.data.places import Folder, Place
 from amiss.data.pool import read_listing
+from amiss.data.strips import film_strips
 from amiss.data.worlds.faces import open_faces
 from amiss.data.worlds.scenes import open_scenes
 from amiss.errors import DataError
@@ -50,6 +51,8 @@ def open_data(
             "faces", "faces:rho=0.8,seed=1,plant=hair": the drawn world of `amiss.data.worlds.faces`;
             "scenes", "scenes:seed=1,n=500": drawn digits with a sentence each, the world of
                 `amiss.data.worlds.scenes`;
+            "strips:cells", "strips:digit-movies", "strips:FILE.npz": movies as strips of film, of what
+                `amiss.data.sequence_sources.open_sequences` opens;
             a folder of idx files (the MNIST layout, gzipped or not);
             a folder of class folders, or of images without labels (`amiss.data.folders.list_classes`);
             a folder of images beside a CSV or TSV file, or that file (`amiss.data.labeled.list_table`);
@@ -77,7 +80,8 @@ def open_data(
     word = source if isinstance(source, str) else ""
     path = Path(os.path.expanduser(source))  # where there is no such user, it stays as it is
     world = word.partition(":")[0]  # of a drawn world, options may follow
-    built_in = word == "digits" or world in ("faces", "scenes")
+    strips = word.startswith("strips:")
+    built_in = strips or word == "digits" or world in ("faces", "scenes")
     if not built_in:
         if source == "":  # as a path it would be the working folder
             raise _unnamed()
@@ -90,6 +94,9 @@ def open_data(
                 return images if table is None else _joined(images, Path(table), walk(place, place.top)[0])
     if label is not None and world != "faces":
         raise _no_table(word if built_in else path.name, label)
+    if strips:
+        images = conform(_strips(word.partition(":")[2], split, limit, seed), channels, size)
+        return images if table is None else _joined(images, Path(table))
     if word == "digits":
         images = open_digits(split)
     elif world == "scenes":
@@ -107,6 +114,14 @@ def open_data(
     if limit is not None:
         images = images.pick(subset(len(images), limit, seed))
     return conform(images, channels, size)
+
+
+def _strips(source: str, split: str, limit: int | None, seed: int) -> Images:
+    """Movies as images; of a drawn world the same ones, whatever the seed of the subset."""
+    from amiss.data.sequence_sources import open_sequences  # it opens images itself
+
+    images = film_strips(open_sequences(source, split=split), prefix=split)
+    return images if limit is None else images.pick(subset(len(images), limit, seed))
 
 
 @contextlib.contextmanager

@@ -9,18 +9,19 @@ import torch
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
 from amiss.errors import CheckpointError, ModelError, UsageError
-from amiss.models import LatentVariable
+from amiss.models import FilmStrip, LatentVariable, MovieClassifier
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
 _SHOWN, _LONGEST = 12, 60
+_MOVIES = {"classes": str}
 _MANY = {"mean": int | float, "std": int | float, "heads": str}
 
 
 def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifier:
-    """The classifier in a checkpoint of ours, on the CPU.
+    """The classifier in a checkpoint of ours, on the CPU; one of movies reads strips of film.
 
     Args:
         path: The file.
@@ -28,17 +29,19 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
 
     Raises:
         ModelError: The checkpoint holds another kind of model, or there is no such head.
-        UsageError: It has many labels and none is chosen, or one label and a head is.
+        UsageError: It has many labels and none is chosen, or one label and a head is; or it is one of movies with
+            numbers beside their frames.
         CheckpointError: The file is missing, foreign or damaged, or says what no classifier has.
     """
     module, facts = load_model(path)
     many = facts.get("kind") == "attributes"
-    if not many and facts.get("kind") != "classifier":
+    movies = facts.get("kind") == "sequence-classifier" and isinstance(module, MovieClassifier)
+    if not many and not movies and facts.get("kind") != "classifier":
         hint = "Train one: amiss train classifier DATA --out runs/classifier"
         if isinstance(module, LatentVariable):
             hint = "Give it as --decoder, and the classifier as MODEL."
         raise _other(path, facts, "classifier", "a classifier", hint)
-    for name, kind in (_MANY if many else _FACTS).items():
+    for name, kind in (_MANY if many else _MOVIES if movies else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
             raise CheckpointError(
@@ -53,6 +56,8 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     names = named and [readable(name) for name in named]
     if many != (head is not None):
         raise _head(path, names or (), head)
+    if isinstance(module, MovieClassifier):
+        return Classifier(FilmStrip(module), labels=names, channels=module.frame[0])
     said = facts["recipe"].get("arguments", {})  # the network was built of them
     shape = {name: said[name] for name in ("size", "channels") if isinstance(said.get(name), int)}
     return Classifier(module, mean=facts["mean"], std=facts["std"], labels=names, head=head, **shape)

@@ -18,6 +18,7 @@ from amiss.models.compression import ImageCodec
 from amiss.models.density import Density, Implicit, LatentVariable
 from amiss.models.detector import Detection, Detector
 from amiss.models.diagonal_bilstm import DiagonalBiLSTM
+from amiss.models.film_strip import FilmDecoder, FilmStrip
 from amiss.models.flow import CodeFlow, Flow, PixelFlow
 from amiss.models.fvbn import FVBN
 from amiss.models.gan import DCGAN, GAN, Adversarial, arithmetic
@@ -74,6 +75,8 @@ __all__ = [
     "Detector",
     "DiagonalBiLSTM",
     "Discrete",
+    "FilmDecoder",
+    "FilmStrip",
     "Flow",
     "FramePicker",
     "GatedPixelCNN",

@@ -65,6 +65,7 @@ class MovieClassifier(nn.Module):
         )  # fmt: skip
         inputs = code + extra
         self.recurrent = Recurrent(inputs, hidden, cell, bidirectional=bidirectional) if hidden else None
+        self.codes = nn.Identity()  # what is known at each frame of a row [N, T, D], for whoever listens to layers
         self.readout = nn.Linear(inputs if self.recurrent is None else self.recurrent.width, classes)
 
     def each(self, x: Tensor, beside: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
@@ -102,7 +103,7 @@ class MovieClassifier(nn.Module):
         if self.recurrent is not None:
             with torch.autocast(x.device.type, enabled=False):
                 code = self.recurrent(code.to(self.readout.weight.dtype), lengths)[0]
-        logits: Tensor = self.readout(code)
+        logits: Tensor = self.readout(self.codes(code))
         return logits
 
     def forward(self, x: Tensor, beside: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:

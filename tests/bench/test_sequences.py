@@ -1,9 +1,14 @@
 """The bench of sequences: parts in their quick form, and what needs no training measured in full."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from amiss.analysis.findings.statistics import auc
 from amiss.bench.bench import Run, load_bench
+from amiss.bench.sequences_movies import bins, intervals
+from amiss.data.sequences import Sequences
 
 BENCH = load_bench("sequences")
 
@@ -20,7 +25,9 @@ def test_parts_have_a_quick_form(run, part):
         figures, _ = BENCH.parts[part](run)
     finally:
         torch.set_num_threads(threads)
-    assert all(0 <= value < 100 for name, value in figures.items() if name != "feedback_gain")
+    differences = ("feedback_gain", "movie_auc_gain", "movie_auc_gain_shuffled", "marker_curve_slope")
+    assert all(0 <= value < 100 for name, value in figures.items() if name not in differences)
+    assert all(-1 < value < 1 for name, value in figures.items() if name in differences[1:])
 
 
 def test_cells_need_no_training_and_meet_their_bars(run):
@@ -38,3 +45,23 @@ def test_slopes_need_no_training_and_meet_their_bar(run):
 def test_the_smallest_text_is_learned(run):
     figures, raw = BENCH.parts["hello"](run)
     assert figures["hello_exact"] == 1 and raw["written"] == ["hello", "hello"]
+
+
+def test_cells_are_judged_by_what_had_been_seen_at_the_end_of_a_stretch_and_by_no_later_frame():
+    left, lengths = torch.tensor([3, 9, 20, 38]), torch.tensor([12, 12, 15, 15])
+    found = {near: dict(zip(*(t.tolist() for t in part), strict=True)) for near, _, part in bins(left, lengths)}
+    # One is marked before it was seen often enough; one lives to the marker; two divide 5 and 23 frames before it.
+    assert found == {0: {1: 9, 2: 15}, 8: {2: 12}, 16: {2: 4, 3: 15}, 24: {3: 14}, 32: {3: 6}}
+
+
+def test_intervals_hold_families_together():
+    family = torch.arange(40).repeat_interleave(5)
+    labels = family % 2
+    score = labels + torch.randn(40, generator=torch.Generator().manual_seed(0)).repeat_interleave(5)  # of a family
+    data = Sequences.of(torch.zeros(200, 1, 1), None, labels, table={"family": family})
+    together = intervals({"a": score, "b": score}, data, 0)
+    apart = intervals({"a": score}, replace(data, table={"family": torch.arange(200)}), 0)
+    assert together["b - a"] == [0, 0]
+    low, high = together["a"]
+    assert low < auc(score, labels) < high
+    assert high - low > 1.5 * (apart["a"][1] - apart["a"][0])  # as if 200 cells were 200 families

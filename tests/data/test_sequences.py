@@ -86,6 +86,17 @@ def test_what_are_no_sequences_is_refused(arguments, slug):
         _ = Sequences.of(torch.zeros(3, 4, 2)).truth
 
 
+def test_samples_of_signals_are_joined_into_frames():
+    x = Sequences.of(torch.arange(14.0).reshape(2, 7, 1), [7, 5], [0, 1])
+    joined = x.joined(3)
+    assert joined.frames[0].tolist() == [[0, 1, 2], [3, 4, 5]] and joined.lengths.tolist() == [2, 1]
+    assert torch.equal(joined.truth, x.truth)
+    movies = Sequences.of(torch.zeros(2, 7, 1, 8, 8, dtype=torch.uint8))
+    for sequences, k in ((x, 6), (x, 0), (movies, 2), (some(beside=torch.rand(3, 4, 1)), 1)):
+        with pytest.raises(DataError, match="sequences-joined"):
+            sequences.joined(k)
+
+
 @pytest.fixture(scope="module")
 def cells():
     return sample_cells(1500, seed=1)
@@ -119,16 +130,43 @@ def test_a_marker_comes_in_the_last_generation_and_is_counted_from_all_that_came
     assert int(left[founder]) == min(ways)
 
 
-def test_lineages_differ_in_shape_and_in_what_steps_keep_and_not_in_their_length(cells):
+def test_lineages_differ_in_shape_and_in_which_way_they_turn_and_not_in_the_length_of_their_steps(cells):
     last = cells.generation == 2
     groups = [last & (cells.lineage == y) for y in (0, 1)]
     longer = (cells.elongation[groups[1]].mean() - cells.elongation[groups[0]].mean()) / 0.12
-    assert longer == pytest.approx(1.0, abs=0.08)
-    for group, keeps in zip(groups, (0.1, 0.85), strict=True):
+    assert longer == pytest.approx(1.5, abs=0.08)
+    for group, sign in zip(groups, (-1, 1), strict=True):
         steps = cells.steps[group]
-        lag = (steps[:, 1:] * steps[:, :-1]).mean() / steps.square().mean()
-        assert lag == pytest.approx(keeps, abs=0.03)
+        x, y = steps[:, :-1], steps[:, 1:]
+        kept = (x * y).sum(2).mean() / steps.square().sum(2).mean()
+        bent = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).mean() / steps.square().sum(2).mean()
+        assert kept == pytest.approx(0.85 * math.cos(0.3), abs=0.03)
+        assert bent == pytest.approx(sign * 0.85 * math.sin(0.3), abs=0.03)
         assert steps.square().mean().sqrt() == pytest.approx(2.0, rel=0.03)
+
+
+def test_a_track_read_backwards_is_one_of_the_other_lineage(cells):
+    """All covariances of steps of one lineage are those of the other in the opposite order, and steps are normal."""
+    last = cells.generation == 2
+    one, other = (cells.steps[last & (cells.lineage == y)][:, :6] / 2 for y in (0, 1))
+    back = other.flip(1)
+    forth, turned = (torch.einsum("nic,njd->ijcd", s, s) / len(s) for s in (one, back))
+    assert (forth - turned).abs().max() < 0.12
+    assert (forth - torch.einsum("nic,njd->ijcd", other, other) / len(other)).abs().max() > 0.4
+
+
+def test_the_odds_are_those_of_the_cells(cells):
+    shape, motion = cells.log_odds(cells.before_marker())
+    for odds in (
+        shape,
+        motion,
+        shape + motion,
+    ):  # of cells with odds of about e^x, a share of sigmoid(x) is of lineage 1
+        for low in (-2.0, -1.0, 0.0, 1.0):
+            here = (odds > low) & (odds <= low + 1)
+            assert cells.lineage[here].double().mean() == pytest.approx(float(odds[here].sigmoid().mean()), abs=0.04)
+    assert not bool(cells.log_odds(torch.ones(len(cells), dtype=torch.int64))[1].any())  # one frame has no turn
+    assert torch.equal(cells.log_odds()[0], shape)
 
 
 def test_what_is_drawn_is_what_the_table_says():

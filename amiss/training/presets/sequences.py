@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.data.sequences import Sequences
+from amiss.errors import DataError
 from amiss.models import PickedClassifier
 from amiss.models.recurrent import CellName
 from amiss.training.batches import as_pixels
@@ -27,6 +28,7 @@ def sequence_classifier_for(
     bidirectional: bool = True,
     width: int = 8,
     keep: int = 0,
+    beside: bool = True,
     seed: int = 0,
     epochs: float | None = None,
 ) -> Preset:
@@ -42,11 +44,12 @@ def sequence_classifier_for(
         bidirectional: Whether a frame is judged by the frames behind it as well.
         width: Channels of a movie's first maps.
         keep: Frames that are recorded; which ones is learned. 0: all.
+        beside: Whether it reads the numbers beside a movie's frames; strips of film have none.
         seed: Of weights and order.
         epochs: Passes over the sequences; by default what fits in a few minutes.
 
     Raises:
-        DataError: The sequences have no labels.
+        DataError: The sequences have no labels, or frames that are not square.
         UsageError: More frames are to be recorded than there are.
     """
     classes = max(len(sequences.classes), int(sequences.truth.max()) + 1)
@@ -54,8 +57,21 @@ def sequence_classifier_for(
     movies = len(shape) == 3
     common: dict[str, Any] = {"classes": classes, "hidden": hidden, "cell": cell, "bidirectional": bidirectional}
     own: dict[str, Any] = {"inputs": shape[0], "pooling": "mean"}
+    if movies and shape[1] != shape[2]:
+        raise DataError(
+            "The classifiers of movies take square frames.",
+            slug="data-not-square",
+            seen=f"{shape[1]} x {shape[2]}",
+            needed="height equal to width",
+            hint="Cut the frames out, or pad them.",
+        )
     if movies:
-        own = {"channels": shape[0], "size": shape[1], "width": width, "extra": sequences.beside.shape[2]}
+        own = {
+            "channels": shape[0],
+            "size": shape[1],
+            "width": width,
+            "extra": sequences.beside.shape[2] if beside else 0,
+        }
     name = "MovieClassifier" if movies else "SequenceClassifier"
     arguments = common | own
     if keep:

@@ -1,0 +1,82 @@
+"""Movies and signals from the command line: learned, asked by strips of film, and refused in plain words."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (8, 5, 1, 9, 9), dtype=np.uint8)
+LABELS = np.arange(8) % 2
+SHORT = ("--steps", "2", "--width", "2", "--hidden", "4", "--quiet")
+
+
+def learn(amiss, data, *more):
+    return amiss("train", "sequence-classifier", data, "--out", "run", *SHORT, *more)
+
+
+def test_a_movie_classifier_is_checked_by_strips_of_film_and_scores_what_its_training_said(amiss):
+    assert learn(amiss, "digit-movies", "--limit", "100").code == 0
+    scored = json.loads(Path("run/training.json").read_text())["figures"]
+    words = ("check", "run/model.safetensors", "strips:digit-movies", "--json")
+    told = json.loads(amiss(*words).out)
+    assert told["accuracy"] == scored["accuracy"] and told["images"] == scored["sequences"] == 597
+    assert json.loads(amiss(*words, "--limit", "30").out)["images"] == 30
+
+
+def test_it_is_attacked_as_any_classifier(amiss):
+    assert learn(amiss, "digit-movies", "--limit", "100").code == 0
+    words = ("--limit", "12", "--eps", "0.5", "--steps", "20", "--out", "attacked")
+    done = amiss("run", "pgd", "run/model.safetensors", "strips:digit-movies", *words)
+    assert done.code == 0, done.err
+    assert list(Path("attacked").rglob("*.png"))
+
+
+def test_numbers_beside_frames_keep_strips_out_and_can_be_left_out(amiss):
+    whole = {"frames": FRAMES, "labels": LABELS, "beside": np.zeros((8, 5, 2))}
+    np.savez("cells.npz", **{f"{name}_{split}": t for name, t in whole.items() for split in ("train", "test")})
+    assert learn(amiss, "cells.npz").code == 0
+    asked = ("check", "run/model.safetensors", "strips:cells.npz")
+    assert "[film-strip]" in amiss(*asked).err
+    assert amiss("train", "sequence-classifier", "cells.npz", "--out", "bare", *SHORT, "--no-beside").code == 0
+    assert amiss("check", "bare/model.safetensors", "strips:cells.npz").code == 0
+    assert "[film-strip-shape]" in amiss("check", "bare/model.safetensors", "digits").err
+
+
+def test_a_signal_classifier_is_no_classifier_of_images(amiss):
+    assert (
+        amiss("train", "sequence-classifier", "signals", "--limit", "20", *SHORT[:2], "--out", "run", "-q").code == 0
+    )
+    assert "[model-kind]" in amiss("check", "run/model.safetensors", "digits").err
+    assert amiss("train", "sequence-classifier", "digit-movies", "--out", "movies", "--limit", "20", *SHORT).code == 0
+    assert "[film-strips]" in amiss("check", "movies/model.safetensors", "strips:signals").err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "slug"),
+    [
+        ({"labels_train": None}, "sequences-labels"),
+        ({"frames_train": FRAMES[:, :, 0]}, "sequences"),
+        ({"frames_train": FRAMES / 255.0}, "sequences"),
+        ({"frames_train": FRAMES[:0], "labels_train": LABELS[:0]}, "sequences"),
+        ({"frames_train": FRAMES[..., :8]}, "data-not-square"),
+        ({"frames_train": FRAMES[..., :5, :5]}, "movie-classifier"),
+        ({"labels_train": LABELS[:5]}, "sequences"),
+        ({"labels_train": LABELS + 0.5}, "sequences"),
+        ({"labels_train": LABELS - 1}, "sequences"),
+        ({"lengths_train": [5, 5, 6, 5, 5, 5, 5, 5]}, "sequences"),
+        ({"lengths_train": [5, 5, 0, 5, 5, 5, 5, 5]}, "sequences"),
+        ({"lengths_train": [5, 4.5, 5, 5, 5, 5, 5, 5]}, "sequences"),
+        ({"beside_train": np.zeros((8, 4, 2))}, "sequences"),
+        ({"beside_train": np.full((8, 5, 2), np.nan)}, "sequences-finite"),
+        ({"frames_train": np.full((8, 40, 1), np.nan)}, "sequences-finite"),
+        ({"frames_test": FRAMES, "labels_test": LABELS + 3}, "train-classes"),
+        ({"frames_test": FRAMES}, "sequences-labels"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(amiss, arrays, slug):
+    whole = {"frames_train": FRAMES, "labels_train": LABELS} | arrays
+    np.savez("bad.npz", **{name: np.asarray(array) for name, array in whole.items() if array is not None})
+    said = learn(amiss, "bad.npz")
+    assert said.code in (1, 2) and f"[{slug}]" in said.err
+    assert "Try:" in said.err and not Path("run/model.safetensors").exists()
