@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from amiss.constraints import Quantized as Quantized
     from amiss.constraints import Unconstrained as Unconstrained
     from amiss.data import open_data as open_data
+    from amiss.loading import Describer as Describer
     from amiss.loading import load_weights as load_weights
+    from amiss.loading import open_captioner as open_captioner
     from amiss.loading import open_classifier as open_classifier
     from amiss.objectives import EOT as EOT
     from amiss.objectives import Accepted as Accepted
@@ -94,7 +96,7 @@ _HOMES = {
         "Unconstrained",
     ),
     "data": ("open_data",),
-    "loading": ("load_weights", "open_classifier"),
+    "loading": ("Describer", "load_weights", "open_captioner", "open_classifier"),
     "objectives": (
         "EOT",
         "Accepted",

@@ -12,7 +12,7 @@ from amiss.errors import CheckpointError, ModelError, UsageError
 from amiss.models import FilmStrip, LatentVariable, MovieClassifier
 from amiss.training import load_model
 
-__all__ = ["open_checkpoint", "open_decoder"]
+__all__ = ["open_checkpoint", "open_decoder", "other_kind"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
 _SHOWN, _LONGEST = 12, 60
@@ -40,7 +40,7 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
         hint = "Train one: amiss train classifier DATA --out runs/classifier"
         if isinstance(module, LatentVariable):
             hint = "Give it as --decoder, and the classifier as MODEL."
-        raise _other(path, facts, "classifier", "a classifier", hint)
+        raise other_kind(path, facts, "classifier", "a classifier", hint)
     for name, kind in (_MANY if many else _MOVIES if movies else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
@@ -73,7 +73,7 @@ def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:
     module, facts = load_model(path)
     if not isinstance(module, LatentVariable):
         needed = "a model with codes that amiss train made, such as a vae or a flow"
-        raise _other(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
+        raise other_kind(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
     return module.to(device)
 
 
@@ -98,7 +98,8 @@ def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> Usa
     )
 
 
-def _other(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> ModelError:
+def other_kind(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> ModelError:
+    """The error of a checkpoint that holds something else."""
     found = facts.get("kind", "model that does not say what it is")
     what = f"{Path(path).name} is no {kind}."
     return ModelError(what, slug="model-kind", seen=f"a {found}", needed=needed, hint=hint)

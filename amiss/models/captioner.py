@@ -1,6 +1,7 @@
 """A captioner: convolutions see an image, and a recurrent network tells what they saw, word by word."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from amiss.models.vocabulary import END, Vocabulary
 __all__ = ["Captioner"]
 
 _LARGEST = 256
+_SIDE = 4  # the encoder halves its maps until they are no wider
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -24,12 +26,15 @@ class Captioner(TokenDensity):
     It answers in words, so that a probe can ask it (`answer`, `log_prob`), and its encoder has layers by name, so
     that an image can be made to look like another one to it.
 
+    The encoder's layers: center conv1 norm1 relu1 conv2 ... flatten fc code. Each convolution halves its maps, until
+    a side is at most 4; `code` is what the network that speaks is told.
+
     Args:
         words: The words of all sentences.
         channels: Channels of the images.
-        size: Height and width in pixels, a multiple of 8.
+        size: Height and width in pixels, 8 to 256.
         length: Words that a sentence may have.
-        width: Channels of the encoder's first maps; those behind it have twice and four times as many.
+        width: Channels of the encoder's first maps; those behind it have twice, four times and eight times as many.
         code: Numbers that the encoder makes of an image.
         hidden: Numbers in the state of a cell.
         cell: Which cells.
@@ -38,8 +43,8 @@ class Captioner(TokenDensity):
         UsageError: A size that cannot mean anything, or words that make no vocabulary.
 
     References:
-        Vinyals, Toshev, Bengio and Erhan 2015, show and tell, equations 10 to 12; Ba, Kiros and Hinton 2016 (the
-        code's scale).
+        Vinyals, Toshev, Bengio and Erhan 2015, show and tell, equations 10 to 12; Ioffe and Szegedy 2015 (the norms
+        behind convolutions); Ba, Kiros and Hinton 2016 (the code's scale).
     """
 
     def __init__(
@@ -53,27 +58,18 @@ class Captioner(TokenDensity):
         hidden: int = 128,
         cell: CellName = "lstm",
     ) -> None:
-        if not (
-            8 <= size <= _LARGEST and size % 8 == 0 and min(channels, width, code) >= 1 and max(width, code) <= 4096
-        ):
+        if not (8 <= size <= _LARGEST and min(channels, width, code) >= 1 and max(width, code) <= 4096):
             raise UsageError(
                 "There is no such captioner.",
                 slug="captioner",
                 seen=f"channels={channels}, size={size}, width={width}, code={code}",
-                needed=f"positive numbers, and a size that is a multiple of 8, at most {_LARGEST}",
+                needed=f"positive numbers, and a size from 8 to {_LARGEST}",
                 hint="Pass, for instance, size=32.",
             )
         vocabulary = Vocabulary((*words, END), words=True)
         super().__init__(len(vocabulary), length, vocabulary.end, embedding=32, hidden=hidden, cell=cell)
         self.vocabulary, self.channels, self.size = vocabulary, channels, size
-        layers: list[nn.Module] = [_Centered()]
-        before = channels
-        for after in (width, 2 * width, 4 * width):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.Conv2d(after, after, 3, 2, 1), nn.ReLU()]
-            before = after
-        # A code of fixed scale: a large one would drive the first state into its limits, where nothing is learned.
-        layers += [nn.Flatten(), nn.Linear(before * (size // 8) ** 2, code), nn.LayerNorm(code)]
-        self.encoder = nn.Sequential(*layers)
+        self.encoder = _encoder(channels, size, width, code)
         self.begin = nn.Linear(code, hidden * CELLS[cell].states)
 
     def states(self, n: int, c: Tensor | None) -> list[State]:
@@ -111,9 +107,13 @@ class Captioner(TokenDensity):
         """
         if not isinstance(x, Tensor):
             n = 0 if c is None else len(c)
-            sentences = [" ".join(_WORD.findall(text.lower())) for text in ([x] * n if isinstance(x, str) else x)]
+            sentences = [self.plain(text) for text in ([x] * n if isinstance(x, str) else x)]
             x = self.vocabulary.rows(sentences, self.length).to(self.readout.weight.device)
         return super().log_prob(x, c)
+
+    def plain(self, sentence: str) -> str:
+        """The sentence as the captioner would write it: small letters, no marks."""
+        return " ".join(_WORD.findall(sentence.lower()))
 
     def answer(self, x: Tensor, width: int = 1) -> list[str]:
         """A sentence about each image [N, C, H, W] in [0, 1].
@@ -126,6 +126,24 @@ class Captioner(TokenDensity):
             return []
         rows = beam(self, len(x), x, width=width)[0]
         return [self.vocabulary.decode(row) for row in rows]
+
+
+def _encoder(channels: int, size: int, width: int, code: int) -> nn.Sequential:
+    """Images in [0, 1] to codes [N, code]."""
+    layers: list[tuple[str, nn.Module]] = [("center", _Centered())]
+    before, side, i = channels, size, 0
+    while side > _SIDE:
+        after, kernel = width * 2 ** min(i, 3), 3 if i else 5
+        i, side = i + 1, (side + 1) // 2
+        layers += [
+            (f"conv{i}", nn.Conv2d(before, after, kernel, 2, kernel // 2, bias=False)),
+            (f"norm{i}", nn.BatchNorm2d(after)),
+            (f"relu{i}", nn.ReLU()),
+        ]
+        before = after
+    layers += [("flatten", nn.Flatten()), ("fc", nn.Linear(before * side**2, code))]
+    # A code of fixed scale: a large one would drive the first state into its limits, where nothing is learned.
+    return nn.Sequential(OrderedDict([*layers, ("code", nn.LayerNorm(code))]))
 
 
 class _Centered(nn.Module):

@@ -28,6 +28,9 @@ class Answerer(Protocol):
 class Says(Objective):
     """The model gives this very answer; its log-probability is the loss.
 
+    A model that writes a sentence in one way alone, in small letters say, offers `plain(sentence)`, and the sentence
+    that is wanted may be written in any way that means the same.
+
     Args:
         sentence: The answer wanted.
     """
@@ -38,8 +41,10 @@ class Says(Objective):
     def read(self, classifier: Classifier, x: Tensor, task: Task, draw: int | Tensor | None) -> View:
         """Log-probability of the sentence, and whether it is what the model says."""
         answerer = cast(Answerer, classifier)
+        plain = getattr(classifier, "plain", None)
+        wanted = self.sentence if plain is None else plain(self.sentence)
         with torch.no_grad():
-            said = [answer == self.sentence for answer in answerer.answer(x)]
+            said = [answer == wanted for answer in answerer.answer(x)]
         return {"log_p": answerer.log_prob(self.sentence, x), "said": torch.tensor(said, device=x.device)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ def test_it_is_made_to_say_a_sentence(sees):
 def test_its_encoder_is_made_to_mistake_an_image_for_another(sees):
     """A feature adversary of the encoder carries over to what is said, word for word."""
     dark, bright = (torch.full((2, 1, 8, 8), value) for value in (0.2, 0.8))
-    probe = Probe(Pixels(), Mimic("14"), Linf(0.65), Adam(0.05), budget=Budget(60))
+    probe = Probe(Pixels(), Mimic("code"), Linf(0.65), Adam(0.05), budget=Budget(60))
     task = Task(torch.arange(2), dark, guide=bright)
     result = probe.run(Classifier(sees.encoder, labels=[str(i) for i in range(32)]), task)
     assert sees.answer(result.images) == ["a bright picture"] * 2
@@ -82,7 +82,7 @@ def test_its_encoder_is_made_to_mistake_an_image_for_another(sees):
         (lambda net, x: net.log_prob("a", x[:, :, :7]), "caption-image"),
         (lambda net, x: net.log_prob("a", None), "caption-image"),
         (lambda net, x: net.sample(2), "caption-image"),
-        (lambda net, x: Captioner(WORDS, size=12), "captioner"),
+        (lambda net, x: Captioner(WORDS, size=7), "captioner"),
         (lambda net, x: Captioner(("a", "a")), "vocabulary"),
     ],
 )

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from amiss.data.images import Images
 from amiss.data.worlds.captions import grammar_of, words_of
-from amiss.errors import DataError
 from amiss.models import Captioner, Vocabulary
 from amiss.models.recurrent import CellName
 from amiss.models.vocabulary import END
 from amiss.training.batches import as_pixels
 from amiss.training.kind import Kind, images_of
 from amiss.training.losses import CaptionLoss
-from amiss.training.preset import Preset, fast, preset_of, square
+from amiss.training.measures.captions import sentence_figures
+from amiss.training.preset import Preset, fast, preset_of, several, square
 
 __all__ = ["CAPTIONER", "captioner_for", "plain_sentences"]
 
@@ -41,17 +41,10 @@ def captioner_for(
         epochs: Passes over the images; by default what fits in a few minutes.
 
     Raises:
-        DataError: The images have no captions of a known world, are not square, or their side is no multiple of 8.
+        DataError: The images have no captions of a known world, are not square, or there is only one.
     """
     channels, size = square(images)
-    if size % 8:
-        raise DataError(
-            "A captioner halves its images three times.",
-            slug="captioner-size",
-            seen=f"{size} pixels a side",
-            needed="a multiple of 8",
-            hint=f"Open the data with size={max(8, size // 8 * 8)}.",
-        )
+    several(images)
     words = sorted({word for text in plain_sentences(images) for word in text.split()})
     length = max(len(text.split()) for text in plain_sentences(images))
     arguments = {
@@ -93,20 +86,15 @@ def _data(preset: Preset, images: Images) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _figures(model: nn.Module, preset: Preset, test: Images) -> dict[str, float]:
-    """Sentences told exactly, words told right, and nats a sentence."""
+def _figures(model: nn.Module, _: Preset, test: Images) -> dict[str, float]:
+    """Sentences told exactly, words told right, BLEU where there is a library for it, and nats a sentence."""
     assert isinstance(model, Captioner)  # noqa: S101
-    rows = _data(preset, test)["tokens"]
-    exact, right, nats = 0, 0.0, 0.0
-    for part, truth in zip(torch.split(test.pixels, 250), torch.split(rows, 250), strict=True):
-        x = as_pixels(part)
-        said = model.sample(len(x), x, top_k=1)
-        exact += int((said == truth).all(1).sum())
-        ends = torch.full_like(truth, len(model.vocabulary) - 1)  # the end is the last symbol
-        words = (truth != ends) | (said != ends)
-        right += float((((said == truth) & words).sum(1) / words.sum(1)).sum())
-        nats -= float(model.log_prob(truth, x).double().sum())
-    return {"exact": exact / len(test), "words": right / len(test), "nats": nats / len(test)}
+    right, said, nats = plain_sentences(test), [], 0.0
+    for start in range(0, len(test), 250):
+        x = as_pixels(test.pixels[start : start + 250])
+        said += model.answer(x)
+        nats -= float(model.log_prob(right[start : start + 250], x).double().sum())
+    return {**sentence_figures(said, right), "nats": nats / len(test)}
 
 
 CAPTIONER = Kind(
