@@ -1,7 +1,9 @@
 """Recurrent networks against what is known: tasks with best answers, worlds with a truth."""
 
 from amiss.bench.bench import Bar, Bench
+from amiss.bench.sequences_captions import captions
 from amiss.bench.sequences_hallucination import hallucinations
+from amiss.bench.sequences_hijack import hijack
 from amiss.bench.sequences_memory import cells, memory
 from amiss.bench.sequences_movies import movies, signals
 from amiss.bench.sequences_tasks import conditional, directions, eigen, hello, labels
@@ -21,6 +23,8 @@ BENCH = Bench(
         "hallucination": hallucinations,
         "movies": movies,
         "signals": signals,
+        "captions": captions,
+        "hijack": hijack,
     },
     {
         "hello_exact": Bar("==", 1),
@@ -39,6 +43,10 @@ BENCH = Bench(
         "movie_auc_gain_shuffled": Bar("<=", 0.02),
         "marker_curve_slope": Bar(">", 0),
         "eeg_auc": Bar(">=", 0.95),
+        "caption_exact": Bar(">=", 0.95),
+        "caption_over_prior": Bar("<=", 0.02),
+        "caption_hijack": Bar(">=", 0.8),
+        "caption_hijack_linf": Bar("<=", 0.1, quick=0.1),
     },
 )
 """Seeds 0 to 4."""

@@ -1,0 +1,190 @@
+"""A captioner is made to describe another image than the one that is there, as an independent classifier sees it."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amiss.bench.bench import Run
+from amiss.bench.sequences_captions import SIZE, captioner, faces_captioner, stream
+from amiss.classifier import Classifier
+from amiss.constraints import Linf
+from amiss.data import Images, to_bytes, write_png
+from amiss.data.worlds.captions import grammar_of
+from amiss.data.worlds.faces import sample_faces
+from amiss.data.worlds.scenes import sample_scenes
+from amiss.loading import Describer
+from amiss.objectives import Mimic, Objective, Says
+from amiss.optimizers import Adam
+from amiss.probe import Budget, Probe
+from amiss.repro import generator
+from amiss.spaces import Pixels
+from amiss.task import Task
+from amiss.training import attributes_for, load_model, train
+from amiss.training.presets.captioner import plain_sentences
+
+__all__ = ["hijack", "hijacked", "judge", "pairs_of", "read_labels"]
+
+_JUDGE, _PAIRS, _NOISE = 11, 12, 13  # streams of a seed
+_RADIUS = 25 / 255  # the last whole gray level below 0.1
+_STEPS, _RATE = 100, 0.01
+_ASKED = 25  # pairs for which a sentence is searched, one sentence at a time
+_SHOWN = 4  # pairs of the panel
+
+
+def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
+    """Sources are changed by at most 25 gray levels until the captioner's code is that of a guide.
+
+    A pair counts where the captioner then says the guide's sentence, word for word, and a classifier that was trained
+    apart from it, by other drawings and of another architecture, still reads every label of the source. Both are
+    judged after rounding to bytes. `caption_hijack` is of drawn faces, `caption_hijack_scenes` of digits on black,
+    where so small a change can add a stroke but not hide one. `..._says` is the share where the sentence itself is
+    what is searched for, and no guide is looked at.
+    """
+    torch.set_num_threads(1)
+    n = 6 if run.quick else 100
+    figures: dict[str, float] = {}
+    raw: dict[str, Any] = {}
+    for world in ("faces", "scenes"):
+        describer = Describer(faces_captioner(run) if world == "faces" else captioner(run))
+        independent, accuracy = judge(run, world)
+        source, guide, tried = pairs_of(_drawn(run, world, 2 * n, _PAIRS), None if run.quick else independent)
+        raw[world] = {"judge_accuracy": accuracy, "tried": tried, "pairs": len(source)}
+        end = "" if world == "faces" else "_scenes"
+        for by, count in {"mimic": len(source), "says": min(len(source), _ASKED)}.items():
+            s, g = source.pick(slice(count)), guide.pick(slice(count))
+            changed = hijacked(describer, s, g, by, run.quick)
+            raw[world][by] = told = _judged(describer, independent, s, changed, g)
+            figures[f"caption_hijack{end}" if by == "mimic" else f"caption_hijack_says{end}"] = told["both"] / count
+            if by == "mimic":
+                figures[f"caption_hijack_said{end}"] = told["said"] / count
+                figures[f"caption_hijack_kept{end}"] = told["kept"] / count
+                raw[world]["panel"] = [
+                    list(describer.answer(x.pick(slice(_SHOWN)).images())) for x in (s, changed, g)
+                ]
+                write_png(run.place / f"hijack-{world}.png", _panel(s, changed, g))
+    figures["caption_hijack_linf"] = max(raw[w][by]["linf_max"] for w in raw for by in ("mimic", "says"))
+    return figures, raw
+
+
+def _judged(
+    describer: Describer, independent: Classifier, source: Images, changed: Images, guide: Images
+) -> dict[str, float]:
+    """How many changed images are described as their guides, how many keep their labels, both, and the change."""
+    said = torch.tensor(
+        [a == b for a, b in zip(describer.answer(changed.images()), plain_sentences(guide), strict=True)]
+    )
+    kept = (read_labels(independent, changed) == _labels(source)).all(1)
+    change = (changed.images() - source.images()).abs().flatten(1).amax(1)
+    return {
+        "n": len(source), "said": int(said.sum()), "kept": int(kept.sum()), "both": int((said & kept).sum()),
+        "linf_mean": float(change.mean()), "linf_max": float(change.max()),
+    }  # fmt: skip
+
+
+def hijacked(describer: Describer, source: Images, guide: Images, by: str, quick: bool = False) -> Images:
+    """Sources that are changed until they are described as their guides, in bytes.
+
+    Args:
+        describer: The captioner.
+        source: Images [n].
+        guide: As many others.
+        by: "mimic": the guide's code is what is searched for; "says": its sentence.
+        quick: A few steps.
+    """
+    budget = Budget(3 if quick else _STEPS)
+    if by == "mimic":
+        task = Task(torch.arange(len(source)), source.images(), guide=guide.images())
+        return _of(source, _searched(describer, Mimic("code"), task, budget, "budget"))
+    wanted = plain_sentences(guide)
+    changed = source.images()
+    for sentence in sorted(set(wanted)):
+        rows = torch.tensor([i for i, text in enumerate(wanted) if text == sentence])
+        changed[rows] = _searched(describer, Says(sentence), Task(rows, changed[rows]), budget, "met")
+    return _of(source, changed)
+
+
+def _searched(describer: Describer, wanted: Objective, task: Task, budget: Budget, until: Any) -> Tensor:
+    probe = Probe(Pixels(), wanted, Linf(_RADIUS), Adam(_RATE), budget=budget, until=until)
+    return probe.run(describer, task).images
+
+
+def _of(images: Images, x: Tensor) -> Images:
+    """The same images with other pixels, as bytes."""
+    return replace(images, pixels=to_bytes(x))
+
+
+def judge(run: Run, world: str) -> tuple[Classifier, float]:
+    """A classifier of all that sentences tell, trained once on drawings of its own; and how often it is wholly right.
+
+    It has neither weights, nor norms, nor images in common with the captioner, and it has met noise: to each of its
+    images some is added, of up to the size that a source may be changed by.
+    """
+    path = run.place / f"judge-{world}.safetensors"
+    if not path.is_file():
+        images = _drawn(run, world, 60 if run.quick else 6000, _JUDGE)
+        labels, grammar = _labels(images), grammar_of(images.captions)
+        table = {
+            f"{name}={value}": (column == i).float()
+            for name, values, column in zip(grammar.columns, grammar.values, labels.unbind(1), strict=True)
+            for i, value in enumerate(values)
+        }
+        noisy = replace(images, pixels=_noisy(images.pixels, run), table=table, labels=None)
+        preset = attributes_for(noisy, list(table), run.seed)
+        recipe = {**preset.model, "arguments": {**preset.model["arguments"], "width": 8, "hidden": 128}}
+        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1200, rate=3e-3)
+        train(replace(preset, model=recipe, training=training), noisy).save(path)
+    model, facts = load_model(path)
+    classifier = Classifier(model, mean=facts["mean"], std=facts["std"])
+    test = _drawn(run, world, 20 if run.quick else 1000, _JUDGE + _NOISE)
+    return classifier, float((read_labels(classifier, test) == _labels(test)).all(1).double().mean())
+
+
+def pairs_of(images: Images, independent: Classifier | None) -> tuple[Images, Images, int]:
+    """Sources from the first half of the images, guides from the second; and how many pairs there were.
+
+    Those pairs are left that are described differently, and whose source the classifier, if any, reads rightly.
+    """
+    half = len(images) // 2
+    source, guide = images.pick(slice(half)), images.pick(slice(half, 2 * half))
+    labels = _labels(source)
+    fits = (labels != _labels(guide)).any(1)
+    if independent is not None:
+        fits &= (read_labels(independent, source) == labels).all(1)
+    rows = fits.nonzero()[:, 0]
+    return source.pick(rows), guide.pick(rows), half
+
+
+def read_labels(classifier: Classifier, images: Images) -> Tensor:
+    """The labels [n, L] that a classifier with one output for each value of each label reads off images."""
+    levels = [len(names) for names in grammar_of(images.captions).values]
+    with torch.no_grad():
+        parts = [classifier.outputs(x)["answer"] for x in images.images().split(250)]
+    return torch.stack([part.argmax(1) for part in torch.cat(parts).split(levels, 1)], 1)
+
+
+def _labels(images: Images) -> Tensor:
+    """The labels [n, L] that the sentences of images tell."""
+    grammar = grammar_of(images.captions)
+    return torch.tensor([grammar.read(caption) for caption in images.captions])
+
+
+def _drawn(run: Run, world: str, n: int, purpose: int) -> Images:
+    """Images of a world, by lots of their own."""
+    seed = stream(run, purpose)
+    return (sample_faces(n, seed, size=SIZE) if world == "faces" else sample_scenes(n, seed, SIZE)).images()
+
+
+def _noisy(pixels: Tensor, run: Run) -> Tensor:
+    """Bytes with even noise, whose size is drawn for each image from 0 to the radius of the search."""
+    lots = generator(run.seed, _NOISE)
+    size = 255 * _RADIUS * torch.rand(len(pixels), 1, 1, 1, generator=lots)
+    noise = size * (2 * torch.rand(pixels.shape, generator=lots) - 1)
+    return (pixels + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def _panel(*rows: Images) -> Tensor:
+    """The first images of each set, a row each."""
+    pixels = torch.stack([row.pixels[:_SHOWN] for row in rows])
+    return pixels.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
