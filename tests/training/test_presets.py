@@ -87,7 +87,7 @@ def test_only_black_and_white_images_are_trained_with_binary_noise():
     assert decoder_for(grey).training.seconds == 90
 
 
-@pytest.mark.parametrize("kind", ["gan", "dcgan", "stackgan"])
+@pytest.mark.parametrize("kind", ["gan", "dcgan", "stackgan", "captioner"])
 def test_one_image_is_refused_where_batches_are_normalized(kind):
     few = open_data("scenes", split="train", limit=2)
     KINDS[kind].preset(few)
