@@ -20,6 +20,7 @@ from amiss.data.files import SUFFIXES
 from amiss.disk import Disk
 from amiss.errors import DataError, UsageError
 from amiss.models import Captioner, TextModel, TokenDensity, bits_per_dim
+from amiss.models.token_density import LONGEST
 from amiss.repro import versions
 from amiss.training import load_model
 from amiss.training.pictures import condition_of, magnified, sheet
@@ -85,7 +86,7 @@ def sample(
     texts = {"--prompt": prompt is not None, "--length": length is not None, "--top-k": top_k is not None}
     if isinstance(model, TokenDensity):
         words = _Words(prompt, n, length, temperature, top_k, seed)
-        if isinstance(model, TextModel) and (length or 0) > _LONG_TEXT and not quiet:
+        if isinstance(model, TextModel) and _LONG_TEXT < (length or 0) <= LONGEST and not quiet:
             typer.echo(f"Writing {length:,} characters, one after the other ...", err=True)
         told = _in_words(
             model, facts, written(context), given, words, limit, size, out,
