@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from amiss.analysis.findings.statistics import auc, logistic
 from amiss.bench.bench import Run
+from amiss.bench.sequences_drawn import marker_svg
 from amiss.data import open_data
 from amiss.data.sequences import Sequences
 from amiss.data.worlds.cell_movies import sample_cells
@@ -67,10 +68,13 @@ def movies(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     for near, far, (rows, frames) in bins(left, asked.lengths):
         part = drawn.pick(rows).cut(frames)
         here = {name: _score(nets[name], part) for name in ("frame", "movie")}
+        seen = torch.ones_like(left).index_put((rows,), frames)
+        here["known"] = torch.stack(asked.log_odds(seen)).sum(0)[rows]
         curve.append(
             {"from": near, "to": far, "cells": len(part), **{name: auc(s, part.truth) for name, s in here.items()},
              "intervals": intervals(here, part, run.seed)}
         )  # fmt: skip
+    (run.place / "movies.svg").write_text(marker_svg(curve), encoding="utf-8")
     figures = {
         "frame_auc": told["frame"],
         "movie_auc": told["movie"],

@@ -1,12 +1,14 @@
 """The bench of sequences: parts in their quick form, and what needs no training measured in full."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import torch
 
 from amiss.analysis.findings.statistics import auc
 from amiss.bench.bench import Run, load_bench
+from amiss.bench.sequences_drawn import marker_svg, signals_svg
 from amiss.bench.sequences_movies import bins, intervals
 from amiss.data.sequences import Sequences
 
@@ -65,3 +67,26 @@ def test_intervals_hold_families_together():
     low, high = together["a"]
     assert low < auc(score, labels) < high
     assert high - low > 1.5 * (apart["a"][1] - apart["a"][0])  # as if 200 cells were 200 families
+
+
+def test_time_before_the_marker_runs_from_left_to_right_and_higher_is_better():
+    ends = {name: [0.6, 0.9] for name in ("movie", "frame", "known")}
+    near, far = ({"from": a, "to": a + 8, "movie": m, "frame": 0.6, "known": 0.9, "intervals": ends} for a, m in
+                 ((0, 0.9), (8, 0.7)))  # fmt: skip
+    svg = ElementTree.fromstring(marker_svg([near, far]))
+    line = svg.find("{*}polyline").get("points").split()
+    (right, high), (left, low) = (tuple(map(float, point.split(","))) for point in line)
+    assert left < right and high < low  # y grows downwards
+
+
+def test_a_burst_is_marked_where_it_is():
+    t = torch.arange(256) / 128
+    burst = torch.where((t - 1.5).abs() < 0.25, 3.0, 0.0)[None]
+    svg = ElementTree.fromstring(signals_svg(burst, ["calm"], [1.5], 2.0))
+    mark = svg.findall("{*}rect")[1]
+    left = float(mark.get("x"))
+    right = left + float(mark.get("width"))
+    places = [tuple(map(float, point.split(","))) for point in svg.find("{*}polyline").get("points").split()]
+    level = places[0][1]
+    loud = [x for x, y in places if y < level]
+    assert left <= min(loud) < left + 5 and right - 5 < max(loud) <= right
