@@ -21,13 +21,16 @@ from amiss.repro import generator, versions
 from amiss.training import KINDS, Kind, Look, Preset, Progress, Watch, curve_svg, joined, rank_here
 from amiss.training import train as train_model
 from amiss.training.curves import thinned
+from amiss.training.expected import expected_svg
 from amiss.training.pictures import magnified, pictures_of
 from amiss.training.trainer import STATE_FILE
 
 __all__ = ["CURVE_FILE", "MODEL_FILE", "REPORT_FILE", "STATE_FILE", "TrainRequest", "kind_of", "train_to_folder"]
 
 MODEL_FILE, REPORT_FILE, CURVE_FILE, TEXT_FILE = "model.safetensors", "training.json", "curve.svg", "samples.txt"
+EXPECTED_FILE = "expected.svg"
 _HELD, _SHOWN, _TEXTS = 128, 16, 3  # test rows that a look measures, images of a picture, texts of a look
+_READ = 216  # characters held out that a picture shows: three lines of it
 _WRITTEN = 14  # stream of randomness
 
 
@@ -117,8 +120,8 @@ def train_to_folder(
     """Train, evaluate on the test split, and write model.safetensors, training.json, curve.svg and pictures.
 
     While it runs, curve and pictures are renewed now and then: samples.png where the kind draws images,
-    reconstructions.png where it has codes for them, and samples.txt where it writes texts. Of several processes
-    the first alone evaluates and writes.
+    reconstructions.png where it has codes for them, and samples.txt where it writes texts; at the end expected.svg
+    shows what it expects along a text held out. Of several processes the first alone evaluates and writes.
 
     Args:
         request: What to train.
@@ -181,6 +184,8 @@ def train_to_folder(
         _write(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
         _write(out / CURVE_FILE, curve_svg(history.losses, held=history.held, unit=unit))
         _pictures(out, done.model, shown, request.seed)
+        if isinstance(done.model, TextModel) and test:
+            _write(out / EXPECTED_FILE, expected_svg(done.model, test.characters[:_READ]))
     return report
 
 

@@ -26,6 +26,7 @@ def test_a_text_is_learned_and_continued(hello):
         "training.json",
         "curve.svg",
         "samples.txt",
+        "expected.svg",
     }
     figures = json.loads(Path("run/training.json").read_text())["figures"]
     assert figures["characters"] == 5
