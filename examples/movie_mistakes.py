@@ -40,7 +40,7 @@ def main(out: Path | str | None = None) -> tuple[am.Result, torch.Tensor]:
     mistakes = strips.misclassified(classifier)
 
     digits = am.open_data("digits", split="train")
-    decoder = FilmDecoder(train(decoder_for(digits, epochs=20), digits).model, frames=9)
+    decoder = FilmDecoder(train(decoder_for(digits, epochs=20), digits).model)
     repairs = am.recipes.lse(decoder).run(classifier, mistakes)
     shares = per_frame(repairs.images[repairs.met] - mistakes.image[repairs.met])
     print(f"repaired {int(repairs.met.sum())} of {len(repairs)} mistakes; share of the change in each frame:")

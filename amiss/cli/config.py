@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 CONFIG, _MOST = "config.toml", 2**20
-_WORDS = re.compile("(digits|faces|(faces|timm|torchvision):.*)")
+_WORDS = re.compile("(digits|faces|scenes|(faces|scenes|timm|torchvision):.*|strips:(cells|digit-movies))")
 """Names of models and data that are no paths."""
 _REAL = int | float
 _TABLES: dict[str, dict[str, Any]] = {
@@ -79,8 +79,9 @@ class RunConfig:
             if not word or _WORDS.fullmatch(str(word)):
                 return word
             path, colon, name = str(word).rpartition(":") if ".py:" in str(word) else (str(word), "", "")
-            place = os.path.relpath(base / os.path.expanduser(path), to)
-            return f"{Path(place).as_posix()}{colon}{name}"
+            strips = "strips:" if path.startswith("strips:") else ""
+            place = os.path.relpath(base / os.path.expanduser(path.removeprefix(strips)), to)
+            return f"{strips}{Path(place).as_posix()}{colon}{name}"
 
         network = {k: move(v) if k in ("weights", "decoder", "judge") else v for k, v in self.network.items()}
         if "transfer" in network:

@@ -9,12 +9,13 @@ import torch
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
 from amiss.errors import CheckpointError, ModelError, UsageError
-from amiss.models import FilmStrip, LatentVariable, MovieClassifier
+from amiss.models import FilmDecoder, FilmStrip, LatentVariable, MovieClassifier
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder", "other_kind"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
+_STRIPS = "strips:"
 _SHOWN, _LONGEST = 12, 60
 _MOVIES = {"classes": str}
 _MANY = {"mean": int | float, "std": int | float, "heads": str}
@@ -38,6 +39,8 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     movies = facts.get("kind") == "sequence-classifier" and isinstance(module, MovieClassifier)
     if not many and not movies and facts.get("kind") != "classifier":
         hint = "Train one: amiss train classifier DATA --out runs/classifier"
+        if facts.get("kind") == "sequence-classifier":
+            hint = "Ask it in Python, by amiss.training.load_model; strips of film show movies, and all their frames."
         if isinstance(module, LatentVariable):
             hint = "Give it as --decoder, and the classifier as MODEL."
         raise other_kind(path, facts, "classifier", "a classifier", hint)
@@ -66,15 +69,20 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
 def open_decoder(path: Path | str, device: torch.device | str = "cpu") -> Any:
     """The decoder in a checkpoint of ours.
 
+    Args:
+        path: The file; "strips:FILE" makes one of strips of film out of a decoder of frames.
+        device: Where it is put.
+
     Raises:
         ModelError: The checkpoint holds another kind of model.
         CheckpointError: The file is missing, foreign or damaged.
     """
-    module, facts = load_model(path)
+    strips = str(path).startswith(_STRIPS)
+    module, facts = load_model(str(path).removeprefix(_STRIPS))
     if not isinstance(module, LatentVariable):
         needed = "a model with codes that amiss train made, such as a vae or a flow"
         raise other_kind(path, facts, "decoder", needed, "Train one: amiss train vae DATA --out decoder/")
-    return module.to(device)
+    return (FilmDecoder(module) if strips else module).to(device)
 
 
 def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> UsageError:

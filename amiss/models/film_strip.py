@@ -62,26 +62,37 @@ class FilmStrip(nn.Module):
 class FilmDecoder(nn.Module):
     """Codes of strips out of a decoder of frames: those of all frames in a row, so that each is changed by itself.
 
-    Args:
-        frame: Anything with `encode` [N, C, H, W] -> [N, k] and `decode` [N, k] -> [N, C, H, W], k = `latent`.
-        frames: Frames of a strip, T.
+    Strips of any number of frames are taken.
 
-    Attributes:
-        latent: Numbers in a strip's code, T k.
+    Args:
+        frame: Of square frames, [N, C, H, H] to codes [N, k] and back; k is its `latent`.
     """
 
-    def __init__(self, frame: LatentVariable, frames: int) -> None:
+    def __init__(self, frame: LatentVariable) -> None:
         super().__init__()
-        self.frame, self.frames, self.latent = frame, frames, frames * frame.latent
+        self.frame = frame
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes [N, T k] of strips [N, C, H, T W]."""
-        return self.frame.encode(unrolled(x, self.frames).flatten(0, 1)).reshape(len(x), self.latent)
+        """Codes [N, T k] of strips [N, C, H, T H].
+
+        Raises:
+            ContractError: The strips are not a whole number of square frames wide.
+        """
+        if x.ndim != 4 or not x.shape[3] or x.shape[3] % x.shape[2]:
+            raise ContractError(
+                "These images are no strips of square frames.",
+                slug="film-strip-shape",
+                seen=str(tuple(x.shape)),
+                needed="(N, C, H, T H), T of 1 or more",
+                hint="Take strips:SOURCE as DATA, or amiss.data.film_strips(movies), and leave --size out.",
+            )
+        frames = x.shape[3] // x.shape[2]
+        return self.frame.encode(unrolled(x, frames).flatten(0, 1)).reshape(len(x), -1)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Strips [N, C, H, T W] of codes [N, T k]."""
-        drawn = self.frame.decode(z.reshape(len(z) * self.frames, -1))
-        return drawn.unflatten(0, (len(z), self.frames)).permute(0, 2, 3, 1, 4).flatten(3)
+        """Strips [N, C, H, T H] of codes [N, T k]."""
+        drawn = self.frame.decode(z.reshape(-1, self.frame.latent))
+        return drawn.unflatten(0, (len(z), -1)).permute(0, 2, 3, 1, 4).flatten(3)
 
 
 def unrolled(strips: Tensor, frames: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Recurrent networks over whole sequences: layers of cells, in one direction or in both."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -140,7 +141,10 @@ class Recurrent(nn.Module):
         cell = CELLS[self.cell]
         if cell.fused:
             before = tuple(t[None].contiguous() for t in state)
-            h, end = self.rows[index](x, before if len(before) > 1 else before[0])
+            # cuDNN has gradients in training mode alone; who searches for an input wants them of a model that rests.
+            resting = torch.is_grad_enabled() and not self.training
+            with torch.backends.cudnn.flags(enabled=False) if resting else nullcontext():
+                h, end = self.rows[index](x, before if len(before) > 1 else before[0])
             return h, tuple(t[0] for t in (end if isinstance(end, tuple) else (end,)))
         weights, out = self.weights(index), []
         for frame in x.unbind(1):

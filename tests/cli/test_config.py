@@ -1,6 +1,7 @@
 """Settings that a stranger may have edited: each is of its kind, or the file is refused before anything is opened."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ def test_what_was_written_is_read_again(tmp_path, monkeypatch):
     Path("run/config.toml").write_text(SAID.text(Path("run")))
     found = read_config(Path("run"))
     assert found == RunConfig(**{**vars(SAID), "network": {**SAID.network, "mean": [0.5, 0.25]}})
+
+
+@pytest.mark.parametrize(
+    ("data", "moved"),
+    [
+        *((word, word) for word in ("digits", "scenes", "scenes:n=9", "strips:cells", "strips:digit-movies")),
+        ("a.npz", "../a.npz"),
+        ("strips:a.npz", "strips:../a.npz"),
+    ],
+)
+def test_paths_move_with_a_run_and_words_do_not(data, moved):
+    there = replace(SAID, data=data, network={}).moved(Path(), Path("run"))
+    assert there.data == moved
+    assert there.moved(Path("run"), Path()).data == data
+    assert there.moved(Path("elsewhere/run"), Path()).data == (
+        data if data == moved else f"{moved[:-8]}elsewhere/a.npz"
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,15 @@ def test_it_is_attacked_as_any_classifier(amiss):
     assert list(Path("attacked").rglob("*.png"))
 
 
+def test_its_mistakes_are_repaired_along_a_decoder_of_frames(amiss):
+    assert learn(amiss, "digit-movies", "--limit", "100").code == 0
+    assert amiss("train", "vae", "digits", "--latent", "2", "--steps", "20", "--out", "vae", "--quiet").code == 0
+    words = ("lse", "run/model.safetensors", "strips:digit-movies", "--decoder", "strips:vae/model.safetensors")
+    done = amiss("run", *words, "--limit", "8", "--steps", "5", "--out", "repaired")
+    assert done.code == 0, done.err
+    assert amiss("run", "repaired").code == 0  # its decoder is found again
+
+
 def test_numbers_beside_frames_keep_strips_out_and_can_be_left_out(amiss):
     whole = {"frames": FRAMES, "labels": LABELS, "beside": np.zeros((8, 5, 2))}
     np.savez("cells.npz", **{f"{name}_{split}": t for name, t in whole.items() for split in ("train", "test")})

@@ -164,3 +164,16 @@ def test_both_directions_cannot_go_step_by_step():
     net = Recurrent(3, 5, bidirectional=True)
     with pytest.raises(UsageError, match="recurrent-step"):
         net.step(torch.zeros(1, 3), net.start(1))
+
+
+@pytest.mark.parametrize(
+    ("training", "asked", "enabled"), [(False, True, False), (False, False, True), (True, True, True)]
+)
+def test_a_model_that_rests_gives_gradients_by_kernels_that_have_them(training, asked, enabled):
+    net = Recurrent(3, 4, "gru").train(training)
+    seen = []
+    net.rows[0].register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.enabled))
+    with torch.set_grad_enabled(asked):
+        net(torch.randn(2, 5, 3))
+    assert seen == [enabled]
+    assert torch.backends.cudnn.enabled
