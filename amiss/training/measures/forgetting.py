@@ -8,8 +8,9 @@ from torch import Tensor
 from amiss.errors import UsageError
 from amiss.models import Recurrent
 
-__all__ = ["gradients_back", "growth", "spectral_matrix"]
+__all__ = ["gradients_back", "growth", "linear_network", "spectral_matrix", "weight_gradient"]
 
+_SMALL = 1e-12  # of inputs to a network that is to stay linear
 _PROJECTIONS = 8  # directions of the last state whose gradients are averaged
 
 
@@ -47,6 +48,30 @@ def spectral_matrix(size: int, radius: float, generator: torch.Generator | None 
     return q @ torch.diag(radius * values) @ q.T
 
 
+def linear_network(size: int, radius: float, seed: int = 0) -> Recurrent:
+    """A vanilla network in float64 that is linear near its state of zeros, with the matrix of `spectral_matrix`.
+
+    Its biases are 0, and its inputs are read through small random weights: tanh bends nothing there.
+
+    Args:
+        size: Numbers in its state.
+        radius: The largest eigenvalue of its matrix.
+        seed: Of its eigenvectors and of what it reads.
+
+    Raises:
+        UsageError: There is no such matrix.
+    """
+    lots = torch.Generator().manual_seed(seed)
+    net = Recurrent(1, size, "rnn").double()
+    weights = net.weights(0)
+    with torch.no_grad():
+        weights.back.copy_(spectral_matrix(size, radius, lots))
+        weights.into.copy_(_SMALL * torch.randn(weights.into.shape, generator=lots, dtype=torch.float64))
+        weights.bias.zero_()
+        weights.bias_back.zero_()
+    return net
+
+
 def gradients_back(net: Recurrent, x: Tensor, seed: int = 0) -> Tensor:
     """Norm of the gradient of the last output with respect to the state t steps before it [T], t = 0 to T - 1.
 
@@ -79,6 +104,27 @@ def gradients_back(net: Recurrent, x: Tensor, seed: int = 0) -> Tensor:
             parts = [g for g in slopes[t * per : (t + 1) * per] if g is not None]
             total[t] += sum(float(g.double().square().sum()) for g in parts) / len(x)
     return (total / _PROJECTIONS).sqrt()
+
+
+def weight_gradient(net: Recurrent, x: Tensor, clip: float | None = None) -> float:
+    """Norm of the gradient of the mean of the last output, over rows and numbers, with respect to all weights.
+
+    Args:
+        net: One layer in one direction.
+        x: Sequences [N, T, inputs].
+        clip: Norms above it are scaled to it, as a `TrainingRecipe` with this `clip` does; None: as it is.
+
+    References:
+        Pascanu, Mikolov and Bengio 2013, algorithm 1.
+    """
+    net.zero_grad()
+    net(x)[0][:, -1].mean().backward()
+    weights = list(net.parameters())
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(weights, clip)
+    norm = torch.cat([p.grad.flatten() for p in weights if p.grad is not None]).norm()
+    net.zero_grad()
+    return float(norm)
 
 
 def growth(norms: Tensor) -> float:
