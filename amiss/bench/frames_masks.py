@@ -85,11 +85,11 @@ def caption(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 
 
 def small_faces(seed: int, quick: bool = False) -> tuple[Images, Images]:
-    """Drawn faces, gray, of 24 x 24 pixels, with a sentence each: to learn from, and to test on."""
+    """Drawn faces, gray, of 16 x 16 pixels, with a sentence each: to learn from, and to test on."""
     pair = []
     for split, n in (("train", 200 if quick else 4000), ("test", 100 if quick else 1000)):
         faces = open_data(f"faces:n={n},seed={seed}", split=split, channels=1, limit=n)
-        pixels = F.avg_pool2d(faces.images(), 2).mul(255).round().to(torch.uint8)
+        pixels = F.avg_pool2d(faces.images(), 3).mul(255).round().to(torch.uint8)
         pair.append(Images.of(pixels, None, (), table=faces.table, captions=faces.captions))
     return pair[0], pair[1]
 
@@ -110,9 +110,13 @@ def _in_light(preset: Preset, name: str, light: Mapping[str, Any]) -> Preset:
 
 def _captioner(learn: Images, run: Run) -> Preset:
     """A small captioner in patterned light."""
-    preset = KINDS["captioner"].preset(learn, width=8, hidden=32, seed=run.seed)
-    arguments = {**preset.model["arguments"], "code": 32, "patterns": _FACE_PATTERNS, "noise": _FACE_SENSOR}
-    training = replace(preset.training, steps=2 if run.quick else 600, epochs=None, precision="float32")
+    preset = KINDS["captioner"].preset(learn, hidden=32, seed=run.seed)
+    told = {
+        name: preset.model["arguments"][name] for name in ("words", "channels", "size", "length", "hidden", "cell")
+    }
+    arguments = {**told, "code": 64, "patterns": _FACE_PATTERNS, "noise": _FACE_SENSOR}
+    steps = 2 if run.quick else 800
+    training = replace(preset.training, steps=steps, epochs=None, rate=4e-3, clip=1.0, precision="float32")
     return replace(preset, model={"architecture": "LitCaptioner", "arguments": arguments}, training=training)
 
 

@@ -108,7 +108,10 @@ class LitClassifier(nn.Sequential):
 
 
 class LitCaptioner(Captioner):
-    """A captioner whose encoder sees scenes lit by K patterns, which are learned with it.
+    """A captioner that is told K readings of a scene in patterned light; the patterns are learned with it.
+
+    Its encoder has two dense layers on the readings, each reading in units of its own. In training readings have
+    sensor noise; in eval mode they have none.
 
     Args:
         words: The words of all sentences.
@@ -116,7 +119,9 @@ class LitCaptioner(Captioner):
         noise: Standard deviation of a reading (see `Illumination`).
         learned: Whether the patterns are trained.
         begin: The patterns at first: "random" or "hadamard".
-        more: The other arguments of a `Captioner`.
+        units: Units of the encoder's first layer.
+        code: Numbers that the encoder makes of the readings.
+        more: Other arguments of a `Captioner`: channels, size, length, hidden, cell.
 
     Raises:
         UsageError: A number that cannot mean anything, or words that make no vocabulary.
@@ -124,17 +129,31 @@ class LitCaptioner(Captioner):
 
     def __init__(
         self, words: Sequence[str], patterns: int = 16, noise: float = 0.0, learned: bool = True,
-        begin: Begin = "random", **more: Any,
+        begin: Begin = "random", units: int = 128, code: int = 128, **more: Any,
     ) -> None:  # fmt: skip
-        super().__init__(words, **more)
+        super().__init__(words, code=code, **{**more, "width": 1})
         light = Illumination(self.channels, self.size, patterns, noise, learned, begin)
-        # What comes out is no image in [0, 1], so the encoder's first layer, which centers one, has no place here.
-        self.encoder = nn.Sequential(light, nn.BatchNorm2d(self.channels), *list(self.encoder)[1:])
+        readings = self.channels * patterns
+        self.encoder = nn.Sequential(
+            _Readings(light), nn.BatchNorm1d(readings),
+            nn.Linear(readings, units), nn.ReLU(), nn.Linear(units, code), nn.LayerNorm(code),
+        )  # fmt: skip
 
     @property
     def light(self) -> Illumination:
         """The light that its scenes stand in."""
-        return cast(Illumination, self.encoder[0])
+        return cast(_Readings, self.encoder[0]).light
+
+
+class _Readings(nn.Module):
+    """What a light reads of scenes, in one row [N, C * K]."""
+
+    def __init__(self, light: Illumination) -> None:
+        super().__init__()
+        self.light = light
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.light.read(x).flatten(1)
 
 
 def _built(recipe: Mapping[str, Any], known: Mapping[str, type[nn.Module]]) -> nn.Module:

@@ -76,7 +76,7 @@ def test_a_lit_classifier_sees_readings_alone():
 
 def test_a_lit_captioner_sees_readings_alone():
     torch.manual_seed(0)
-    model = LitCaptioner(["a", "b"], patterns=2, noise=0.1, begin="hadamard", size=16, width=4, hidden=4).eval()
+    model = LitCaptioner(["a", "b"], patterns=2, noise=0.1, begin="hadamard", size=16, hidden=4).eval()
     assert model.light.hard().shape == (2, 16, 16)
     x = rand(3, 1, 16, 16)
     alike = x.mean((2, 3), keepdim=True) + torch.zeros_like(x)
