@@ -8,9 +8,10 @@ from torch import Tensor
 
 from amiss.bench.bench import Run
 from amiss.bench.sequences_captions import SIZE, captioner, faces_captioner, stream
+from amiss.bench.sequences_panel import draw_panel
 from amiss.classifier import Classifier
 from amiss.constraints import Linf
-from amiss.data import Images, to_bytes, write_png
+from amiss.data import Images, to_bytes
 from amiss.data.worlds.captions import grammar_of
 from amiss.data.worlds.faces import sample_faces
 from amiss.data.worlds.scenes import sample_scenes
@@ -28,7 +29,7 @@ __all__ = ["hijack", "hijacked", "judge", "pairs_of", "read_labels"]
 
 _JUDGE, _PAIRS, _NOISE = 11, 12, 13  # streams of a seed
 _RADIUS = 25 / 255  # the last whole gray level below 0.1
-_STEPS, _RATE = 100, 0.01
+_STEPS, _RATE, _NEAR = 100, 0.01, 0.15  # of the search; it ends at this share of the way to the guide's code
 _ASKED = 25  # pairs for which a sentence is searched, one sentence at a time
 _SHOWN = 4  # pairs of the panel
 
@@ -43,13 +44,14 @@ def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     what is searched for, and no guide is looked at.
     """
     torch.set_num_threads(1)
-    n = 6 if run.quick else 100
     figures: dict[str, float] = {}
     raw: dict[str, Any] = {}
-    for world in ("faces", "scenes"):
+    for world, n in {"faces": 100, "scenes": 50}.items():
         describer = Describer(faces_captioner(run) if world == "faces" else captioner(run))
         independent, accuracy = judge(run, world)
-        source, guide, tried = pairs_of(_drawn(run, world, 2 * n, _PAIRS), None if run.quick else independent)
+        source, guide, tried = pairs_of(
+            _drawn(run, world, 12 if run.quick else 2 * n, _PAIRS), None if run.quick else independent
+        )
         raw[world] = {"judge_accuracy": accuracy, "tried": tried, "pairs": len(source)}
         end = "" if world == "faces" else "_scenes"
         for by, count in {"mimic": len(source), "says": min(len(source), _ASKED)}.items():
@@ -60,26 +62,32 @@ def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
             if by == "mimic":
                 figures[f"caption_hijack_said{end}"] = told["said"] / count
                 figures[f"caption_hijack_kept{end}"] = told["kept"] / count
-                raw[world]["panel"] = [
-                    list(describer.answer(x.pick(slice(_SHOWN)).images())) for x in (s, changed, g)
-                ]
-                write_png(run.place / f"hijack-{world}.png", _panel(s, changed, g))
+                rows = [("source", s), ("changed", changed), ("guide", g)]
+                shown = [(what, part, describer.answer(part.images()[:_SHOWN])) for what, part in rows]
+                raw[world]["panel"] = {what: said for what, _, said in shown}
+                draw_panel(run.place / f"hijack-{world}.png", shown, _SHOWN)
     figures["caption_hijack_linf"] = max(raw[w][by]["linf_max"] for w in raw for by in ("mimic", "says"))
     return figures, raw
 
 
 def _judged(
     describer: Describer, independent: Classifier, source: Images, changed: Images, guide: Images
-) -> dict[str, float]:
-    """How many changed images are described as their guides, how many keep their labels, both, and the change."""
+) -> dict[str, Any]:
+    """How many changed images are described as their guides, how many keep their labels, both, and the change.
+
+    Those that are described so are counted once more by the first label of their sources.
+    """
     said = torch.tensor(
         [a == b for a, b in zip(describer.answer(changed.images()), plain_sentences(guide), strict=True)]
     )
-    kept = (read_labels(independent, changed) == _labels(source)).all(1)
+    truth, grammar = _labels(source), grammar_of(source.captions)
+    kept = (read_labels(independent, changed) == truth).all(1)
     change = (changed.images() - source.images()).abs().flatten(1).amax(1)
+    groups = {name: truth[:, 0] == i for i, name in enumerate(grammar.values[0])}
     return {
         "n": len(source), "said": int(said.sum()), "kept": int(kept.sum()), "both": int((said & kept).sum()),
         "linf_mean": float(change.mean()), "linf_max": float(change.max()),
+        f"said_by_{grammar.columns[0]}": {k: [int(said[rows].sum()), int(rows.sum())] for k, rows in groups.items()},
     }  # fmt: skip
 
 
@@ -96,18 +104,18 @@ def hijacked(describer: Describer, source: Images, guide: Images, by: str, quick
     budget = Budget(3 if quick else _STEPS)
     if by == "mimic":
         task = Task(torch.arange(len(source)), source.images(), guide=guide.images())
-        return _of(source, _searched(describer, Mimic("code"), task, budget, "budget"))
+        return _of(source, _searched(describer, Mimic("code", near=_NEAR), task, budget))
     wanted = plain_sentences(guide)
     changed = source.images()
     for sentence in sorted(set(wanted)):
         rows = torch.tensor([i for i, text in enumerate(wanted) if text == sentence])
-        changed[rows] = _searched(describer, Says(sentence), Task(rows, changed[rows]), budget, "met")
+        changed[rows] = _searched(describer, Says(sentence), Task(rows, changed[rows]), budget)
     return _of(source, changed)
 
 
-def _searched(describer: Describer, wanted: Objective, task: Task, budget: Budget, until: Any) -> Tensor:
-    probe = Probe(Pixels(), wanted, Linf(_RADIUS), Adam(_RATE), budget=budget, until=until)
-    return probe.run(describer, task).images
+def _searched(describer: Describer, wanted: Objective, task: Task, budget: Budget) -> Tensor:
+    """Each source as it is when the objective is met for the first time; else at its best."""
+    return Probe(Pixels(), wanted, Linf(_RADIUS), Adam(_RATE), budget=budget).run(describer, task).images
 
 
 def _of(images: Images, x: Tensor) -> Images:
@@ -119,7 +127,7 @@ def judge(run: Run, world: str) -> tuple[Classifier, float]:
     """A classifier of all that sentences tell, trained once on drawings of its own; and how often it is wholly right.
 
     It has neither weights, nor norms, nor images in common with the captioner, and it has met noise: to each of its
-    images some is added, of up to the size that a source may be changed by.
+    images some is added, of up to twice the size that a source may be changed by.
     """
     path = run.place / f"judge-{world}.safetensors"
     if not path.is_file():
@@ -133,7 +141,7 @@ def judge(run: Run, world: str) -> tuple[Classifier, float]:
         noisy = replace(images, pixels=_noisy(images.pixels, run), table=table, labels=None)
         preset = attributes_for(noisy, list(table), run.seed)
         recipe = {**preset.model, "arguments": {**preset.model["arguments"], "width": 8, "hidden": 128}}
-        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1200, rate=3e-3)
+        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1000, rate=3e-3)
         train(replace(preset, model=recipe, training=training), noisy).save(path)
     model, facts = load_model(path)
     classifier = Classifier(model, mean=facts["mean"], std=facts["std"])
@@ -177,14 +185,8 @@ def _drawn(run: Run, world: str, n: int, purpose: int) -> Images:
 
 
 def _noisy(pixels: Tensor, run: Run) -> Tensor:
-    """Bytes with even noise, whose size is drawn for each image from 0 to the radius of the search."""
+    """Bytes with even noise, whose size is drawn for each image, from 0 to twice the radius of the search."""
     lots = generator(run.seed, _NOISE)
-    size = 255 * _RADIUS * torch.rand(len(pixels), 1, 1, 1, generator=lots)
+    size = 2 * 255 * _RADIUS * torch.rand(len(pixels), 1, 1, 1, generator=lots)
     noise = size * (2 * torch.rand(pixels.shape, generator=lots) - 1)
     return (pixels + noise).round().clamp(0, 255).to(torch.uint8)
-
-
-def _panel(*rows: Images) -> Tensor:
-    """The first images of each set, a row each."""
-    pixels = torch.stack([row.pixels[:_SHOWN] for row in rows])
-    return pixels.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
