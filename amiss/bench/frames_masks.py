@@ -162,7 +162,7 @@ def _own_light(
         wanted = torch.tensor([text == sentence for text in known])
         true = torch.tensor([text == sentence for text in asked])
         lit = patterns_for_sentence(
-            models["learned"], learn.pixels, wanted, sentence, steps=2 if run.quick else 150, seed=run.seed
+            models["learned"], learn.pixels, wanted, sentence, steps=2 if run.quick else 300, seed=run.seed
         )
         lit.light.train()
         areas = {name: _area(run, model, test.pixels, true, sentence) for name, model in models.items()}

@@ -1,6 +1,7 @@
 """The light that answers one question best: patterns for a class, and patterns for a sentence."""
 
 import copy
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from amiss.training.trainer import fit
 __all__ = ["EvidenceLoss", "area_under_curve", "evidence", "patterns_for_class", "patterns_for_sentence"]
 
 _BATCH = 128
-_ANEW, _ON = 2e-2, 5e-3  # learning rates: of patterns drawn by lot, and of such as have learned already
+_ANEW, _ON = 2e-2, 3e-4  # learning rates: of patterns drawn by lot, and of learned ones, few of whose pixels may turn
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ class _Said(nn.Module):
         captioner.light.scores.requires_grad_(True)
         self.slope, self.offset = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(0.0))
 
+    def weigh(self, nats: Tensor, wanted: Tensor) -> None:
+        """Begin with the odds that log probabilities as they are mean: else the patterns make up for their scale."""
+        from sklearn.linear_model import LogisticRegression
+
+        told = LogisticRegression(class_weight="balanced").fit(nats.double().numpy()[:, None], wanted.numpy())
+        self.slope.data.fill_(math.log(max(1e-3, float(told.coef_[0, 0]))))
+        self.offset.data.fill_(float(told.intercept_[0]))
+
     def train(self, mode: bool = True) -> "_Said":
         super().train(mode)
         self.captioner.eval()
@@ -112,7 +121,7 @@ def patterns_for_class(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _Read(Illumination(images.shape[1], images.shape[2], patterns, noise))
-    _fit(model, images, wanted, steps, _ANEW, seed)
+    _fit(model, images, wanted, EvidenceLoss(_share(images, wanted)), steps, _ANEW, seed)
     light = model.light
     if patterns == 1 and light.channels == 1 and float(model.weigh.weight.detach()) < 0:
         light.scores.data.neg_()  # light and dark change places, so that a large reading speaks for it
@@ -120,7 +129,7 @@ def patterns_for_class(
 
 
 def patterns_for_sentence(
-    captioner: LitCaptioner, images: Tensor, wanted: Tensor, sentence: str, *, steps: int = 150, seed: int = 0
+    captioner: LitCaptioner, images: Tensor, wanted: Tensor, sentence: str, *, steps: int = 300, seed: int = 0
 ) -> LitCaptioner:
     """A captioner in the light in which it best tells images that a sentence is true of from all others.
 
@@ -139,12 +148,16 @@ def patterns_for_sentence(
         DataError: The sentence is true of all images, or of none.
         ModelError: The captioner does not know a word of it.
     """
-    lit = copy.deepcopy(captioner)
-    _fit(_Said(lit, sentence), images, wanted, steps, _ON, seed)
+    lit = copy.deepcopy(captioner).eval()
+    said = _Said(lit, sentence)
+    share = _share(images, wanted)
+    said.weigh(evidence(lit, images, sentence), wanted)
+    _fit(said, images, wanted, EvidenceLoss(share), steps, _ON, seed)
     return lit.requires_grad_(True)
 
 
-def _fit(model: nn.Module, images: Tensor, wanted: Tensor, steps: int, rate: float, seed: int) -> None:
+def _share(images: Tensor, wanted: Tensor) -> float:
+    """The share of images that show what is wanted."""
     share = float(wanted.double().mean()) if len(wanted) else 0.0
     if len(wanted) != len(images) or not 0 < share < 1:
         raise DataError(
@@ -154,8 +167,14 @@ def _fit(model: nn.Module, images: Tensor, wanted: Tensor, steps: int, rate: flo
             needed="one mark for each image, some of them true and some not",
             hint="Pass, for instance, wanted=images.truth == 3, with images of other classes as well.",
         )
+    return share
+
+
+def _fit(
+    model: nn.Module, images: Tensor, wanted: Tensor, loss: EvidenceLoss, steps: int, rate: float, seed: int
+) -> None:
     data = {"image": images, "wanted": wanted.float()}
-    fit(model, EvidenceLoss(share), data, TrainingRecipe(steps=steps, batch=_BATCH, rate=rate, clip=1.0, seed=seed))
+    fit(model, loss, data, TrainingRecipe(steps=steps, batch=_BATCH, rate=rate, clip=1.0, seed=seed))
 
 
 @torch.no_grad()
