@@ -80,7 +80,8 @@ def written(context: typer.Context) -> str:
 
 def _portable(text: str) -> str:
     """A path without folders of this machine's own; a function after a colon goes with it."""
-    path, here = PurePath(text), Path.cwd()
+    strips = "strips:" if text.startswith("strips:") else ""
+    path, here = PurePath(text.removeprefix(strips)), Path.cwd()
     if not path.is_absolute():
         return text
-    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
+    return strips + (str(path.relative_to(here)) if path.is_relative_to(here) else path.name)

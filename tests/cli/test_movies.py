@@ -52,6 +52,21 @@ def test_numbers_beside_frames_keep_strips_out_and_can_be_left_out(amiss):
     assert "[film-strip-shape]" in amiss("check", "bare/model.safetensors", "digits").err
 
 
+def test_a_page_tells_no_folder_of_this_machine(amiss):
+    np.savez("cells.npz", frames_train=FRAMES, labels_train=LABELS, frames_test=FRAMES, labels_test=LABELS)
+    assert learn(amiss, "cells.npz").code == 0
+    here = Path.cwd()
+    words = ("fgsm", "run/model.safetensors", f"strips:{here}/cells.npz", "--eps", "0.1", "--out", "attacked")
+    assert amiss("run", *words).code == 0
+    told = [
+        path.read_text()
+        for kind in ("json", "toml", "md", "html", "csv")
+        for path in Path("attacked").rglob(f"*.{kind}")
+    ]
+    assert told and not any(str(here) in text for text in told)
+    assert amiss("run", "attacked").code == 0  # its movies are found again
+
+
 def test_a_signal_classifier_is_no_classifier_of_images(amiss):
     assert (
         amiss("train", "sequence-classifier", "signals", "--limit", "20", *SHORT[:2], "--out", "run", "-q").code == 0
