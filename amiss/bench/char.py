@@ -1,5 +1,6 @@
 """A language model of characters on Shakespeare: bits a character, and what writing costs beside a bare loop."""
 
+import os
 import time
 from collections.abc import Callable
 from statistics import median
@@ -45,8 +46,9 @@ def learned(run: Run, name: str, text: Text, recipe: Preset) -> tuple[TextModel,
     An interrupted training goes on. Weights of another recipe are not taken for it.
 
     Returns:
-        The model in eval mode; `minutes` of wall time with one thread and `cpu_seconds`, each over all sittings of
-        the training but those that were killed, `steps`, `epochs`, and `characters_per_cpu_second`.
+        The model in eval mode; `minutes` of wall time with one thread, over all sittings of the training, `steps` and
+        `epochs`; `cpu_seconds` of the last sitting, which began at step `resumed`, and `characters_per_cpu_second`;
+        `load`: how many processes the machine had to run, the mean of the last quarter of an hour.
     """
     path, said = run.place / f"{name}.safetensors", digest(repr(recipe))
     if not path.is_file() or load_model(path)[1]["training"].get("recipe") != said:
@@ -62,6 +64,7 @@ def learned(run: Run, name: str, text: Text, recipe: Preset) -> tuple[TextModel,
             "epochs": history.epochs,
             "resumed": history.resumed,
             "cpu_seconds": cpu,
+            "load": os.getloadavg()[2],
             "characters_per_cpu_second": read / cpu,
         }
         done.save(path)
