@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from amiss.bench.bench import Run
 from amiss.bench.sequences_captions import SIZE, captioner, faces_captioner, stream
@@ -28,8 +29,8 @@ from amiss.training.presets.captioner import plain_sentences
 __all__ = ["hijack", "hijacked", "judge", "pairs_of", "read_labels"]
 
 _JUDGE, _PAIRS, _NOISE = 11, 12, 13  # streams of a seed
-_RADIUS = 25 / 255  # the last whole gray level below 0.1
-_STEPS, _RATE, _NEAR = 100, 0.01, 0.15  # of the search; it ends at this share of the way to the guide's code
+_LEVELS = (8, 16, 25)  # gray levels of 255 that a search may change; the last is the last whole one below 0.1
+_STEPS, _RATE, _NEAR = 80, 0.01, 0.15  # of a search; it ends at this share of the way to the guide's code
 _ASKED = 25  # pairs for which a sentence is searched, one sentence at a time
 _SHOWN = 4  # pairs of the panel
 
@@ -92,7 +93,9 @@ def _judged(
 
 
 def hijacked(describer: Describer, source: Images, guide: Images, by: str, quick: bool = False) -> Images:
-    """Sources that are changed until they are described as their guides, in bytes.
+    """Sources that are changed until they are described as their guides, in bytes, and by no more than it takes.
+
+    A search inside a small radius comes first, and those that it leaves undescribed are searched in larger ones.
 
     Args:
         describer: The captioner.
@@ -101,33 +104,30 @@ def hijacked(describer: Describer, source: Images, guide: Images, by: str, quick
         by: "mimic": the guide's code is what is searched for; "says": its sentence.
         quick: A few steps.
     """
-    budget = Budget(3 if quick else _STEPS)
-    if by == "mimic":
-        task = Task(torch.arange(len(source)), source.images(), guide=guide.images())
-        return _of(source, _searched(describer, Mimic("code", near=_NEAR), task, budget))
-    wanted = plain_sentences(guide)
-    changed = source.images()
-    for sentence in sorted(set(wanted)):
-        rows = torch.tensor([i for i, text in enumerate(wanted) if text == sentence])
-        changed[rows] = _searched(describer, Says(sentence), Task(rows, changed[rows]), budget)
-    return _of(source, changed)
-
-
-def _searched(describer: Describer, wanted: Objective, task: Task, budget: Budget) -> Tensor:
-    """Each source as it is when the objective is met for the first time; else at its best."""
-    return Probe(Pixels(), wanted, Linf(_RADIUS), Adam(_RATE), budget=budget).run(describer, task).images
-
-
-def _of(images: Images, x: Tensor) -> Images:
-    """The same images with other pixels, as bytes."""
-    return replace(images, pixels=to_bytes(x))
+    wanted, changed = plain_sentences(guide), source.pixels.clone()
+    left, budget = list(range(len(source))), Budget(3 if quick else _STEPS)
+    for levels in _LEVELS:
+        searches: list[tuple[Objective, list[int]]] = [(Mimic("code", near=_NEAR), left)]
+        if by == "says":
+            texts = sorted({wanted[i] for i in left})
+            searches = [(Says(text), [i for i in left if wanted[i] == text]) for text in texts]
+        for objective, some in searches:
+            rows = torch.tensor(some)
+            task = Task(rows, source.images(rows), guide=guide.images(rows))
+            probe = Probe(Pixels(), objective, Linf(levels / 255), Adam(_RATE), budget=budget)
+            changed[rows] = to_bytes(probe.run(describer, task).images)
+        said = describer.answer(replace(source, pixels=changed).images())
+        left = [i for i, text in enumerate(said) if text != wanted[i]]
+        if not left:
+            break
+    return replace(source, pixels=changed)
 
 
 def judge(run: Run, world: str) -> tuple[Classifier, float]:
     """A classifier of all that sentences tell, trained once on drawings of its own; and how often it is wholly right.
 
-    It has neither weights, nor norms, nor images in common with the captioner, and it has met noise: to each of its
-    images some is added, of up to twice the size that a source may be changed by.
+    It sees images at half their side and has neither weights, nor norms, nor images in common with the captioner. To
+    each image that it learns from some noise is added, of up to the size that a source may be changed by.
     """
     path = run.place / f"judge-{world}.safetensors"
     if not path.is_file():
@@ -139,12 +139,11 @@ def judge(run: Run, world: str) -> tuple[Classifier, float]:
             for i, value in enumerate(values)
         }
         noisy = replace(images, pixels=_noisy(images.pixels, run), table=table, labels=None)
-        preset = attributes_for(noisy, list(table), run.seed)
-        recipe = {**preset.model, "arguments": {**preset.model["arguments"], "width": 8, "hidden": 128}}
-        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1000, rate=3e-3)
-        train(replace(preset, model=recipe, training=training), noisy).save(path)
+        preset = attributes_for(noisy, list(table), run.seed, network="SmallCNN")
+        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1000)
+        train(replace(preset, training=training), noisy).save(path)
     model, facts = load_model(path)
-    classifier = Classifier(model, mean=facts["mean"], std=facts["std"])
+    classifier = Classifier(nn.Sequential(nn.AvgPool2d(2), model), mean=facts["mean"], std=facts["std"])
     test = _drawn(run, world, 20 if run.quick else 1000, _JUDGE + _NOISE)
     return classifier, float((read_labels(classifier, test) == _labels(test)).all(1).double().mean())
 
@@ -185,8 +184,9 @@ def _drawn(run: Run, world: str, n: int, purpose: int) -> Images:
 
 
 def _noisy(pixels: Tensor, run: Run) -> Tensor:
-    """Bytes with even noise, whose size is drawn for each image, from 0 to twice the radius of the search."""
+    """Bytes at half the side, with even noise whose size is drawn for each image from 0 to the largest radius."""
     lots = generator(run.seed, _NOISE)
-    size = 2 * 255 * _RADIUS * torch.rand(len(pixels), 1, 1, 1, generator=lots)
-    noise = size * (2 * torch.rand(pixels.shape, generator=lots) - 1)
-    return (pixels + noise).round().clamp(0, 255).to(torch.uint8)
+    half = F.avg_pool2d(pixels.float(), 2)
+    size = _LEVELS[-1] * torch.rand(len(pixels), 1, 1, 1, generator=lots)
+    noise = size * (2 * torch.rand(half.shape, generator=lots) - 1)
+    return (half + noise).round().clamp(0, 255).to(torch.uint8)
