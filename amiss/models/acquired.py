@@ -132,8 +132,13 @@ class LitCaptioner(Captioner):
         begin: Begin = "random", units: int = 128, code: int = 128, **more: Any,
     ) -> None:  # fmt: skip
         super().__init__(words, code=code, **{**more, "width": 1})
+        self._units, self._code = units, code
+        self.see(patterns, noise, learned, begin)
+
+    def see(self, patterns: int, noise: float = 0.0, learned: bool = True, begin: Begin = "random") -> None:
+        """Put new patterns in front, and new layers that read them, before what speaks."""
         light = Illumination(self.channels, self.size, patterns, noise, learned, begin)
-        readings = self.channels * patterns
+        readings, units, code = self.channels * patterns, self._units, self._code
         self.encoder = nn.Sequential(
             _Readings(light), nn.BatchNorm1d(readings),
             nn.Linear(readings, units), nn.ReLU(), nn.Linear(units, code), nn.LayerNorm(code),

@@ -1,7 +1,6 @@
 """The light that answers one question best: patterns for a class, and patterns for a sentence."""
 
 import copy
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +17,11 @@ from amiss.training.trainer import fit
 __all__ = ["EvidenceLoss", "area_under_curve", "evidence", "patterns_for_class", "patterns_for_sentence"]
 
 _BATCH = 128
-_ANEW, _ON = 2e-2, 3e-4  # learning rates: of patterns drawn by lot, and of learned ones, few of whose pixels may turn
+_READ, _SAID = (
+    2e-2,
+    4e-3,
+)  # learning rates: of patterns behind which there is one layer, and of such behind which are many
+_EVEN = 3.0  # at first a sentence of exp(-3) speaks neither for an image nor against it
 
 
 @dataclass(frozen=True)
@@ -65,33 +68,18 @@ class _Read(nn.Module):
 class _Said(nn.Module):
     """Log-odds [N] from the log probability of a sentence, given images that a captioner sees in its own light.
 
-    The captioner stays as it is, and so do the scales of its layers; the light in front of it alone is trained.
+    What speaks stays as it is; the light and the layers that read it are trained.
     """
 
     def __init__(self, captioner: LitCaptioner, sentence: str) -> None:
         super().__init__()
         self.captioner, self.sentence = captioner, sentence
-        captioner.requires_grad_(False)
-        captioner.light.scores.requires_grad_(True)
-        self.slope, self.offset = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(0.0))
-
-    def weigh(self, nats: Tensor, wanted: Tensor) -> None:
-        """Begin with the odds that log probabilities as they are mean: else the patterns make up for their scale."""
-        from sklearn.linear_model import LogisticRegression
-
-        told = LogisticRegression(class_weight="balanced").fit(nats.double().numpy()[:, None], wanted.numpy())
-        self.slope.data.fill_(math.log(max(1e-3, float(told.coef_[0, 0]))))
-        self.offset.data.fill_(float(told.intercept_[0]))
-
-    def train(self, mode: bool = True) -> "_Said":
-        super().train(mode)
-        self.captioner.eval()
-        self.captioner.light.train(mode)
-        return self
+        for p in set(captioner.parameters()) - set(captioner.encoder.parameters()):
+            p.requires_grad_(False)
+        self.slope, self.offset = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(_EVEN))
 
     def forward(self, x: Tensor) -> Tensor:
-        nats = self.captioner.log_prob(self.sentence, x)
-        return self.slope.exp() * nats + self.offset
+        return self.slope.exp() * self.captioner.log_prob(self.sentence, x) + self.offset
 
 
 def patterns_for_class(
@@ -121,7 +109,7 @@ def patterns_for_class(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _Read(Illumination(images.shape[1], images.shape[2], patterns, noise))
-    _fit(model, images, wanted, EvidenceLoss(_share(images, wanted)), steps, _ANEW, seed)
+    _fit(model, images, wanted, EvidenceLoss(_share(images, wanted)), steps, _READ, seed)
     light = model.light
     if patterns == 1 and light.channels == 1 and float(model.weigh.weight.detach()) < 0:
         light.scores.data.neg_()  # light and dark change places, so that a large reading speaks for it
@@ -129,30 +117,46 @@ def patterns_for_class(
 
 
 def patterns_for_sentence(
-    captioner: LitCaptioner, images: Tensor, wanted: Tensor, sentence: str, *, steps: int = 300, seed: int = 0
+    captioner: LitCaptioner,
+    images: Tensor,
+    wanted: Tensor,
+    sentence: str,
+    *,
+    patterns: int = 2,
+    noise: float = 0.0,
+    learned: bool = True,
+    steps: int = 400,
+    seed: int = 0,
 ) -> LitCaptioner:
-    """A captioner in the light in which it best tells images that a sentence is true of from all others.
+    """The light in which a captioner best says a sentence of those images that it is true of, and of no others.
 
-    The patterns are trained through the captioner, whose own weights stay: log-odds are a rising function of the
-    log probability that it gives the sentence.
+    What speaks is taken from a trained captioner and stays; in front of it patterns and the layers that read them are
+    trained anew, through the log probability that it gives the sentence.
 
     Args:
-        captioner: Trained behind patterns of its own, from which the search begins; it is not changed.
+        captioner: Trained on such images and sentences; it is not changed.
         images: [n, C, S, S], bytes or floats in [0, 1].
         wanted: Whether the sentence is true of each [n].
         sentence: In words that the captioner knows.
+        patterns: How many patterns are shown.
+        noise: Standard deviation of a reading (see `Illumination`).
+        learned: Whether the patterns are trained, or stay as they were drawn, for comparison.
         steps: Of training, with 128 images each.
-        seed: Of the order of images, and the noise.
+        seed: Of the first patterns, the order of images, and the noise.
+
+    Returns:
+        The captioner in that light, in eval mode; `evidence` of it is the sentence's log probability.
 
     Raises:
         DataError: The sentence is true of all images, or of none.
         ModelError: The captioner does not know a word of it.
     """
-    lit = copy.deepcopy(captioner).eval()
-    said = _Said(lit, sentence)
-    share = _share(images, wanted)
-    said.weigh(evidence(lit, images, sentence), wanted)
-    _fit(said, images, wanted, EvidenceLoss(share), steps, _ON, seed)
+    loss = EvidenceLoss(_share(images, wanted))
+    lit = copy.deepcopy(captioner)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lit.see(patterns, noise, learned)
+    _fit(_Said(lit, sentence), images, wanted, loss, steps, _SAID, seed)
     return lit.requires_grad_(True)
 
 

@@ -106,26 +106,36 @@ def test_the_best_pattern_is_light_where_what_is_wanted_is():
     assert caught.value.slug == "patterns-wanted"
 
 
-def test_a_sentence_gets_a_light_of_its_own_through_a_captioner_that_stays():
+def test_a_sentence_gets_a_light_of_its_own_before_a_captioner_whose_voice_stays():
     x, wanted = bars(200)
     x = torch.nn.functional.pad(x, (1, 1, 1, 1))
     captions = ["long hair" if one else "short hair" for one in wanted.tolist()]
     images = Images.of((x * 255).to(torch.uint8), captions=captions)
-    preset = KINDS["captioner"].preset(images, width=2, hidden=8)
-    arguments = {**preset.model["arguments"], "patterns": 2, "noise": 0.001, "code": 16}
+    preset = KINDS["captioner"].preset(images, hidden=8)
+    told = {name: preset.model["arguments"][name] for name in ("words", "size", "length", "hidden")}
     preset = replace(
         preset,
-        model={"architecture": "LitCaptioner", "arguments": arguments},
-        training=replace(preset.training, steps=60, epochs=None, rate=1e-2, precision="float32"),
+        model={"architecture": "LitCaptioner", "arguments": {**told, "patterns": 4, "code": 16, "units": 8}},
+        training=replace(preset.training, steps=40, epochs=None, rate=1e-2, precision="float32"),
     )
     captioner = train(preset, images).model
     assert isinstance(captioner, LitCaptioner)
     before = {name: t.clone() for name, t in captioner.state_dict().items()}
-    lit = patterns_for_sentence(captioner, x, wanted, "long hair", steps=30)
+    lit, dim = (
+        patterns_for_sentence(
+            captioner, x, wanted, "long hair", patterns=1, noise=0.005, steps=60, seed=1, learned=learned
+        )
+        for learned in (True, False)
+    )
     assert all(torch.equal(t, before[name]) for name, t in captioner.state_dict().items())
-    moved = {name for name, t in lit.state_dict().items() if not torch.equal(t, before[name])}
-    assert moved == {"encoder.0.light.scores"}
-    areas = [area_under_curve(evidence(model, x, "long hair"), wanted) for model in (captioner, lit)]
-    assert areas[1] >= areas[0] - 0.01 and areas[1] > 0.95
+    voice = {name for name in before if not name.startswith("encoder")}
+    for one in (lit, dim):
+        assert all(torch.equal(one.state_dict()[name], before[name]) for name in voice)
+        assert one.light.hard().shape == (1, 8, 8) and not one.training
+    assert not torch.equal(lit.light.hard(), dim.light.hard())
+    areas = [area_under_curve(evidence(model.train(), x, "long hair"), wanted) for model in (lit, dim)]
+    assert areas[0] > 0.95 and areas[0] > areas[1] + 0.02
     with pytest.raises(ModelError):
         patterns_for_sentence(captioner, x, wanted, "a green hat", steps=1)
+    with pytest.raises(DataError):
+        patterns_for_sentence(captioner, x, wanted[:10], "long hair", steps=1)
