@@ -1,7 +1,6 @@
 """A physical layer that is learned: which frames of a movie to record, and with which patterns to light a scene."""
 
 import math
-from itertools import product
 from typing import Literal
 
 import torch
@@ -214,17 +213,33 @@ def hadamard(patterns: int, size: int) -> Tensor:
     size that is a power of 2 all size^2 of them are orthogonal; for another one the functions are read at the centers
     of its pixels.
 
+    Raises:
+        UsageError: There are not so many.
+
     References:
         Walsh 1923, a closed set of normal orthogonal functions; Harwit and Sloane 1979, Hadamard transform optics.
     """
     order = max(1, (size - 1).bit_length())
     count = 2**order
+    if patterns > count**2:
+        raise UsageError(
+            "There are not so many Hadamard patterns of this size.",
+            slug="illumination",
+            seen=f"{patterns} of {size} x {size} pixels",
+            needed=f"at most {count**2}",
+            hint="Show fewer patterns, or let them begin at random.",
+        )
+    pairs: list[tuple[int, int]] = []
+    for turns in range(2 * count - 1):  # no further than is asked for: this may come from a stranger's file
+        if len(pairs) >= patterns:
+            break
+        row = [(y, turns - y) for y in range(max(0, turns - count + 1), min(turns, count - 1) + 1)]
+        pairs += sorted(row, key=lambda pair: (max(pair), pair))
     at = ((torch.arange(size) + 0.5) * count / size).long()  # the cell of each center on a grid of 2^order
-    walsh = torch.ones(count, size)
-    for change in range(count):
+    walsh = torch.ones(max(map(max, pairs)) + 1, size)
+    for change in range(len(walsh)):
         gray = change ^ (change >> 1)
         for bit in range(order):
             if gray >> bit & 1:
                 walsh[change] *= 1 - 2 * (at >> (order - 1 - bit) & 1)
-    pairs = sorted(product(range(count), repeat=2), key=lambda pair: (sum(pair), max(pair), pair))[:patterns]
-    return torch.stack([walsh[y][:, None] * walsh[x][None] for y, x in pairs])
+    return torch.stack([walsh[y][:, None] * walsh[x][None] for y, x in pairs[:patterns]])

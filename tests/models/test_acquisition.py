@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from amiss.errors import ContractError, UsageError
 from amiss.models.acquisition import FramePicker, Illumination, hadamard
 
+MANY = {"size": 4, "patterns": 17, "begin": "hadamard"}
+
 
 def lots(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -134,7 +136,7 @@ def test_more_frames_than_the_movie_has_are_refused(arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"size": 0}, {"patterns": 0}, {"noise": -1.0}, {"noise": float("nan")}, {"begin": "fourier"}]
+    "arguments", [{"size": 0}, {"patterns": 0}, {"noise": -1.0}, {"noise": float("nan")}, {"begin": "fourier"}, MANY]
 )
 def test_illuminations_that_there_are_not_are_refused(arguments):
     with pytest.raises(UsageError, match="illumination"):
