@@ -14,6 +14,7 @@ from amiss.repro import digest
 
 __all__ = ["contents_digest", "encode_tensors", "read_about", "read_tensors", "write_tensors"]
 
+_UNFINISHED = "state.safetensors"  # what a training leaves until it ends
 _FORMAT = "amiss-1"
 
 
@@ -132,9 +133,11 @@ def _opened(path: Path) -> Any:
 
 def _beside(path: Path) -> str:
     """What a folder holds in the place of a checkpoint."""
-    if (path.parent / "state.safetensors").is_file():
+    place = path if path.is_dir() else path.parent
+    there = sorted(other.name for other in place.glob("*.safetensors"))
+    if there == [_UNFINISHED]:
         return "its training has not ended: the same amiss train command goes on with it"
-    others = sorted(other.name for other in path.parent.glob("*.safetensors"))
+    others = [name for name in there if name != _UNFINISHED]
     return f"the folder holds {', '.join(others[:4])}" if others else ""
 
 

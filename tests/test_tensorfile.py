@@ -103,3 +103,12 @@ def test_a_disk_that_refuses_leaves_the_file_before(file, monkeypatch, refuses):
     with refuses(CheckpointError, "checkpoint-write"):
         write_tensors(file, {}, {})
     assert read_tensors(file)[1] == ABOUT
+
+
+def test_a_missing_file_says_what_the_folder_holds(file):
+    for missing in (file.parent, file.parent / "y.safetensors"):
+        with pytest.raises(CheckpointError, match=r"the folder holds x\.safetensors"):
+            read_about(missing)
+    file.rename(file.parent / "state.safetensors")
+    with pytest.raises(CheckpointError, match="training has not ended"):
+        read_about(file)

@@ -13,6 +13,7 @@ from amiss.cli.device import usable
 from amiss.data import Images, open_data
 from amiss.data.files import encode_png
 from amiss.data.sequence_sources import open_sequences
+from amiss.data.sequences import Sequences
 from amiss.data.text import open_text
 from amiss.disk import Disk
 from amiss.errors import AmissError, DataError, UsageError
@@ -228,6 +229,8 @@ def _test_images(request: TrainRequest, images: Any) -> Any:
             why="a class is missing from one of the splits",
             hint="Give both splits the same classes.",
         )
+    if isinstance(test, Sequences):
+        _refuse_other_frames(test, images)
     if not isinstance(test, Images):
         return test if len(test) else None
     seen = set(images.ids)
@@ -255,3 +258,18 @@ def _preset(request: TrainRequest, images: Any) -> Preset:
 def option_error(message: str, seen: str, needed: str, hint: str) -> UsageError:
     """The one error for an option that a kind does not take, or cannot take like this."""
     return UsageError(message, slug="train-option", seen=seen, needed=needed, hint=hint)
+
+
+def _refuse_other_frames(test: Sequences, train: Sequences) -> None:
+    """Before anything is trained: what is tested must fit the network that will be."""
+    frames = [(tuple(part.frames.shape[2:]), part.beside.shape[2]) for part in (test, train)]
+    if frames[0] != frames[1]:
+        told = ["{} with {} numbers beside".format("x".join(map(str, shape)), extra) for shape, extra in frames]
+        raise DataError(
+            "Training and test sequences have different frames.",
+            slug="train-frames",
+            seen=f"test: {told[0]}",
+            needed=f"train: {told[1]}",
+            why="an array of one split was cut in another way, or beside_test is missing",
+            hint="Give both splits the same arrays, with frames of one shape.",
+        )

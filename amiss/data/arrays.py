@@ -5,9 +5,8 @@ import math
 import os
 import re
 import struct
-import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from amiss.data.archives import open_zip
 from amiss.data.files import fit
-from amiss.data.guards import check_memory, check_split, readable
+from amiss.data.guards import check_memory, check_split
 from amiss.data.images import Images
+from amiss.data.npz import open_arrays
 from amiss.errors import DataError
 from amiss.repro import digest
 
@@ -127,58 +126,17 @@ def open_npz(path: Path, split: str) -> Images:
     Raises:
         DataError: The file is damaged, holds no such arrays, or they are not images and labels.
     """
-    try:
-        with open_zip(path) as archive:
-            check_memory(1, (sum(member.file_size for member in archive.infolist()),))
-            files = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-            images, labels = _pair(files, split, path.name)
-            pixels = _channel_first(_bytes(_numeric(_array(archive, images), "images")))
-            label = None if labels is None else _labels(_array(archive, labels))
-            classes = _names(_array(archive, "classes")) if "classes" in files else []
-    except DataError as error:
-        if error.slug != "data-archive":
-            raise
-        raise _broken_npz(path.name, error.seen) from error
-    except Exception as error:  # a reader fed with hostile bytes may raise anything
-        raise _broken_npz(path.name, str(error).split("\n")[0][:200] or type(error).__name__) from error
+    with open_arrays(path) as file:
+        images, labels = _pair(file.names, split, path.name)
+        pixels = _channel_first(_bytes(_numeric(file.read(images), "images")))
+        label = None if labels is None else _labels(file.read(labels))
+        classes = file.classes()
     return _named(Images.of(pixels, label, classes), split)
 
 
 def _named(images: Images, split: str) -> Images:
     """Number the images, now that it is known that there are pixels, and so not more images than bytes."""
     return replace(images, names=tuple(f"{split}/{i:05d}" for i in range(len(images))))
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array whose header claims just what is there; nothing is laid out in memory before that is known."""
-    member = archive.getinfo(f"{name}.npy")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is packed by another method than deflate")
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"{name} is of version {version[0]}.{version[1]}")
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-        there = member.file_size - file.tell()
-    claim = f"{name} claims {dtype} of shape {shape}"
-    if dtype.hasobject:
-        raise ValueError(f"{claim}: pickled objects")
-    if min(shape, default=1) < 0 or not dtype.itemsize or math.prod(shape) * dtype.itemsize != there:
-        raise ValueError(f"{claim}, and holds {there} bytes")
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _broken_npz(name: str, seen: str) -> DataError:
-    return DataError(
-        f"{name} cannot be read.",
-        slug="data-npz",
-        seen=seen,
-        needed="an npz file of plain arrays",
-        why="the file is damaged, or holds pickled objects, which could run code",
-        hint="write it with numpy.savez(path, x=images, y=labels)",
-    )
 
 
 def _read_idx(path: Path, dims: int) -> Tensor:
@@ -221,7 +179,7 @@ def _broken_idx(name: str, seen: str) -> DataError:
     )
 
 
-def _pair(files: list[str], split: str, name: str) -> tuple[str, str | None]:
+def _pair(files: Sequence[str], split: str, name: str) -> tuple[str, str | None]:
     """Names of the arrays of images and labels."""
     options = [
         (f"x_{split}", f"y_{split}"),
@@ -251,15 +209,6 @@ def _labels(y: np.ndarray) -> Tensor:
     """Labels in native byte order, and of a type that torch has; it is not here that fractions are refused."""
     y = _numeric(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, "labels")
     return torch.from_numpy(y.astype(np.float64 if y.dtype.kind == "f" else np.int64))
-
-
-def _names(classes: np.ndarray) -> list[str]:
-    if classes.dtype.kind not in "USiu" or classes.ndim != 1:
-        raise _not_images(f"classes of type {classes.dtype} and shape {classes.shape}")
-    return [
-        name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else readable(str(name))
-        for name in classes
-    ]
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from amiss.data.npz import open_arrays
 from amiss.data.sequences import Sequences
 from amiss.data.sources import open_data
 from amiss.data.worlds.cell_movies import sample_cells
@@ -59,7 +59,7 @@ def open_sequences(source: str | Path, *, split: str = "train", limit: int | Non
         source: "cells", "signals" or "digit-movies", which have a label for each sequence; "parity", "echo" or
             "chained", which have one for each frame; or an npz file of arrays `frames_train` [n, T, C, H, W] of bytes
             or [n, T, F] of floats, `labels_train` [n] or [n, T], and if needed `lengths_train` and `beside_train`;
-            `..._test` alike.
+            `..._test` alike. An array `classes` of strings may name the labels.
         split: "train" or "test". The splits of a drawn world are different rows.
         limit: At most so many sequences.
         seed: Of a drawn world.
@@ -93,21 +93,13 @@ def open_sequences(source: str | Path, *, split: str = "train", limit: int | Non
 
 def _read(path: Path, split: str) -> Sequences:
     """Arrays of an npz file, none of which may hold objects."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {
-                name.removesuffix(f"_{split}"): torch.from_numpy(file[name])
-                for name in file.files
-                if name.endswith(f"_{split}")
-            }
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path.name} cannot be read.",
-            slug="sequences-file",
-            seen=str(error)[:200],
-            needed="an npz file of numbers",
-            hint="Save it by numpy.savez, with arrays of numbers alone.",
-        ) from None
+    with open_arrays(path) as file:
+        arrays = {
+            name.removesuffix(f"_{split}"): torch.from_numpy(file.numbers(name))
+            for name in file.names
+            if name.endswith(f"_{split}")
+        }
+        classes = file.classes()
     if "frames" not in arrays:
         raise DataError(
             f"{path.name} has no sequences of this split.",
@@ -116,4 +108,5 @@ def _read(path: Path, split: str) -> Sequences:
             needed=f"frames_{split}",
             hint=f"Save them as numpy.savez(file, frames_{split}=...).",
         )
-    return Sequences.of(arrays["frames"], arrays.get("lengths"), arrays.get("labels"), beside=arrays.get("beside"))
+    lengths, labels, beside = (arrays.get(name) for name in ("lengths", "labels", "beside"))
+    return Sequences.of(arrays["frames"], lengths, labels, classes if labels is not None else (), beside=beside)

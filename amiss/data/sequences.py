@@ -14,6 +14,8 @@ from amiss.repro import digest
 
 __all__ = ["Sequences"]
 
+_MOST = 1_000_000  # classes
+
 _NEEDED = {
     "frames": (
         "pictures [n, T, C, H, W] of bytes, or numbers [n, T, F] of floats",
@@ -85,7 +87,9 @@ class Sequences:
         lengths = given.to(torch.int64)
         marks = None if labels is None else _whole(labels, lengths, (n, length))
         if marks is not None and not classes and marks.numel():
-            classes = [str(i) for i in range(int(marks.max()) + 1)]
+            classes = [
+                str(i) for i in range(min(int(marks.max()) + 1, _MOST))
+            ]  # one wild label must not fill the memory
         beside = torch.zeros(n, length, 0) if beside is None else beside.float()
         _check(
             {

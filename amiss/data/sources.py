@@ -27,6 +27,7 @@ __all__ = ["BUILT_IN", "open_data"]
 BUILT_IN = ("digits", "faces", "scenes")
 """Sources that need no file; a folder of the same name is opened as "./digits"."""
 
+_STRIPS = ("strips:cells", "strips:digit-movies")
 _NEEDED = "a folder, a CSV, zip or npz file, " + " or ".join(f'"{name}"' for name in BUILT_IN)
 _OTHERS = (".pt", ".pth", ".pkl", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
@@ -194,7 +195,8 @@ def _missing(path: Path) -> DataError:
     except OSError:
         there = []
     lost = path.absolute().relative_to(parent).parts[0]
-    close = difflib.get_close_matches(lost, [*there, *BUILT_IN], n=3)
+    movies = f"strips:{path}"
+    close = [movies] if movies in _STRIPS else difflib.get_close_matches(lost, [*there, *BUILT_IN, *_STRIPS], n=3)
     return DataError(
         f"There is no {path}.",
         slug="data-missing",

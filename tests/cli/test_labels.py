@@ -63,7 +63,7 @@ def test_tasks_are_learned_by_their_names(amiss, task):
         ("empty.npz", "sequences", 1),
         ("holes.npz", "sequences-finite", 1),
         ("unsure.npz", "sequences", 1),
-        ("ragged.npz", "sequences-file", 1),
+        ("ragged.npz", "data-npz", 1),
         ("signals", "sequences-labels", 1),
         ("nothing.npz", "sequences-missing", 1),
         ("rows.npz --sampled 0.5", "label-sampled", 2),
@@ -78,3 +78,11 @@ def test_what_cannot_be_learned_is_refused(rows, words, slug, code):
 
 def test_labels_of_frames_are_none_of_a_whole(rows):
     rows("train", "sequence-classifier", "rows.npz", "--out", "other").refused("sequences-labels", code=1)
+
+
+def test_splits_of_different_frames_are_refused_before_anything_is_trained(amiss):
+    frames, labels = np.zeros((4, 3, 2), np.float32), np.zeros((4, 3), np.int64)
+    np.savez("apart.npz", frames_train=frames, labels_train=labels, frames_test=frames[:, :, :1], labels_test=labels)
+    said = amiss("train", "label-sequence", "apart.npz", "--out", "run")
+    said.refused("train-frames", code=1)
+    assert "1 with 0 numbers" in said.err and "2 with 0 numbers" in said.err

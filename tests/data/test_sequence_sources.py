@@ -28,15 +28,31 @@ def test_a_file_of_arrays_is_read(tmp_path):
     assert open_sequences(tmp_path / "a.npz", split="test").labels is None
 
 
+def test_classes_of_a_file_have_their_names(tmp_path):
+    np.savez(
+        tmp_path / "a.npz", frames_train=np.zeros((2, 3, 1)), labels_train=[0, 1], classes=["calm", "red", "far"]
+    )
+    assert open_sequences(tmp_path / "a.npz").classes == ("calm", "red", "far")
+
+
+def test_one_wild_label_does_not_fill_the_memory(tmp_path):
+    np.savez(tmp_path / "a.npz", frames_train=np.zeros((2, 3, 1)), labels_train=[0, 2 * 10**12])
+    with pytest.raises(DataError) as caught:
+        open_sequences(tmp_path / "a.npz")
+    assert caught.value.slug == "sequences"
+
+
 def test_what_is_no_file_of_sequences_is_refused(tmp_path):
     np.savez(tmp_path / "objects.npz", frames_train=np.array([{"a": 1}], dtype=object))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    np.savez(tmp_path / "words.npz", frames_train=np.array([["a"]]))
     (tmp_path / "text.npz").write_text("no archive")
     for name, slug in (
         ("nothing.npz", "sequences-missing"),
         ("cels", "sequences-missing"),
-        ("objects.npz", "sequences-file"),
-        ("text.npz", "sequences-file"),
+        ("objects.npz", "data-npz"),
+        ("text.npz", "data-npz"),
+        ("words.npz", "data-npz"),
         ("other.npz", "data-split"),
     ):
         with pytest.raises(DataError) as caught:

@@ -496,3 +496,8 @@ def test_cifar_sprites_hold_known_counts():
     assert test.pixels.shape == (1000, 3, 32, 32)
     # The first ten labels of the published test set.
     assert [test.classes[i] for i in test.labels[:5]] == ["cat", "ship", "ship", "airplane", "frog"]
+
+
+def test_movies_are_named_as_strips_to_who_asks_for_images():
+    assert refused("cells").hint == "did you mean strips:cells?"
+    assert refused("digit-movies").hint == "did you mean strips:digit-movies?"
