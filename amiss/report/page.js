@@ -317,9 +317,19 @@ function keys(event) {
   event.preventDefault();
 }
 
+/** Strips of film are many times as wide as high: their frames have that shape, and stand one above the other. */
+function lay() {
+  const shown = DATA.cases[0]?.original ?? DATA.fooled[0]?.image;
+  const [width, height] = DATA.pictures[shown] ?? [1, 1];
+  if (width < 2 * height) return;
+  document.body.classList.add("film");
+  document.body.style.setProperty("--shape", width / height);
+}
+
 function begin() {
   const builders = { overview, findings, cases, atlas: () => [], robustness, fooled, nonsense, imposters, attacks, camera, defense, methods };
   recall();
+  lay();
   for (const [id, title] of present()) {
     $("nav").append(el("a", { href: "#/" + id, "data-section": id }, title));
     $(id).replaceChildren(...builders[id]().flat(3).filter(Boolean));

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from PIL import Image
 
 from amiss.report import build
 
@@ -525,3 +526,18 @@ def test_imposters_of_an_audit_are_one_layer_and_one_bound(record, tmp_path, vis
     text = page.locator("#imposters").inner_text()
     assert "No pair of this layer and bound is pictured." in text and "Among natural images" not in text
     assert page.locator("#imposters .chart").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_strips_of_film_have_their_shape_and_stand_one_above_the_other(run, visit, width):
+    record, folder = run
+    film = folder / "images" / "film.png"
+    Image.new("L", (72, 8), 90).save(film)
+    for item in record["cases"]:
+        item["original"] = "images/film.png"
+    page = visit(build(record, folder), width=width)
+    box = page.locator("#overview .triptych .frame").first.bounding_box()
+    below = page.locator("#overview .triptych .frame").nth(1).bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(9, rel=0.05)
+    assert below["x"] == box["x"] and below["y"] > box["y"]
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
