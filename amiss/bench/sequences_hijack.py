@@ -41,7 +41,7 @@ def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     A pair counts where the captioner then says the guide's sentence, word for word, and a classifier that was trained
     apart from it, by other drawings and of another architecture, still reads every label of the source. Both are
     judged after rounding to bytes. `caption_hijack` is of drawn faces, `caption_hijack_scenes` of drawn digits, where
-    fewer pairs succeed. `..._says` is the share where the sentence itself is what is searched for, on the first pairs.
+    fewer pairs succeed. `..._says` is the share where the sentence itself is what is searched for, on 25 pairs.
     """
     torch.set_num_threads(1)
     figures: dict[str, float] = {}
