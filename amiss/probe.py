@@ -67,7 +67,9 @@ class Probe:
 
         Raises:
             ContractError: Nouns that do not fit together, before the first pass.
+            UsageError: `task` is none.
         """
+        _check_task(task)
         self._refuse(classifier)
         pace = pace or Pace(self.batch)
         pace.starved = False  # the memory that an earlier search lacked may be there again
@@ -110,7 +112,12 @@ class Probe:
             task: The samples, any number.
             frames: Images to keep of each sample's path; 0 keeps no trajectory.
             progress: Called with (samples done, samples in all, successes) after each batch.
+
+        Raises:
+            ContractError: Nouns that do not fit together, before the first pass.
+            UsageError: `task` is none.
         """
+        _check_task(task)
         if not len(task):
             return Result(task, torch.zeros(0, 1, 1, 1), torch.zeros(0), (), (), repr(self))
         parts: list[Result] = []
@@ -215,6 +222,19 @@ def _check_wrapped(classifier: Classifier) -> None:
             needed="a Classifier",
             why="a network that was not wrapped",
             hint="Wrap it: am.Classifier(net), with the mean and std of its training.",
+        )
+
+
+def _check_task(task: Task) -> None:
+    """Refuse what is no task, such as images that were not made one."""
+    if not isinstance(task, Task):
+        raise UsageError(
+            "A probe searches for the samples of a task.",
+            slug="probe-task",
+            seen=f"a {type(task).__name__}",
+            needed="a Task",
+            why="images that say nothing of what is wanted" if hasattr(task, "task") else "",
+            hint="Pass images.task(), or Task(keys, images).",
         )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 import amiss.search
 from amiss.classifier import Classifier
 from amiss.constraints import L2, LatentNorm, Linf, Unconstrained
+from amiss.data import Images
 from amiss.errors import ContractError, DataError, ModelError, UsageError
 from amiss.objectives import EOT, Avoid, Become
 from amiss.optimizers import Adam, Sign, Then
@@ -225,6 +226,17 @@ def test_options_that_mean_nothing(refuses):
     for options in ({"until": "bugdet"}, {"batch": 0}):
         with refuses(UsageError, "probe-options"):
             Probe(Pixels(), Avoid(), Linf(0.1), Sign(0.1), **options)
+
+
+@pytest.mark.parametrize(
+    "search", [lambda p, x: p.run(WORLD.classifier(), x), lambda p, x: list(p.walk(WORLD.classifier(), x))]
+)
+def test_images_alone_are_no_task(search):
+    images = Images.of(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    for thing, hint in ((images, "images.task()"), (torch.zeros(2, 1, 8, 8), "Task(")):
+        with pytest.raises(UsageError, match="probe-task") as caught:
+            search(pgd(1), thing)
+        assert hint in caught.value.hint
 
 
 # The best

@@ -44,13 +44,14 @@ class FramePicker(nn.Module):
 
     def __init__(self, frames: int, keep: int, blank: float = 0.0) -> None:
         super().__init__()
-        if not 1 <= keep <= frames <= _MOST or not math.isfinite(blank):
+        whole = type(frames) is int and type(keep) is int
+        if not whole or not 1 <= keep <= frames <= _MOST or not math.isfinite(blank):
             raise UsageError(
                 "So many frames cannot be kept.",
                 slug="picker-frames",
-                seen=f"{keep} of {frames}" + ("" if math.isfinite(blank) else f", blank={blank}"),
-                needed="one or more, and no more than the movie has",
-                hint=f"Pass, for instance, FramePicker(frames=9, keep={max(1, min(3, frames))}).",
+                seen=f"{keep!r} of {frames!r}"[:100] + ("" if math.isfinite(blank) else f", blank={blank}"),
+                needed="a whole number of one or more, and no more than the movie has",
+                hint="Pass, for instance, FramePicker(frames=9, keep=3).",
             )
         self.frames, self.keep, self.blank = frames, keep, blank
         self.raw = nn.Parameter(torch.zeros(frames))
@@ -62,7 +63,23 @@ class FramePicker(nn.Module):
         return _PACE * self.raw
 
     def cool(self, fraction: float) -> None:
-        """Set the temperature for a point of the run: from 5 at 0 to 0.3 at 1, by equal factors."""
+        """Set the temperature for a point of the run: from 5 at 0 to 0.3 at 1, by equal factors.
+
+        Args:
+            fraction: How much of the run is over. Before 0 and after 1, as in a run that is prolonged, it stays
+                what it is there.
+
+        Raises:
+            UsageError: `fraction` is not a number.
+        """
+        if math.isnan(fraction):
+            raise UsageError(
+                "There is no such point of a run.",
+                slug="picker-cool",
+                seen=f"fraction={fraction}",
+                needed="a number: 0 at the beginning, 1 at the end",
+                hint="Pass picker.cool(step / steps).",
+            )
         self.temperature.fill_(_WARM * (_COLD / _WARM) ** min(1.0, max(0.0, fraction)))
 
     def hard(self) -> Tensor:

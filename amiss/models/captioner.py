@@ -85,9 +85,21 @@ class Captioner(TokenDensity):
                 slug="caption-image",
                 seen="none" if c is None else str(tuple(c.shape)),
                 needed=str(want),
-                hint="Pass one image for each sentence, of the captioner's size.",
+                why=self._unlike(c, n),
+                hint="Pass one image for each sentence, of the captioner's size and channels.",
             )
         return self.told(self.encoder(c))
+
+    def _unlike(self, c: Tensor | None, n: int) -> str:
+        """In what images differ from those that are wanted, as far as it can be told."""
+        if c is None or c.ndim != 4:
+            return ""
+        pairs = (
+            ("another number of images", len(c), n),
+            ("other channels: gray has 1, color 3", c.shape[1], self.channels),
+            ("another size", tuple(c.shape[2:]), (self.size, self.size)),
+        )
+        return "; ".join(what for what, found, wanted in pairs if found != wanted)
 
     def told(self, code: Tensor) -> list[State]:
         """The states that codes [n, code] of images begin with."""
@@ -103,9 +115,17 @@ class Captioner(TokenDensity):
 
         Raises:
             ModelError: A word is unknown, or a sentence is too long.
-            ContractError: The images have another shape.
+            ContractError: The images have another shape, or `x` holds what are no sentences.
         """
         if not isinstance(x, Tensor):
+            if not isinstance(x, Sequence) or not all(isinstance(text, str) for text in x):
+                raise ContractError(
+                    "These are no sentences.",
+                    slug="caption-sentence",
+                    seen=f"a {type(x).__name__}" + " that holds other things than text" * isinstance(x, Sequence),
+                    needed="a sentence for all images, or a list of one for each",
+                    hint='Pass, for instance, log_prob("a small red square", images).',
+                )
             n = 0 if c is None else len(c)
             sentences = [self.plain(text) for text in ([x] * n if isinstance(x, str) else x)]
             x = self.vocabulary.rows(sentences, self.length).to(self.readout.weight.device)
@@ -121,9 +141,21 @@ class Captioner(TokenDensity):
         Args:
             x: The images.
             width: Beginnings that a beam search carries on; 1 takes the likeliest word each time.
+
+        Raises:
+            ContractError: The images have another shape, or hold what is not finite. (`log_prob` says NaN of those.)
         """
         if not len(x):
             return []
+        if not bool(x.isfinite().all()):
+            raise ContractError(
+                "An image holds numbers that are not finite.",
+                slug="caption-finite",
+                seen=f"{int((~x.isfinite().flatten(1).all(1)).sum())} of {len(x)} images",
+                needed="finite numbers in [0, 1]",
+                why="a division by zero on the way to the image",
+                hint="Leave such images out, or fill them: x.nan_to_num().",
+            )
         rows = beam(self, len(x), x, width=width)[0]
         return [self.vocabulary.decode(row) for row in rows]
 

@@ -74,6 +74,7 @@ class LabelSequence(TokenDensity):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Logits [N, classes, T] of labels `x` [N, T], int64, given frames `c`."""
+        self._check_frames(x, c)
         logits = super().forward(x, c)
         lengths = self._lengths(c)
         if lengths is None:
@@ -93,6 +94,7 @@ class LabelSequence(TokenDensity):
             ContractError: `x` holds what are no labels, or does not fit the frames.
         """
         self.check(x)
+        self._check_frames(x, c)
         c, x = self._ended(x, c, lengths)
         return self.likelihood.log_probs(self(x, c), x)
 
@@ -107,7 +109,13 @@ class LabelSequence(TokenDensity):
         return cache
 
     def step(self, previous: Tensor | None, t: int, cache: TokenCache) -> Tensor:
-        """Logits [n, classes] of frame `t`, after frame t - 1 was labeled `previous` [n]."""
+        """Logits [n, classes] of frame `t`, after frame t - 1 was labeled `previous` [n].
+
+        Raises:
+            ContractError: There is no frame `t`.
+        """
+        if cache.beside is not None and t >= cache.beside.shape[1]:
+            raise _no_frames(f"{cache.beside.shape[1]} frames", f"{t + 1} or more, one for each label")
         logits = super().step(previous, t, cache)
         return logits if cache.lengths is None else only(logits, 0, t >= cache.lengths)
 
@@ -118,18 +126,12 @@ class LabelSequence(TokenDensity):
             ContractError: There are no frames, or others than the labels have.
         """
         if c is None or c.ndim != 3 or len(c) != n or c.shape[1] < length:
-            raise ContractError(
-                "Labels of a sequence need its frames.",
-                slug="label-frames",
-                seen="none" if c is None else str(tuple(c.shape)),
-                needed=f"({n}, {length}, {self.inputs})",
-                hint="Pass them as c: model.log_prob(labels, frames), model.sample(len(frames), frames).",
-            )
+            raise self._unlike(c, n, length)
         lengths = self._lengths(c)
         if lengths is not None:
             c = c[:, :, :-1]
         check_sequences(c, (self.inputs,), lengths)
-        return c if self.reader is None else self.reader(c, lengths)[0]
+        return c if self.reader is None else self.reader(c.to(self.readout.weight.dtype), lengths)[0]
 
     def sample(
         self,
@@ -151,6 +153,16 @@ class LabelSequence(TokenDensity):
         """The likeliest label of each frame [N, T], each given those chosen before it (greedy); 0 behind an end."""
         return self.sample(len(x), x if lengths is None else self.ragged(x, lengths), top_k=1)
 
+    def _check_frames(self, x: Tensor, c: Tensor | None) -> None:
+        """Refuse labels [N, T] that are not as many as the frames."""
+        if c is not None and c.ndim == 3 and x.ndim == 2 and c.shape[:2] != x.shape:
+            raise self._unlike(c, *x.shape)
+
+    def _unlike(self, c: Tensor | None, n: int, length: int) -> ContractError:
+        """The error of frames that there are not, or of another shape than the labels [n, length]."""
+        seen = "no frames" if c is None else f"frames {tuple(c.shape)}"
+        return _no_frames(seen, f"frames ({n}, {length}, {self.inputs}) for labels ({n}, {length})")
+
     def _lengths(self, c: Tensor | None) -> Tensor | None:
         """How many frames of each count [N]; None where `c` are frames alone, or what `ragged` never made."""
         if c is None or c.ndim != 3 or c.shape[2] != self.inputs + 1:
@@ -171,3 +183,13 @@ class LabelSequence(TokenDensity):
 def _until(x: Tensor, lengths: Tensor) -> Tensor:
     """Labels [N, T] that are 0 behind their ends."""
     return torch.where(torch.arange(x.shape[1], device=x.device) < lengths[:, None], x, 0)
+
+
+def _no_frames(seen: str, needed: str) -> ContractError:
+    return ContractError(
+        "Labels of a sequence need its frames, one for each label.",
+        slug="label-frames",
+        seen=seen,
+        needed=needed,
+        hint="Pass them as c: model.log_prob(labels, frames), model.sample(len(frames), frames).",
+    )

@@ -16,6 +16,7 @@ CellName = Literal["rnn", "lstm", "lstm-sigmoid", "gru"]
 """A name in `CELLS`."""
 
 _WIDEST, _DEEPEST = 4096, 8
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class Recurrent(nn.Module):
@@ -91,7 +92,12 @@ class Recurrent(nn.Module):
 
         Returns:
             The uppermost layer's states [N, T, width], and those of every row of cells after frame T.
+
+        Raises:
+            ContractError: `x` has another shape or type than the weights want, or the lengths do not fit it.
         """
+        _check_shape(x, (self.inputs,), lengths)
+        self._check_type(x)
         states = self.start(len(x)) if states is None else states
         ends, ways = [], 2 if self.bidirectional else 1
         for layer in range(self.layers):
@@ -135,6 +141,19 @@ class Recurrent(nn.Module):
         """The weights of one row of cells: layer by layer, forwards before backwards."""
         row = self.rows[index]
         return Weights(*(getattr(row, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
+
+    def _check_type(self, x: Tensor) -> None:
+        """Refuse numbers of another type than the weights; under autocast, torch sees to it."""
+        wanted = self.weights(0).into.dtype
+        if x.dtype != wanted and not torch.is_autocast_enabled(x.device.type):
+            raise ContractError(
+                "These sequences are of another type than the weights.",
+                slug="sequence-type",
+                seen=str(x.dtype),
+                needed=str(wanted),
+                why="arrays of numpy are float64" if x.dtype == torch.float64 else "",
+                hint=f"Pass x.to({wanted}), or bring the model to the type of x.",
+            )
 
     def _run(self, index: int, x: Tensor, state: State) -> tuple[Tensor, State]:
         """States [N, T, hidden] of one row of cells, and the last one."""
@@ -189,31 +208,9 @@ def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = 
 
     Raises:
         ContractError: Frames of another shape, none at all, numbers that are not finite in a frame that counts, or
-            lengths beyond the frames that there are.
+            lengths that are no tensor of whole numbers from 1 to T, one a row.
     """
-    wanted = f"(N, T, {', '.join(map(str, frame))}), T of 1 or more"
-    if x.ndim != 2 + len(frame) or tuple(x.shape[2:]) != frame or x.shape[1] < 1:
-        raise ContractError(
-            "These are no sequences for this model.",
-            slug="sequence-shape",
-            seen=str(tuple(x.shape)),
-            needed=wanted,
-            why="a sequence is empty" if x.ndim > 1 and x.shape[1] < 1 else "",
-            hint="Pass one row a sequence, padded at its end to a common length, and their lengths.",
-        )
-    if lengths is not None and (
-        lengths.shape != x.shape[:1] or bool((lengths < 1).any()) or bool((lengths > x.shape[1]).any())
-    ):
-        raise ContractError(
-            "The lengths do not fit the sequences.",
-            slug="sequence-lengths",
-            seen=f"{len(lengths)} lengths from {int(lengths.min())} to {int(lengths.max())}"
-            if len(lengths)
-            else "none",
-            needed=f"{len(x)} lengths from 1 to {x.shape[1]}",
-            why="a sequence is empty" if len(lengths) and int(lengths.min()) < 1 else "",
-            hint="Leave empty sequences out, and pass the number of frames of each of the others.",
-        )
+    _check_shape(x, frame, lengths)
     bad = ~x.isfinite().flatten(2).all(2)
     if lengths is not None:
         bad &= torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
@@ -227,3 +224,38 @@ def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = 
             why="a sensor that dropped out, or a division by zero",
             hint="Leave such frames out, or fill them: x.nan_to_num().",
         )
+
+
+def _check_shape(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None) -> None:
+    """Refuse another shape, and lengths that do not fit; what the frames hold is not looked at."""
+    wanted = f"(N, T, {', '.join(map(str, frame))}), T of 1 or more"
+    if x.ndim != 2 + len(frame) or tuple(x.shape[2:]) != frame or x.shape[1] < 1:
+        raise ContractError(
+            "These are no sequences for this model.",
+            slug="sequence-shape",
+            seen=str(tuple(x.shape)),
+            needed=wanted,
+            why="a sequence is empty" if x.ndim > 1 and x.shape[1] < 1 else "",
+            hint="Pass one row a sequence, padded at its end to a common length, and their lengths.",
+        )
+    if lengths is None:
+        return
+    whole = isinstance(lengths, Tensor) and lengths.dtype in _WHOLE and lengths.shape == x.shape[:1]
+    if not whole or bool((lengths < 1).any()) or bool((lengths > x.shape[1]).any()):
+        raise ContractError(
+            "The lengths do not fit the sequences.",
+            slug="sequence-lengths",
+            seen=_said_of(lengths),
+            needed=f"a tensor of {len(x)} whole numbers from 1 to {x.shape[1]}",
+            why="a sequence is empty" if whole and int(lengths.min()) < 1 else "",
+            hint="Pass torch.tensor([...]), the number of frames of each sequence; leave empty sequences out.",
+        )
+
+
+def _said_of(lengths: object) -> str:
+    """Lengths in a few words, whatever they are."""
+    if not isinstance(lengths, Tensor):
+        return f"a {type(lengths).__name__}"
+    if lengths.ndim != 1 or not len(lengths):
+        return f"{tuple(lengths.shape)}, {lengths.dtype}"
+    return f"{len(lengths)} lengths from {lengths.min().item():g} to {lengths.max().item():g}, {lengths.dtype}"

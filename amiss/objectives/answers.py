@@ -44,7 +44,7 @@ class Says(Objective):
         plain = getattr(classifier, "plain", None)
         wanted = self.sentence if plain is None else plain(self.sentence)
         with torch.no_grad():
-            said = [answer == wanted for answer in answerer.answer(x)]
+            said = [answer == wanted for answer in answerer.answer(x.nan_to_num())]  # a NaN ends its own sample alone
         return {"log_p": answerer.log_prob(self.sentence, x), "said": torch.tensor(said, device=x.device)}
 
     def score(self, y: View, task: Task) -> tuple[Tensor, Tensor]:

@@ -126,13 +126,31 @@ def test_patterns_are_learned_unless_they_are_to_stay():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"frames": 3, "keep": 4}, {"frames": 3, "keep": 0}, {"frames": 3, "keep": 1, "blank": float("nan")}]
+    "arguments",
+    [
+        {"frames": 3, "keep": 4},
+        {"frames": 3, "keep": 0},
+        {"frames": 3, "keep": 1, "blank": float("nan")},
+        {"frames": "9", "keep": 3},
+        {"frames": 9, "keep": 2.5},
+    ],
 )
 def test_more_frames_than_the_movie_has_are_refused(arguments):
     with pytest.raises(UsageError, match="picker-frames"):
         FramePicker(**arguments)
     with pytest.raises(ContractError, match="picker-movie"):
         FramePicker(3, 2)(torch.zeros(1, 4))
+
+
+def test_temperatures_are_those_between_the_beginning_and_the_end_of_a_run():
+    picker, found = FramePicker(3, 2), []
+    for fraction in (0.0, -1.0, 1.0, 2.0):
+        picker.cool(fraction)
+        found.append(picker.temperature.item())
+    assert found == pytest.approx([5, 5, 0.3, 0.3])
+    with pytest.raises(UsageError, match="picker-cool"):
+        picker.cool(float("nan"))
+    assert picker.temperature.item() == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(

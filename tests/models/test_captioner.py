@@ -82,6 +82,9 @@ def test_its_encoder_is_made_to_mistake_an_image_for_another(sees):
         (lambda net, x: net.log_prob("a", x[:, :, :7]), "caption-image"),
         (lambda net, x: net.log_prob("a", None), "caption-image"),
         (lambda net, x: net.sample(2), "caption-image"),
+        (lambda net, x: net.log_prob(3, x), "caption-sentence"),
+        (lambda net, x: net.log_prob(["a", 3], x), "caption-sentence"),
+        (lambda net, x: net.answer(x * torch.nan), "caption-finite"),
         (lambda net, x: Captioner(WORDS, size=7), "captioner"),
         (lambda net, x: Captioner(("a", "a")), "vocabulary"),
     ],
@@ -90,3 +93,27 @@ def test_what_cannot_be_said_is_refused(call, slug):
     with pytest.raises((ContractError, ModelError, UsageError)) as caught:
         call(captioner(), torch.rand(2, 1, 8, 8, dtype=torch.float64))
     assert caught.value.slug == slug
+
+
+@pytest.mark.parametrize(
+    ("x", "why"),
+    [
+        (torch.rand(2, 3, 8, 8), "other channels"),
+        (torch.rand(2, 1, 9, 8), "another size"),
+        (torch.rand(3, 1, 8, 8), "another number"),
+        (torch.rand(8, 8), ""),
+    ],
+)
+def test_it_is_said_in_what_images_differ_from_those_it_knows(x, why):
+    with pytest.raises(ContractError) as caught:
+        captioner().log_prob(["a", "dark"], x.double())
+    assert caught.value.slug == "caption-image"
+    assert caught.value.why.startswith(why) and ";" not in caught.value.why
+
+
+def test_an_image_that_is_no_number_ends_its_own_sample_alone(sees):
+    x = torch.full((3, 1, 8, 8), 0.25)
+    x[1, 0, 2, 3] = torch.nan
+    assert sees.log_prob("a bright picture", x).isfinite().tolist() == [True, False, True]
+    probe = Probe(Pixels(), Says("a bright picture"), Linf(0.5), Sign(0.05), budget=Budget(20))
+    assert probe.run(sees, Task(torch.arange(3), x)).met.tolist() == [True, False, True]

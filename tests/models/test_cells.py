@@ -135,6 +135,10 @@ def test_turning_back_twice_is_nothing_and_the_last_frame_comes_first():
         (torch.zeros(2, 4, 3), torch.tensor([4]), "sequence-lengths"),
         (torch.zeros(2, 4, 3), torch.tensor([4, 0]), "sequence-lengths"),
         (torch.zeros(2, 4, 3), torch.tensor([4, 5]), "sequence-lengths"),
+        (torch.zeros(2, 4, 3), torch.tensor([4.0, 2.5]), "sequence-lengths"),
+        (torch.zeros(2, 4, 3), torch.tensor([[4, 4]]), "sequence-lengths"),
+        (torch.zeros(2, 4, 3), torch.tensor(4), "sequence-lengths"),
+        (torch.zeros(2, 4, 3), [4, 4], "sequence-lengths"),
         (torch.full((2, 4, 3), torch.nan), None, "sequence-finite"),
     ],
 )
@@ -142,6 +146,35 @@ def test_what_is_no_sequence_is_refused(x, lengths, slug):
     with pytest.raises(ContractError) as caught:
         check_sequences(x, (3,), lengths)
     assert caught.value.slug == slug
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize(
+    ("x", "lengths", "slug", "seen"),
+    [
+        (torch.zeros(4, 10, 3), torch.tensor([11, 7, 3, 1]), "sequence-lengths", "from 1 to 11"),
+        (torch.zeros(4, 10, 3), torch.tensor([10, 7, 3, 0]), "sequence-lengths", "from 0 to 10"),
+        (torch.zeros(4, 10, 3), torch.tensor([10, 7, 3]), "sequence-lengths", "3 lengths"),
+        (torch.zeros(4, 10, 3), torch.tensor([1.5, 7, 3, 1]), "sequence-lengths", "float32"),
+        (torch.zeros(4, 10, 3), [10, 7, 3, 1], "sequence-lengths", "a list"),
+        (torch.zeros(4, 10, 2), None, "sequence-shape", "(4, 10, 2)"),
+        (torch.zeros(10, 3), None, "sequence-shape", "(10, 3)"),
+        (torch.zeros(4, 10, 3).double(), None, "sequence-type", "float64"),
+        (torch.zeros(4, 10, 3, dtype=torch.int64), None, "sequence-type", "int64"),
+    ],
+)
+def test_a_network_refuses_what_does_not_fit_before_torch_does(both, x, lengths, slug, seen):
+    with pytest.raises(ContractError) as caught:
+        Recurrent(3, 5, "gru", bidirectional=both)(x, lengths)
+    assert caught.value.slug == slug and seen in caught.value.seen
+
+
+def test_lengths_of_any_whole_type_are_the_same_lengths():
+    net, x = network("gru", bidirectional=True), torch.randn(2, 4, 3, dtype=torch.float64)
+    wanted = net(x, torch.tensor([4, 2]))[0]
+    assert all(
+        torch.equal(net(x, torch.tensor([4, 2], dtype=kind))[0], wanted) for kind in (torch.uint8, torch.int32)
+    )
 
 
 def test_a_frame_that_does_not_count_may_hold_anything():

@@ -107,6 +107,31 @@ def test_labels_without_their_frames_are_refused(c):
         labels().log_prob(torch.zeros(2, 4, dtype=torch.int64), None if c is None else c.double())
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_labels_and_frames_are_as_many_as_each_other(both):
+    net, x = labels(bidirectional=both), torch.zeros(2, 10, 2).double()
+    y = torch.zeros(2, 12, dtype=torch.int64)
+    for call in (
+        lambda: net.log_prob(y[:, :9], x),
+        lambda: net.log_prob(y, x),
+        lambda: net.log_prob(y[:, :9], x, torch.tensor([10, 3])),
+        lambda: net.log_prob(y[:1, :10], x),
+        lambda: net(y[:, :9], x),
+        lambda: beam(net, 2, x, length=12),
+        lambda: net.sample(2, x, given=y, mask=torch.tensor(False)),
+    ):
+        with pytest.raises(ContractError) as caught:
+            call()
+        assert caught.value.slug == "label-frames" and "10" in caught.value.seen
+    assert beam(net, 2, x, length=10)[0].shape == (2, 10)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_frames_of_another_type_are_brought_to_that_of_the_weights(both):
+    net, x, y = labels(bidirectional=both), torch.randn(2, 4, 2), torch.zeros(2, 4, dtype=torch.int64)
+    assert torch.equal(net.log_prob(y, x), net.log_prob(y, x.double()))
+
+
 def tokens(end=None):
     torch.manual_seed(1)
     net = TokenDensity(3, 4, end, hidden=5).double()
