@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from amiss.data.guards import readable
 from amiss.data.npz import open_arrays
 from amiss.data.sequences import Sequences
 from amiss.data.sources import open_data
@@ -20,6 +21,7 @@ __all__ = ["BUILT_IN_SEQUENCES", "open_sequences"]
 _SPLITS = ("train", "test")
 _ROWS = 4000  # of a task, in each split
 _TASKS = 9  # stream of randomness
+_NAMED = 8  # arrays of a file that are named where none fits
 
 
 def _cells(seed: int, limit: int | None) -> Sequences:
@@ -99,14 +101,16 @@ def _read(path: Path, split: str) -> Sequences:
             for name in file.names
             if name.endswith(f"_{split}")
         }
-        classes = file.classes()
+        classes, names = file.classes(), file.names
     if "frames" not in arrays:
+        plain = next((name for name in ("frames", "x", "X", "data") if name in names), None)
         raise DataError(
             f"{path.name} has no sequences of this split.",
             slug="data-split",
-            seen=", ".join(sorted(arrays)) or "no array of this split",
+            seen=", ".join(readable(name)[:40] for name in names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+            or "no array",
             needed=f"frames_{split}",
-            hint=f"Save them as numpy.savez(file, frames_{split}=...).",
+            hint=f"Save them as numpy.savez(file, frames_{split}={plain or '...'}); labels are labels_{split}.",
         )
     lengths, labels, beside = (arrays.get(name) for name in ("lengths", "labels", "beside"))
     return Sequences.of(arrays["frames"], lengths, labels, classes if labels is not None else (), beside=beside)

@@ -14,21 +14,13 @@ from amiss.repro import digest
 
 __all__ = ["Sequences"]
 
-_MOST = 1_000_000  # classes
+_PLAUSIBLE, _GAPS = 100, 10  # classes without names, and how many of them a label that is there may stand for
 
 _NEEDED = {
-    "frames": (
-        "pictures [n, T, C, H, W] of bytes, or numbers [n, T, F] of floats",
-        "Save pictures as bytes, 0 to 255, with an axis of channels; pad sequences at their ends to a common length.",
-    ),
     "number": ("one sequence or more, of one frame or more", "Look at how the arrays were cut."),
     "lengths": (
         "a whole number for each sequence, from 1 to T",
         "Leave empty sequences out, and give the number of frames of each of the others.",
-    ),
-    "labels": (
-        "whole numbers from 0, one for each sequence or [n, T] for frames, and no more classes than have names",
-        "Number the classes from 0.",
     ),
     "numbers beside the frames": ("[n, T, E]: a row for each frame", "Pad them as the frames are padded."),
     "columns of the table": ("a number for each sequence", "Take the same rows of every column."),
@@ -81,29 +73,20 @@ class Sequences:
                 holds what is not finite.
         """
         pictures = frames.ndim == 5 and frames.dtype == torch.uint8
-        signals = frames.ndim == 3 and frames.is_floating_point()
+        if not pictures and not (frames.ndim == 3 and frames.is_floating_point()):
+            seen, needed = f"{tuple(frames.shape)}, {frames.dtype}", "pictures [n, T, C, H, W] of bytes, or numbers"
+            raise _unfit("frames", seen, f"{needed} [n, T, F] of floats", _mended(frames))
         n, length = (*frames.shape[:2], 0, 0)[:2]
         given = torch.full((n,), length) if lengths is None else torch.as_tensor(lengths)
         lengths = given.to(torch.int64)
-        marks = None if labels is None else _whole(labels, lengths, (n, length))
-        if marks is not None and not classes and marks.numel():
-            classes = [
-                str(i) for i in range(min(int(marks.max()) + 1, _MOST))
-            ]  # one wild label must not fill the memory
         beside = torch.zeros(n, length, 0) if beside is None else beside.float()
         _check(
             {
-                "frames": (pictures or signals, f"{tuple(frames.shape)}, {frames.dtype}"),
                 "number": (n >= 1 and length >= 1, f"{n} sequences of {length} frames"),
                 "lengths": (
                     lengths.shape == (n,) and bool(((given >= 1) & (given <= length) & (given == lengths)).all()),
                     f"{tuple(given.shape)}, {given.min() if given.numel() else '-'} to "
                     f"{given.max() if given.numel() else '-'}",
-                ),
-                "labels": (
-                    marks is None
-                    or (marks.shape in ((n,), (n, length)) and bool(((marks >= 0) & (marks < len(classes))).all())),
-                    "other labels than there are classes, another number of them, or fractions",
                 ),
                 "numbers beside the frames": (
                     beside.ndim == 3 and beside.shape[:2] == (n, length),
@@ -115,6 +98,9 @@ class Sequences:
                 ),
             }
         )
+        marks = None if labels is None else _whole(labels, lengths, (n, length), len(classes))
+        if marks is not None and not classes:
+            classes = [str(i) for i in range(int(marks.max()) + 1)]
         found = cls(frames if pictures else frames.float(), lengths, marks, tuple(classes), beside, dict(table or {}))
         found._refuse_bad()
         return found
@@ -231,16 +217,42 @@ class Sequences:
                 )
 
 
-def _whole(labels: Any, lengths: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Labels as int64, 0 behind an end; -1 for all where one of them is no whole number."""
+def _whole(labels: Any, lengths: Tensor, shape: tuple[int, int], names: int) -> Tensor:
+    """Labels as int64, 0 behind an end.
+
+    Raises:
+        DataError: They are not as many as sequences or frames, no whole numbers from 0, or more than have names.
+    """
+    n, length = shape
+    needed = f"[{n}] for sequences or [{n}, {length}] for their frames, whole numbers from 0"
+    needed += f" to {names - 1}, which have names" if names else ""
     try:
         told = torch.as_tensor(labels)
-    except (ValueError, TypeError):
-        told = torch.full(shape, -1)  # rows of different lengths, or words
-    if told.shape == shape and lengths.shape == shape[:1]:
-        told = torch.where(torch.arange(shape[1]) < lengths[:, None], told, 0)
+    except (ValueError, TypeError, RuntimeError) as error:
+        hint = "Number the classes from 0; pad the labels of frames as the frames are padded."
+        raise _unfit("labels", "words, or rows of different lengths", needed, hint) from error
+    told = told if told.is_floating_point() else told.to(torch.int64)
+    if told.shape == shape:
+        told = torch.where(torch.arange(length) < lengths[:, None], told, 0)
+    seen = f"{list(told.shape)}, from {told.min().item():g} to {told.max().item():g}" if told.numel() else "none"
     whole = told.to(torch.int64)
-    return whole if bool((whole == told).all()) else torch.full_like(whole, -1)
+    if told.shape not in ((n,), shape) or not bool(((whole == told) & (whole >= 0)).all()):
+        one_hot = told.ndim >= 2 and told.shape[: told.ndim - 1] in ((n,), shape) and told.shape != shape
+        hint = (
+            "Where there is a column for each class: labels.argmax(-1)." if one_hot else "Number the classes from 0."
+        )
+        raise _unfit("labels", seen, needed, hint)
+    most, kinds = int(whole.max()) + 1, len(whole.unique())
+    if names and most > names:
+        raise _unfit("labels", seen, needed, "Name every class, or leave all names out.")
+    if not names and most > max(_PLAUSIBLE, _GAPS * kinds):  # one wild label must not fill the memory, either
+        raise _unfit(
+            "labels",
+            f"{seen}, of which {kinds:,} are there",
+            f"labels that count from 0 without wide gaps, or names of all {most:,} classes",
+            "Number them anew: labels.unique(return_inverse=True)[1]; or pass the names as classes.",
+        )
+    return whole
 
 
 def _without(needed: str, seen: str) -> DataError:
@@ -261,10 +273,26 @@ def _check(rules: Mapping[str, tuple[bool, str]]) -> None:
     for name, (holds, seen) in rules.items():
         if not holds:
             needed, hint = _NEEDED[name]
-            raise DataError(
-                f"The {name} of these sequences {'does' if name == 'number' else 'do'} not fit.",
-                slug="sequences",
-                seen=seen,
-                needed=needed,
-                hint=hint,
-            )
+            raise _unfit(name, seen, needed, hint)
+
+
+def _unfit(name: str, seen: str, needed: str, hint: str) -> DataError:
+    return DataError(
+        f"The {name} of these sequences {'does' if name == 'number' else 'do'} not fit.",
+        slug="sequences",
+        seen=seen,
+        needed=needed,
+        hint=hint,
+    )
+
+
+def _mended(frames: Tensor) -> str:
+    """What would make frames of these."""
+    if frames.ndim in (2, 4):
+        what = "samples alone have one number a frame" if frames.ndim == 2 else "gray pictures have an axis, too"
+        return f"Add the axis that is missing ({what}): frames[:, :, None]."
+    if frames.ndim == 3:
+        return "Save numbers as floats: frames.astype(numpy.float32)."
+    if frames.ndim == 5:
+        return "Save pictures as bytes, 0 to 255."
+    return "Pad sequences at their ends to a common length."

@@ -42,6 +42,21 @@ def test_one_wild_label_does_not_fill_the_memory(tmp_path):
     assert caught.value.slug == "sequences"
 
 
+def test_names_without_a_split_are_shown_beside_those_that_are_needed(tmp_path):
+    for names, seen, wanted in (
+        (("frames", "labels"), "frames, labels", "frames_train=frames"),
+        (("x", "y"), "x, y", "frames_train=x"),
+        (("frame_train",), "frame_train", "frames_train=..."),
+        (tuple("abcdefghij"), "a, b, c, d, e, f, g, h, ...", "frames_train=..."),
+        ((), "no array", "frames_train=..."),
+    ):
+        np.savez(tmp_path / "a.npz", **{name: np.zeros((2, 3, 1)) for name in names})
+        with pytest.raises(DataError) as caught:
+            open_sequences(tmp_path / "a.npz")
+        assert caught.value.slug == "data-split" and caught.value.needed == "frames_train"
+        assert caught.value.seen == seen and wanted in caught.value.hint
+
+
 def test_what_is_no_file_of_sequences_is_refused(tmp_path):
     np.savez(tmp_path / "objects.npz", frames_train=np.array([{"a": 1}], dtype=object))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))

@@ -86,6 +86,63 @@ def test_what_are_no_sequences_is_refused(arguments, slug):
         _ = Sequences.of(torch.zeros(3, 4, 2)).truth
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "seen", "said"),
+    [
+        ([0] * 20, (), "[20], from 0 to 0", "[40] for sequences or [40, 12]"),
+        (torch.zeros(40, 7), (), "[40, 7], from 0 to 0", "[40, 12]"),
+        ([-1] * 40, (), "[40], from -1 to -1", "from 0"),
+        (torch.full((40,), 1.5), (), "from 1.5 to 1.5", "whole numbers"),
+        (torch.eye(3)[torch.arange(40) % 3], (), "[40, 3]", "argmax"),
+        ([5] * 40, ("a", "b"), "from 5 to 5", "from 0 to 1"),
+        (["a"] * 40, (), "words", "[40]"),
+        ([[0, 1], [0]], (), "rows of different lengths", "padded"),
+    ],
+)
+def test_labels_that_do_not_fit_are_shown_beside_those_that_would(labels, names, seen, said):
+    with pytest.raises(DataError) as caught:
+        Sequences.of(torch.zeros(40, 12, 3), None, labels, names)
+    assert caught.value.slug == "sequences"
+    assert seen in caught.value.seen and said in str(caught.value)
+
+
+def test_labels_have_no_wide_gaps_but_where_all_classes_have_names():
+    def of(most, kinds=2, **kwargs):
+        labels = torch.arange(40) % kinds
+        labels[0] = most - 1
+        return Sequences.of(torch.zeros(40, 3, 1), None, labels, **kwargs)
+
+    assert len(of(100).classes) == 100
+    assert len(of(300, 39).classes) == 300  # 40 of them are there
+    names = [str(i) for i in range(101)]
+    assert of(101, classes=names).classes == tuple(names)
+    for most in (101, 100_001, 2 * 10**12):
+        with pytest.raises(DataError, match="3 are there"):
+            of(most)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.uint16, torch.int32, torch.float64, torch.bool])
+def test_labels_of_any_type_are_the_same_labels(kind):
+    found = Sequences.of(torch.zeros(3, 4, 2), None, torch.tensor([0, 1, 1]).to(kind))
+    assert found.truth.dtype == torch.int64 and found.truth.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        (torch.zeros(3, 4, 2, dtype=torch.int64), "floats"),
+        (torch.zeros(3, 4), "one number a frame"),
+        (torch.zeros(3, 4, 8, 8, dtype=torch.uint8), "gray pictures"),
+        (torch.zeros(3, 4, 1, 8, 8), "bytes"),
+        (torch.zeros(3), "Pad"),
+    ],
+)
+def test_frames_that_do_not_fit_are_told_what_is_missing(frames, said):
+    with pytest.raises(DataError) as caught:
+        Sequences.of(frames)
+    assert caught.value.slug == "sequences" and said in caught.value.hint
+
+
 def test_samples_of_signals_are_joined_into_frames():
     x = Sequences.of(torch.arange(14.0).reshape(2, 7, 1), [7, 5], [0, 1])
     joined = x.joined(3)
