@@ -133,7 +133,9 @@ def _opened(path: Path) -> Any:
 
 def _beside(path: Path) -> str:
     """What a folder holds in the place of a checkpoint."""
-    place = path if path.is_dir() else path.parent
+    place = path if os.path.isdir(path) else path.parent  # Path.is_dir stumbles over names that are too long
+    if not os.path.isdir(place):
+        return ""
     there = sorted(other.name for other in place.glob("*.safetensors"))
     if there == [_UNFINISHED]:
         return "its training has not ended: the same amiss train command goes on with it"

@@ -1,7 +1,6 @@
 """A language model of characters, from a few lines of its own: python examples/character_model.py."""
 
 from pathlib import Path
-from tempfile import mkdtemp
 
 import torch
 
@@ -29,24 +28,23 @@ def hello() -> str:
     return model.write("h", length=4, top_k=1)[0]
 
 
-def rhyme(folder: Path) -> tuple[float, str]:
+def rhyme(file: Path) -> tuple[float, str]:
     """Bits a character of the last verse, which nothing was learned from, and what the model writes."""
     text = Text(RHYME, "rhyme")
     cut = RHYME.index("This is the brook")
     known, rest = text.characters[:cut], text.characters[cut:]
     lines = Text(known, "rhyme", alphabet=text.symbols)
     model = train(KINDS["text"].preset(lines, hidden=64, window=40, warm=10, epochs=100), lines).model
-    (folder / "expected.svg").write_text(expected_svg(model, rest), encoding="utf-8")
+    file.write_text(expected_svg(model, rest), encoding="utf-8")
     return bits_per_character(model, rest, rows=1), model.write("This is the", length=60, temperature=0.5)[0]
 
 
-def main() -> tuple[str, float, str]:
-    folder = Path(mkdtemp(prefix="character-model-"))
-    word, (bits, written) = hello(), rhyme(folder)
+def main(out: Path = Path("expected.svg")) -> tuple[str, float, str]:
+    word, (bits, written) = hello(), rhyme(out)
     print(word)
     print(f"{bits:.2f} bits a character of a verse that it has not seen")
     print(written)
-    print(f"{folder.name}/expected.svg shows what it expected there")
+    print(f"{out} shows what it expected there")
     return word, bits, written
 
 

@@ -15,6 +15,7 @@ from amiss.audit.desk import STUDIES
 from amiss.citations import BIBTEX
 from amiss.cli.flags import FLAGS
 from amiss.cli.folder import ATTACKS, CAMERA, EVOLUTION, RECORD, ROUNDS, SWEEP
+from amiss.cli.training import CURVE_FILE, MODEL_FILE, REPORT_FILE
 from amiss.errors import DataError
 from amiss.recipes import RECIPES
 from amiss.study import RUN, Inputs, Store
@@ -25,6 +26,7 @@ from amiss.study.strangers import refuse_leads
 from amiss.study.study import counts
 from amiss.study.tables import INPUTS, result_rows
 from amiss.task import Task
+from amiss.training import KINDS
 from amiss.trust import Flag
 
 __all__ = ["Look", "look"]
@@ -38,6 +40,8 @@ _RECORDS = {
     "defense": ROUNDS,
 }
 """Where a run without a ledger of its own keeps what it found, by its kind."""
+
+_CHECKED = ("classifier", "attributes", "sequence-classifier")  # kinds that tell classes
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,8 @@ def look(folder: Path) -> Look:
         DataError: There is none, or `run.json` is damaged.
     """
     store = Store(folder)
+    if not (folder / RUN).is_file() and (folder / REPORT_FILE).is_file():
+        raise _trained(folder)
     if not (folder / RUN).is_file():
         raise DataError(
             f"No run lies in {str(folder)!r}.",
@@ -229,6 +235,21 @@ def _unread(_rows: Tensor) -> Task:
 def _numbered(place: Path) -> list[int | str]:
     """The parts of a name, numbers as such: attack-2 comes before attack-16."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.name)]
+
+
+def _trained(folder: Path) -> DataError:
+    """The error of a folder that `amiss train` made: what it holds, and who can be asked about that."""
+    found, model = _json(folder / REPORT_FILE), folder / MODEL_FILE
+    kind = found.get("kind") if isinstance(found, dict) else None
+    kind = kind if isinstance(kind, str) and kind in KINDS else "model"
+    what = "check" if kind in _CHECKED else "sample"
+    return DataError(
+        f"{str(folder)!r} holds a trained {kind}, and no run.",
+        slug="run-missing",
+        seen=f"{REPORT_FILE}, which has its figures; its losses are in {CURVE_FILE}",
+        needed="a folder that amiss run, amiss audit or a Study made",
+        hint=f"amiss {what} {model}{' DATA' * (what == 'check')}",
+    )
 
 
 def _near(folder: Path) -> str:

@@ -73,7 +73,9 @@ def sample(
     size: Annotated[int | None, typer.Option(min=1, help="side that given images are brought to")] = None,
     seed: Annotated[int, typer.Option(help="of everything drawn")] = 0,
     device: Annotated[str, typer.Option(help="where to draw: cpu, cuda, ...")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no summary")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no summary; of words, nothing but those that no file holds")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print sample.json instead of a summary")] = False,
 ) -> None:
     """Draw images from a generative model, show what its codes hold, let a language model write, or describe images.
@@ -92,7 +94,7 @@ def sample(
             model, facts, written(context), given, words, limit, size, out,
             {"--caption": caption, "--label": label, "--grid": grid, "--walk": walk, "--keep": keep, "--data": data},
         )  # fmt: skip
-        if not quiet:
+        if not quiet or out is None:  # words that lie in no file are the result, not a summary of it
             typer.echo(json.dumps(told) if as_json else "\n".join(_lines(told)))
         return
     _refuse_idle({"images": True}, texts)
@@ -168,14 +170,15 @@ def _in_words(
         raise _unsuited("no image", "images to describe", "amiss sample CHECKPOINT --given photos/")
     drawn = {"--prompt": words.prompt, "--length": words.length, "--top-k": words.top_k, "--number": words.n}
     _refuse_idle({"captions": True}, {name: value is not None for name, value in drawn.items()})
-    return told_captions(model, facts, command, _opened(given, limit, size or model.size), out)
+    channels = model.channels if model.channels in (1, 3) else None
+    return told_captions(model, facts, command, _opened(given, limit, size or model.size, channels), out)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
     """Texts with a blank line between them, or a line for each image; what a text would do to a terminal is shown."""
     if "texts" in told:
         return [shown(line) for line in "\n\n".join(told["texts"]).split("\n")]
-    return [shown(f"{row['given']}: {row['caption']}") for row in told["captions"]]
+    return [shown(f"{row['given']}: {row['caption'] or '(nothing)'}") for row in told["captions"]]
 
 
 def _made(
@@ -262,12 +265,12 @@ def _report(
     return report
 
 
-def _opened(given: str, limit: int, size: int | None) -> Images:
+def _opened(given: str, limit: int, size: int | None, channels: int | None = None) -> Images:
     """The images that were given: one file, or the first of a set."""
     path = Path(given)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
-        return Images.of(read_image(path, size=size)[None], names=[path.name])
-    images = open_data(given, size=size, unlabeled=True)
+        return Images.of(read_image(path, channels, size)[None], names=[path.name])
+    images = open_data(given, size=size, channels=channels, unlabeled=True)
     return images.pick(slice(limit))
 
 

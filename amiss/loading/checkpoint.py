@@ -5,17 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
 from amiss.errors import CheckpointError, ModelError, UsageError
-from amiss.models import FilmDecoder, FilmStrip, LatentVariable, MovieClassifier
+from amiss.models import (
+    Captioner,
+    FilmDecoder,
+    FilmStrip,
+    LatentVariable,
+    MovieClassifier,
+    PickedClassifier,
+    TextModel,
+)
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder", "other_kind"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
 _STRIPS = "strips:"
+_PYTHON = "Ask it in Python, by amiss.training.load_model"
 _SHOWN, _LONGEST = 12, 60
 _MOVIES = {"classes": str}
 _MANY = {"mean": int | float, "std": int | float, "heads": str}
@@ -38,12 +48,7 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     many = facts.get("kind") == "attributes"
     movies = facts.get("kind") == "sequence-classifier" and isinstance(module, MovieClassifier)
     if not many and not movies and facts.get("kind") != "classifier":
-        hint = "Train one: amiss train classifier DATA --out runs/classifier"
-        if facts.get("kind") == "sequence-classifier":
-            hint = "Ask it in Python, by amiss.training.load_model; strips of film show movies, and all their frames."
-        if isinstance(module, LatentVariable):
-            hint = "Give it as --decoder, and the classifier as MODEL."
-        raise other_kind(path, facts, "classifier", "a classifier", hint)
+        raise other_kind(path, facts, "classifier", "a classifier", _instead(module, facts, Path(path).name))
     for name, kind in (_MANY if many else _MOVIES if movies else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
@@ -104,6 +109,21 @@ def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> Usa
         needed="--head with one of them",
         hint=f"--head {names[0][:_LONGEST] if names else 0}",
     )
+
+
+def _instead(module: nn.Module, facts: dict[str, Any], name: str) -> str:
+    """What a model that is no classifier of images can be asked."""
+    if isinstance(module, LatentVariable):
+        return "Give it as --decoder, and the classifier as MODEL."
+    if isinstance(module, Captioner):
+        return f'Let it describe images: amiss sample {name} --given photos/; probe it: am.open_captioner("{name}").'
+    if isinstance(module, TextModel):
+        return f"Let it write: amiss sample {name} --prompt TEXT"
+    if isinstance(module, PickedClassifier):
+        return f"{_PYTHON}: it was trained by --keep, and strips of film show all frames."
+    if facts.get("kind") == "sequence-classifier":
+        return f"{_PYTHON}: strips of film show movies alone."
+    return "Train one: amiss train classifier DATA --out runs/classifier"
 
 
 def other_kind(path: Path | str, facts: dict[str, Any], kind: str, needed: str, hint: str) -> ModelError:

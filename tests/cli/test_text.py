@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from amiss.models import build
 from amiss.training import load_model, save_model
@@ -37,7 +38,10 @@ def test_a_text_is_learned_and_continued(hello):
     said = json.loads(hello(*words, "--json", "--out", "drawn").out)
     assert said["texts"] == ["hello"]
     assert said == json.loads(Path("drawn/sample.json").read_text())
-    assert hello(*words, "--quiet").out == ""
+    assert hello(*words, "--quiet").out == "hello\n"  # nowhere else
+    assert hello(*words, "--quiet", "--out", "drawn").out == ""
+    assert "amiss sample model.safetensors --prompt" in hello("check", "run/model.safetensors", "photos").err
+    assert "amiss sample run/model.safetensors" in hello("show", "run").refused("run-missing", "trained text")["Try"]
 
 
 def test_draws_repeat_by_their_seed(hello):
@@ -132,8 +136,35 @@ def test_images_are_described(captioner):
     words = ("sample", "captioner.safetensors", "--given", "photos", "--limit", "3", "--out", "told")
     lines = captioner(*words).out.splitlines()
     rows = json.loads(Path("told/sample.json").read_text())["captions"]
-    assert lines == [f"{row['given']}: {row['caption']}" for row in rows]
+    assert lines == [f"{row['given']}: {row['caption'] or '(nothing)'}" for row in rows]
     assert len(rows) == 3
     assert all(row["nats"] < 0 for row in rows)
     captioner("sample", "captioner.safetensors").refused("sample-options", code=2)
     captioner(*words, "--prompt", "a").refused("sample-options", code=2)
+
+
+def test_images_are_brought_to_the_channels_that_the_captioner_knows(captioner):
+    for path in sorted(Path("photos").rglob("*.png"))[:4]:
+        Image.open(path).convert("RGB").resize((16, 12)).save(path)
+    words = ("sample", "captioner.safetensors", "--given")
+    assert len(captioner(*words, "photos").out.splitlines()) >= 4
+    assert len(captioner(*words, str(path)).out.splitlines()) == 1
+
+
+def test_a_captioner_that_says_nothing_is_said_to(captioner):
+    recipe = {"architecture": "Captioner", "arguments": {"words": ["a"], "size": 8, "width": 2, "length": 3}}
+    model = build(recipe, seed=2)
+    with torch.no_grad():
+        model.readout.bias[model.end] = 99
+    save_model("mute.safetensors", model, recipe, {"kind": "captioner"})
+    said = captioner("sample", "mute.safetensors", "--given", "photos", "--limit", "1", "--out", "told", "--quiet")
+    assert said.out == ""
+    assert json.loads(Path("told/sample.json").read_text())["captions"][0]["caption"] == ""
+    assert captioner("sample", "mute.safetensors", "--given", "photos", "--limit", "1", "-q").out.endswith(
+        ": (nothing)\n"
+    )
+
+
+def test_a_captioner_is_no_classifier_and_says_who_can_ask_it(captioner):
+    row = captioner("check", "captioner.safetensors", "photos").refused("model-kind")["Try"]
+    assert "amiss sample captioner.safetensors --given" in row and "am.open_captioner" in row
