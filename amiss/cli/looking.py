@@ -41,7 +41,13 @@ _RECORDS = {
 }
 """Where a run without a ledger of its own keeps what it found, by its kind."""
 
-_CHECKED = ("classifier", "attributes", "sequence-classifier")  # kinds that tell classes
+_ASKED = {
+    "classifier": "amiss check {} DATA",
+    "attributes": "amiss check {} DATA --head NAME",
+    "sequence-classifier": "amiss check {} strips:DATA",
+    "captioner": "amiss sample {} --given photos/",
+}
+"""How a trained model is asked, by its kind; others can be sampled."""
 
 
 @dataclass(frozen=True)
@@ -241,14 +247,14 @@ def _trained(folder: Path) -> DataError:
     """The error of a folder that `amiss train` made: what it holds, and who can be asked about that."""
     found, model = _json(folder / REPORT_FILE), folder / MODEL_FILE
     kind = found.get("kind") if isinstance(found, dict) else None
-    kind = kind if isinstance(kind, str) and kind in KINDS else "model"
-    what = "check" if kind in _CHECKED else "sample"
+    kind = kind if isinstance(kind, str) and kind in KINDS else "of an unknown kind"
+    hint = _ASKED.get(kind, "amiss sample {}").format(model)
     return DataError(
-        f"{str(folder)!r} holds a trained {kind}, and no run.",
+        f"{str(folder)!r} holds a trained model, {kind}, and no run.",
         slug="run-missing",
         seen=f"{REPORT_FILE}, which has its figures; its losses are in {CURVE_FILE}",
         needed="a folder that amiss run, amiss audit or a Study made",
-        hint=f"amiss {what} {model}{' DATA' * (what == 'check')}",
+        hint=hint,
     )
 
 

@@ -17,12 +17,15 @@ __all__ = ["Sequences"]
 _PLAUSIBLE, _GAPS = 100, 10  # classes without names, and how many of them a label that is there may stand for
 
 _NEEDED = {
-    "number": ("one sequence or more, of one frame or more", "Look at how the arrays were cut."),
+    "number": (
+        "one sequence or more, of one frame or more, which hold something",
+        "Look at how the arrays were cut.",
+    ),
     "lengths": (
-        "a whole number for each sequence, from 1 to T",
+        "[{n}], whole numbers from 1 to {length}",
         "Leave empty sequences out, and give the number of frames of each of the others.",
     ),
-    "numbers beside the frames": ("[n, T, E]: a row for each frame", "Pad them as the frames are padded."),
+    "numbers beside the frames": ("[{n}, {length}, E]: a row for each frame", "Pad them as the frames are padded."),
     "columns of the table": ("a number for each sequence", "Take the same rows of every column."),
 }
 
@@ -63,7 +66,8 @@ class Sequences:
         Args:
             frames: [n, T, C, H, W], uint8, or [n, T, F], floats.
             lengths: Frames of each that count; by default all of them.
-            labels: Whole numbers from 0, one a sequence or one a frame; any behind an end.
+            labels: Whole numbers from 0, one a sequence or one a frame; any behind an end. Without names, more than a
+                hundred classes need one label that is there for every ten.
             classes: Name of each label; by default the numbers.
             beside: Numbers beside each frame [n, T, E].
             table: Further knowledge, one tensor [n] for each attribute.
@@ -82,11 +86,10 @@ class Sequences:
         beside = torch.zeros(n, length, 0) if beside is None else beside.float()
         _check(
             {
-                "number": (n >= 1 and length >= 1, f"{n} sequences of {length} frames"),
+                "number": (frames.numel() > 0, f"{n} sequences of {length} frames {tuple(frames.shape[2:])}"),
                 "lengths": (
                     lengths.shape == (n,) and bool(((given >= 1) & (given <= length) & (given == lengths)).all()),
-                    f"{tuple(given.shape)}, {given.min() if given.numel() else '-'} to "
-                    f"{given.max() if given.numel() else '-'}",
+                    _range(given),
                 ),
                 "numbers beside the frames": (
                     beside.ndim == 3 and beside.shape[:2] == (n, length),
@@ -96,7 +99,9 @@ class Sequences:
                     all(t.shape == (n,) for t in (table or {}).values()),
                     "a column of another length",
                 ),
-            }
+            },
+            n,
+            length,
         )
         marks = None if labels is None else _whole(labels, lengths, (n, length), len(classes))
         if marks is not None and not classes:
@@ -234,14 +239,10 @@ def _whole(labels: Any, lengths: Tensor, shape: tuple[int, int], names: int) -> 
     told = told if told.is_floating_point() else told.to(torch.int64)
     if told.shape == shape:
         told = torch.where(torch.arange(length) < lengths[:, None], told, 0)
-    seen = f"{list(told.shape)}, from {told.min().item():g} to {told.max().item():g}" if told.numel() else "none"
+    seen = _range(told)
     whole = told.to(torch.int64)
     if told.shape not in ((n,), shape) or not bool(((whole == told) & (whole >= 0)).all()):
-        one_hot = told.ndim >= 2 and told.shape[: told.ndim - 1] in ((n,), shape) and told.shape != shape
-        hint = (
-            "Where there is a column for each class: labels.argmax(-1)." if one_hot else "Number the classes from 0."
-        )
-        raise _unfit("labels", seen, needed, hint)
+        raise _unfit("labels", seen, needed, _renumbered(told, shape))
     most, kinds = int(whole.max()) + 1, len(whole.unique())
     if names and most > names:
         raise _unfit("labels", seen, needed, "Name every class, or leave all names out.")
@@ -253,6 +254,23 @@ def _whole(labels: Any, lengths: Tensor, shape: tuple[int, int], names: int) -> 
             "Number them anew: labels.unique(return_inverse=True)[1]; or pass the names as classes.",
         )
     return whole
+
+
+def _range(told: Tensor) -> str:
+    """The shape of some numbers, and the least and greatest of them."""
+    return f"{list(told.shape)}" + (
+        f", from {told.min().item():g} to {told.max().item():g}" if told.numel() else ", none"
+    )
+
+
+def _renumbered(told: Tensor, shape: tuple[int, int]) -> str:
+    """What would make labels of these."""
+    if told.shape in (shape[:1], shape):
+        return "Number the classes from 0."
+    one_hot = told.ndim > 1 and told.shape[:-1] in (shape[:1], shape) and bool((told.sum(-1) == 1).all())
+    if one_hot and bool(((told == 0) | (told == 1)).all()):
+        return "These have a column for each class: labels.argmax(-1)."
+    return "Give one label for each sequence, or one for each frame; pad those of frames as the frames are padded."
 
 
 def _without(needed: str, seen: str) -> DataError:
@@ -269,11 +287,11 @@ def _per_frame(labels: Tensor | None) -> bool:
     return labels is not None and labels.ndim == 2
 
 
-def _check(rules: Mapping[str, tuple[bool, str]]) -> None:
+def _check(rules: Mapping[str, tuple[bool, str]], n: int, length: int) -> None:
     for name, (holds, seen) in rules.items():
         if not holds:
             needed, hint = _NEEDED[name]
-            raise _unfit(name, seen, needed, hint)
+            raise _unfit(name, seen, needed.format(n=n, length=length), hint)
 
 
 def _unfit(name: str, seen: str, needed: str, hint: str) -> DataError:

@@ -48,7 +48,7 @@ def open_checkpoint(path: Path | str, head: int | str | None = None) -> Classifi
     many = facts.get("kind") == "attributes"
     movies = facts.get("kind") == "sequence-classifier" and isinstance(module, MovieClassifier)
     if not many and not movies and facts.get("kind") != "classifier":
-        raise other_kind(path, facts, "classifier", "a classifier", _instead(module, facts, Path(path).name))
+        raise other_kind(path, facts, "classifier", "a classifier", _instead(module, facts))
     for name, kind in (_MANY if many else _MOVIES if movies else _FACTS).items():
         value = facts.get(name, "(nothing)")
         if value is not None and not (isinstance(value, list) and value and all(isinstance(v, kind) for v in value)):
@@ -111,14 +111,16 @@ def _head(path: Path | str, names: Sequence[str], head: int | str | None) -> Usa
     )
 
 
-def _instead(module: nn.Module, facts: dict[str, Any], name: str) -> str:
+def _instead(module: nn.Module, facts: dict[str, Any]) -> str:
     """What a model that is no classifier of images can be asked."""
     if isinstance(module, LatentVariable):
         return "Give it as --decoder, and the classifier as MODEL."
     if isinstance(module, Captioner):
-        return f'Let it describe images: amiss sample {name} --given photos/; probe it: am.open_captioner("{name}").'
+        return (
+            "Let it describe images: amiss sample CHECKPOINT --given photos/; or probe am.open_captioner(CHECKPOINT)."
+        )
     if isinstance(module, TextModel):
-        return f"Let it write: amiss sample {name} --prompt TEXT"
+        return "Let it write: amiss sample CHECKPOINT --prompt TEXT"
     if isinstance(module, PickedClassifier):
         return f"{_PYTHON}: it was trained by --keep, and strips of film show all frames."
     if facts.get("kind") == "sequence-classifier":

@@ -40,8 +40,11 @@ def test_a_text_is_learned_and_continued(hello):
     assert said == json.loads(Path("drawn/sample.json").read_text())
     assert hello(*words, "--quiet").out == "hello\n"  # nowhere else
     assert hello(*words, "--quiet", "--out", "drawn").out == ""
-    assert "amiss sample model.safetensors --prompt" in hello("check", "run/model.safetensors", "photos").err
-    assert "amiss sample run/model.safetensors" in hello("show", "run").refused("run-missing", "trained text")["Try"]
+    assert "amiss sample CHECKPOINT --prompt" in hello("check", "run/model.safetensors", "photos").err
+    assert (
+        "amiss sample run/model.safetensors"
+        in hello("show", "run").refused("run-missing", "trained model, text")["Try"]
+    )
 
 
 def test_draws_repeat_by_their_seed(hello):
@@ -167,4 +170,4 @@ def test_a_captioner_that_says_nothing_is_said_to(captioner):
 
 def test_a_captioner_is_no_classifier_and_says_who_can_ask_it(captioner):
     row = captioner("check", "captioner.safetensors", "photos").refused("model-kind")["Try"]
-    assert "amiss sample captioner.safetensors --given" in row and "am.open_captioner" in row
+    assert "amiss sample CHECKPOINT --given" in row and "am.open_captioner" in row

@@ -66,6 +66,7 @@ def test_labels_of_frames_go_with_them_and_count_as_far_as_they_do():
         ((torch.zeros(3, 4, 2, dtype=torch.int64), None), "sequences"),
         ((torch.zeros(0, 4, 2), None), "sequences"),
         ((torch.zeros(3, 0, 2), None), "sequences"),
+        ((torch.zeros(3, 4, 0), None), "sequences"),
         ((torch.zeros(3, 4, 2), [4, 0, 1]), "sequences"),
         ((torch.zeros(3, 4, 2), [4, 5, 1]), "sequences"),
         ((torch.zeros(3, 4, 2), [4, 4]), "sequences"),
@@ -90,7 +91,8 @@ def test_what_are_no_sequences_is_refused(arguments, slug):
     ("labels", "names", "seen", "said"),
     [
         ([0] * 20, (), "[20], from 0 to 0", "[40] for sequences or [40, 12]"),
-        (torch.zeros(40, 7), (), "[40, 7], from 0 to 0", "[40, 12]"),
+        (torch.zeros(40, 7), (), "[40, 7], from 0 to 0", "one for each frame"),
+        (torch.eye(3)[torch.arange(480).reshape(40, 12) % 3], (), "[40, 12, 3]", "argmax"),
         ([-1] * 40, (), "[40], from -1 to -1", "from 0"),
         (torch.full((40,), 1.5), (), "from 1.5 to 1.5", "whole numbers"),
         (torch.eye(3)[torch.arange(40) % 3], (), "[40, 3]", "argmax"),
@@ -104,6 +106,16 @@ def test_labels_that_do_not_fit_are_shown_beside_those_that_would(labels, names,
         Sequences.of(torch.zeros(40, 12, 3), None, labels, names)
     assert caught.value.slug == "sequences"
     assert seen in caught.value.seen and said in str(caught.value)
+
+
+@pytest.mark.parametrize("lengths", [[0, 4], [13, 4], [-1, 4], [1.5, 4], [4], []])
+def test_lengths_that_do_not_fit_are_shown_beside_those_that_would(lengths):
+    with pytest.raises(DataError) as caught:
+        Sequences.of(torch.zeros(2, 12, 3), lengths)
+    assert caught.value.slug == "sequences" and caught.value.needed == "[2], whole numbers from 1 to 12"
+    assert caught.value.seen.startswith(f"[{len(lengths)}], ")
+    if lengths:
+        assert caught.value.seen.endswith(f"from {min(lengths):g} to {max(lengths):g}")
 
 
 def test_labels_have_no_wide_gaps_but_where_all_classes_have_names():
