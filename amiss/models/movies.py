@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
-from amiss.models.recurrent import CellName, Recurrent, check_sequences
+from amiss.models.recurrent import CellName, Recurrent, check_sequences, check_type
 from amiss.models.sequence_classifier import mean_of
 
 __all__ = ["MovieClassifier"]
@@ -77,9 +77,11 @@ class MovieClassifier(nn.Module):
             lengths: Frames that count [N]; None: all.
 
         Raises:
-            ContractError: Frames of another shape, none, numbers that are not finite or not as many as are needed.
+            ContractError: Frames of another shape or type, none, numbers that are not finite or not as many as are
+                needed.
         """
         check_sequences(x, self.frame, lengths)
+        check_type(x, self.readout.weight.dtype)
         n, t = x.shape[:2]
         if (0 if beside is None else beside.shape[-1]) != self.extra or (
             beside is not None and beside.shape[:2] != x.shape[:2]

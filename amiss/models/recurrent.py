@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from amiss.errors import ContractError, UsageError
 from amiss.models.cells import CELLS, State, Weights
 
-__all__ = ["CellName", "Recurrent", "check_sequences", "last_of", "turned_back"]
+__all__ = ["CellName", "Recurrent", "check_sequences", "check_type", "last_of", "turned_back"]
 
 CellName = Literal["rnn", "lstm", "lstm-sigmoid", "gru"]
 """A name in `CELLS`."""
@@ -97,7 +97,7 @@ class Recurrent(nn.Module):
             ContractError: `x` has another shape or type than the weights want, or the lengths do not fit it.
         """
         _check_shape(x, (self.inputs,), lengths)
-        self._check_type(x)
+        check_type(x, self.weights(0).into.dtype)
         states = self.start(len(x)) if states is None else states
         ends, ways = [], 2 if self.bidirectional else 1
         for layer in range(self.layers):
@@ -141,19 +141,6 @@ class Recurrent(nn.Module):
         """The weights of one row of cells: layer by layer, forwards before backwards."""
         row = self.rows[index]
         return Weights(*(getattr(row, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
-
-    def _check_type(self, x: Tensor) -> None:
-        """Refuse numbers of another type than the weights; under autocast, torch sees to it."""
-        wanted = self.weights(0).into.dtype
-        if x.dtype != wanted and not torch.is_autocast_enabled(x.device.type):
-            raise ContractError(
-                "These sequences are of another type than the weights.",
-                slug="sequence-type",
-                seen=str(x.dtype),
-                needed=str(wanted),
-                why="arrays of numpy are float64" if x.dtype == torch.float64 else "",
-                hint=f"Pass x.to({wanted}), or bring the model to the type of x.",
-            )
 
     def _run(self, index: int, x: Tensor, state: State) -> tuple[Tensor, State]:
         """States [N, T, hidden] of one row of cells, and the last one."""
@@ -226,9 +213,34 @@ def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = 
         )
 
 
+def check_type(x: Tensor, wanted: torch.dtype) -> None:
+    """Refuse sequences of another type than the weights; under autocast, torch sees to it.
+
+    Raises:
+        ContractError: They are.
+    """
+    if x.dtype != wanted and not torch.is_autocast_enabled(x.device.type):
+        raise ContractError(
+            "These sequences are of another type than the weights.",
+            slug="sequence-type",
+            seen=str(x.dtype),
+            needed=str(wanted),
+            why={torch.float64: "arrays of numpy are float64", torch.uint8: "pictures of bytes"}.get(x.dtype, ""),
+            hint="Divide pictures by 255." if x.dtype == torch.uint8 else f"Pass x.to({wanted}).",
+        )
+
+
 def _check_shape(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None) -> None:
     """Refuse another shape, and lengths that do not fit; what the frames hold is not looked at."""
     wanted = f"(N, T, {', '.join(map(str, frame))}), T of 1 or more"
+    if not isinstance(x, Tensor):
+        raise ContractError(
+            "These are no sequences for this model.",
+            slug="sequence-shape",
+            seen=f"a {type(x).__name__}",
+            needed=f"a tensor {wanted}",
+            hint="Pass torch.from_numpy(x).float(), if x is an array of numpy.",
+        )
     if x.ndim != 2 + len(frame) or tuple(x.shape[2:]) != frame or x.shape[1] < 1:
         raise ContractError(
             "These are no sequences for this model.",

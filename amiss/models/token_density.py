@@ -172,7 +172,7 @@ class TokenDensity(Autoregressive):
             cache.ended = cache.ended | (previous == self.end)
         seen = self.embed(previous)
         if cache.beside is not None:
-            seen = torch.cat([seen, cache.beside[:, t]], 1)
+            seen = torch.cat([seen, cache.beside[:, t].to(seen)], 1)
         h, cache.states = self.recurrent.step(seen, cache.states)
         logits: Tensor = self.readout(h)
         return logits if self.end is None else self._after_end(logits, cache.ended)

@@ -235,6 +235,26 @@ def test_folders_that_are_no_run(run):
         run("show", "run").refused("run-damaged")
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ('{"kind": "classifier"}', "classifier", "amiss check old/model.safetensors DATA"),
+        ('{"kind": "attributes"}', "attributes", "amiss check old/model.safetensors DATA --head NAME"),
+        ('{"kind": "captioner"}', "captioner", "amiss sample old/model.safetensors --given photos/"),
+        ('{"kind": "vae"}', "vae", "amiss sample old/model.safetensors"),
+        ('{"kind": "\\u001b[2J"}', "of an unknown kind", "amiss sample old/model.safetensors"),
+        ('{"kind": ["vae"]}', "of an unknown kind", "amiss sample old/model.safetensors"),
+        ("[]", "of an unknown kind", "amiss sample old/model.safetensors"),
+        ("{", "of an unknown kind", "amiss sample old/model.safetensors"),
+    ],
+)
+def test_a_folder_of_training_says_how_its_model_is_asked(amiss, text, said, hint):
+    Path("old").mkdir()
+    Path("old/training.json").write_text(text)
+    row = amiss("show", "old").refused("run-missing", f"'old' holds a trained model, {said}, and no run.")
+    assert row["Try"] == hint and "\x1b" not in str(row)
+
+
 def test_a_study_of_python_is_shown_and_says_who_can_judge_it(amiss):
     import amiss as am
     from tests.cli.conftest import NETS

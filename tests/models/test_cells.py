@@ -159,6 +159,7 @@ def test_what_is_no_sequence_is_refused(x, lengths, slug):
         (torch.zeros(4, 10, 3), [10, 7, 3, 1], "sequence-lengths", "a list"),
         (torch.zeros(4, 10, 2), None, "sequence-shape", "(4, 10, 2)"),
         (torch.zeros(10, 3), None, "sequence-shape", "(10, 3)"),
+        (torch.zeros(4, 10, 3).numpy(), None, "sequence-shape", "ndarray"),
         (torch.zeros(4, 10, 3).double(), None, "sequence-type", "float64"),
         (torch.zeros(4, 10, 3, dtype=torch.int64), None, "sequence-type", "int64"),
     ],

@@ -130,6 +130,8 @@ def test_labels_and_frames_are_as_many_as_each_other(both):
 def test_frames_of_another_type_are_brought_to_that_of_the_weights(both):
     net, x, y = labels(bidirectional=both), torch.randn(2, 4, 2), torch.zeros(2, 4, dtype=torch.int64)
     assert torch.equal(net.log_prob(y, x), net.log_prob(y, x.double()))
+    assert torch.equal(net.label(x), net.label(x.double()))
+    assert torch.equal(net.float().label(x), net.label(x.double()))
 
 
 def tokens(end=None):

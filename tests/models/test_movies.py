@@ -62,3 +62,10 @@ def test_what_is_no_movie_is_refused(call):
 def test_classifiers_that_there_are_not_are_refused(arguments):
     with pytest.raises(UsageError, match="movie-classifier"):
         MovieClassifier(**{"classes": 2, **arguments})
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float64])
+def test_movies_of_another_type_than_the_weights_are_refused(kind):
+    with pytest.raises(ContractError, match="sequence-type") as caught:
+        MovieClassifier(2, size=8)(torch.zeros(2, 3, 1, 8, 8, dtype=kind))
+    assert ("255" in caught.value.hint) == (kind == torch.uint8)
