@@ -46,6 +46,7 @@ BENCH = Bench(
         "caption_exact": Bar(">=", 0.95),
         "caption_over_prior": Bar("<=", 0.02),
         "caption_hijack": Bar(">=", 0.8),
+        "caption_hijack_scenes": Bar(">=", 0.8),
         "caption_hijack_linf": Bar("<=", 0.1, quick=0.1),
     },
 )

@@ -36,12 +36,15 @@ _SHOWN = 4  # pairs of the panel
 
 
 def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
-    """Sources are changed by at most 25 gray levels until the captioner's code is that of a guide.
+    """Sources are changed by at most 25 gray levels until the captioner describes each as its guide.
 
-    A pair counts where the captioner then says the guide's sentence, word for word, and a classifier that was trained
-    apart from it, by other drawings and of another architecture, still reads every label of the source. Both are
-    judged after rounding to bytes. `caption_hijack` is of drawn faces, `caption_hijack_scenes` of drawn digits, where
-    fewer pairs succeed. `..._says` is the share where the sentence itself is what is searched for, on 25 pairs.
+    First the guide's code alone is what is searched for. Sources that are still described otherwise are searched once
+    more, for the code and the guide's sentence together. A pair counts where the captioner then says the guide's
+    sentence, word for word, and a classifier that was trained apart from it, by other drawings and of another
+    architecture, still reads every label of the source. Both are judged after rounding to bytes.
+
+    `caption_hijack` is of drawn faces, `caption_hijack_scenes` of drawn digits. `..._mimic` is the share after the
+    first search; `..._says` that of the sentence alone, with no guide to look at, on 25 pairs.
     """
     torch.set_num_threads(1)
     figures: dict[str, float] = {}
@@ -52,21 +55,27 @@ def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         source, guide, tried = pairs_of(
             _drawn(run, world, 12 if run.quick else 2 * n, _PAIRS), None if run.quick else independent
         )
-        raw[world] = {"judge_accuracy": accuracy, "tried": tried, "pairs": len(source)}
         end = "" if world == "faces" else "_scenes"
-        for by, count in {"mimic": len(source), "says": min(len(source), _ASKED)}.items():
-            s, g = source.pick(slice(count)), guide.pick(slice(count))
-            changed = hijacked(describer, s, g, by, run.quick)
-            raw[world][by] = told = _judged(describer, independent, s, changed, g)
-            figures[f"caption_hijack{end}" if by == "mimic" else f"caption_hijack_says{end}"] = told["both"] / count
-            if by == "mimic":
-                figures[f"caption_hijack_said{end}"] = told["said"] / count
-                figures[f"caption_hijack_kept{end}"] = told["kept"] / count
-                rows = [("source", s), ("changed", changed), ("guide", g)]
-                shown = [(what, part, describer.answer(part.images()[:_SHOWN])) for what, part in rows]
-                raw[world]["panel"] = {what: said for what, _, said in shown}
-                draw_panel(run.place / f"hijack-{world}.png", shown, _SHOWN)
-    figures["caption_hijack_linf"] = max(raw[w][by]["linf_max"] for w in raw for by in ("mimic", "says"))
+        some = slice(_ASKED)
+        mimicked = hijacked(describer, source, guide, "mimic", quick=run.quick)
+        both = hijacked(describer, source, guide, "both", mimicked, quick=run.quick)
+        named = hijacked(describer, source.pick(some), guide.pick(some), "says", quick=run.quick)
+        told = {
+            "mimic": _judged(describer, independent, source, mimicked, guide),
+            "both": _judged(describer, independent, source, both, guide),
+            "says": _judged(describer, independent, source.pick(some), named, guide.pick(some)),
+        }
+        raw[world] = {"judge_accuracy": accuracy, "tried": tried, "pairs": len(source), **told}
+        figures[f"caption_hijack{end}"] = told["both"]["both"] / len(source)
+        figures[f"caption_hijack_said{end}"] = told["both"]["said"] / len(source)
+        figures[f"caption_hijack_kept{end}"] = told["both"]["kept"] / len(source)
+        figures[f"caption_hijack_mimic{end}"] = told["mimic"]["both"] / len(source)
+        figures[f"caption_hijack_says{end}"] = told["says"]["both"] / told["says"]["n"]
+        rows = [("source", source), ("changed", both), ("guide", guide)]
+        shown = [(what, part, describer.answer(part.images()[:_SHOWN])) for what, part in rows]
+        raw[world]["panel"] = {what: said for what, _, said in shown}
+        draw_panel(run.place / f"hijack-{world}.png", shown, _SHOWN)
+    figures["caption_hijack_linf"] = max(raw[w][by]["linf_max"] for w in raw for by in ("mimic", "both", "says"))
     return figures, raw
 
 
@@ -91,34 +100,40 @@ def _judged(
     }  # fmt: skip
 
 
-def hijacked(describer: Describer, source: Images, guide: Images, by: str, quick: bool = False) -> Images:
-    """Sources that are changed until they are described as their guides, in bytes, and by no more than it takes.
+def hijacked(
+    describer: Describer, source: Images, guide: Images, by: str, begun: Images | None = None, *, quick: bool = False
+) -> Images:
+    """Sources that are changed until they are described as their guides, in bytes.
 
-    A search inside a small radius comes first, and those that it leaves undescribed are searched in larger ones.
+    A search inside a small radius comes first, and those that it leaves undescribed are searched in larger ones; for
+    both, in the largest alone.
 
     Args:
         describer: The captioner.
         source: Images [n].
         guide: As many others.
-        by: "mimic": the guide's code is what is searched for; "says": its sentence.
+        by: What is searched for. "mimic": the guide's code; "says": its sentence; "both": their sum.
+        begun: What an earlier search made of the sources: those that it has left undescribed are searched anew.
         quick: A few steps.
     """
-    wanted, changed = plain_sentences(guide), source.pixels.clone()
-    left, budget = list(range(len(source))), Budget(3 if quick else _STEPS)
-    for levels in _LEVELS:
-        searches: list[tuple[Objective, list[int]]] = [(Mimic("code", near=_NEAR), left)]
-        if by == "says":
-            texts = sorted({wanted[i] for i in left})
-            searches = [(Says(text), [i for i in left if wanted[i] == text]) for text in texts]
-        for objective, some in searches:
-            rows = torch.tensor(some)
-            task = Task(rows, source.images(rows), guide=guide.images(rows))
-            probe = Probe(Pixels(), objective, Linf(levels / 255), Adam(_RATE), budget=budget)
-            changed[rows] = to_bytes(probe.run(describer, task).images)
+    wanted, changed = plain_sentences(guide), source.pixels.clone() if begun is None else begun.pixels.clone()
+    mimic, budget = Mimic("code", near=_NEAR), Budget(3 if quick else _STEPS)
+    for levels in _LEVELS[-1:] if by == "both" else _LEVELS:
         said = describer.answer(replace(source, pixels=changed).images())
         left = [i for i, text in enumerate(said) if text != wanted[i]]
-        if not left:
-            break
+        searches: list[tuple[Objective, list[int]]] = [(mimic, left)]
+        if by != "mimic":
+            goals: dict[str, Objective] = {wanted[i]: Says(wanted[i]) for i in left}
+            searches = [
+                (mimic + goal if by == "both" else goal, [i for i in left if wanted[i] == text])
+                for text, goal in sorted(goals.items())
+            ]
+        for objective, some in searches:
+            if some:
+                rows = torch.tensor(some)
+                task = Task(rows, source.images(rows), guide=guide.images(rows))
+                probe = Probe(Pixels(), objective, Linf(levels / 255), Adam(_RATE), budget=budget)
+                changed[rows] = to_bytes(probe.run(describer, task).images)
     return replace(source, pixels=changed)
 
 
