@@ -22,6 +22,12 @@ from amiss.training import KINDS, Kind, Look, Progress, rank_here, turned
 __all__ = ["TrainCommand", "help_of_kind", "read_options", "train"]
 
 _EVERY = 5.0  # seconds between two lines of progress
+_DATA = {
+    "images": "digits, faces, scenes, a folder, a CSV, idx files or an npz file of images",
+    "text": "a file of text in UTF-8, or hello",
+    "sequences": "an npz file of sequences; cells, signals or digit-movies, of which each has one label; parity, echo "
+    "or chained, of which each frame has one",
+}
 
 
 class TrainCommand(TyperCommand):
@@ -38,8 +44,9 @@ class TrainCommand(TyperCommand):
 
 def help_of_kind(kind: Kind) -> str:
     """What a kind takes."""
-    more = "docs/training.md, and docs/models/ for generative models"
-    return page("train", kind.name, "DATA --out DIR", kind.about, explained(kind.preset, kind.options), more)
+    more = "docs/training.md, and docs/models/ for each model"
+    about = f"{kind.about} DATA: {_DATA[kind.source]}."
+    return page("train", kind.name, "DATA --out DIR", about, explained(kind.preset, kind.options), more)
 
 
 def read_options(kind: Kind, words: list[str]) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def read_options(kind: Kind, words: list[str]) -> dict[str, Any]:
 def train(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}")],
-    data: Annotated[str, typer.Argument(help="digits, faces, scenes, a folder, a CSV, idx files or an npz file")],
+    data: Annotated[str, typer.Argument(help="images, texts or sequences; KIND --help says which")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for the model; an unfinished run goes on")],
     epochs: Annotated[float | None, typer.Option(help="passes over the images; else the preset's")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="steps in all, instead of epochs")] = None,
