@@ -30,7 +30,12 @@ __all__ = ["hijack", "hijacked", "judge", "pairs_of", "read_labels"]
 
 _JUDGE, _PAIRS, _NOISE = 11, 12, 13  # streams of a seed
 _LEVELS = (8, 16, 25)  # gray levels of 255 that a search may change; the last is the last whole one below 0.1
-_STEPS, _RATE, _NEAR = 80, 0.01, 0.15  # of a search; it ends at this share of the way to the guide's code
+_NEAR = 0.15  # a search for a code ends at this share of the way to it
+_SEARCHES = {  # levels, what is searched for, steps and their size
+    "mimic": [(levels, "mimic", 80, 0.01) for levels in _LEVELS],
+    "sentence": [(_LEVELS[-1], "both", 80, 0.01), (_LEVELS[-1], "says", 300, 0.03)],
+    "says": [(levels, "says", 80, 0.01) for levels in _LEVELS],
+}
 _ASKED = 25  # pairs for which a sentence is searched, one sentence at a time
 _SHOWN = 4  # pairs of the panel
 
@@ -38,13 +43,14 @@ _SHOWN = 4  # pairs of the panel
 def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
     """Sources are changed by at most 25 gray levels until the captioner describes each as its guide.
 
-    First the guide's code alone is what is searched for. Sources that are still described otherwise are searched once
-    more, for the code and the guide's sentence together. A pair counts where the captioner then says the guide's
-    sentence, word for word, and a classifier that was trained apart from it, by other drawings and of another
-    architecture, still reads every label of the source. Both are judged after rounding to bytes.
+    First the guide's code alone is what is searched for, inside rising radii. Sources that are still described
+    otherwise are searched for the code and the guide's sentence together, and those that are left then for the
+    sentence alone. A pair counts where the captioner then says the guide's sentence, word for word, and a classifier
+    that was trained apart from it, by other drawings and of another architecture, still reads every label of the
+    source. Both are judged after rounding to bytes.
 
-    `caption_hijack` is of drawn faces, `caption_hijack_scenes` of drawn digits. `..._mimic` is the share after the
-    first search; `..._says` that of the sentence alone, with no guide to look at, on 25 pairs.
+    `caption_hijack` is of drawn faces, `caption_hijack_scenes` of drawn digits. `..._mimic` is the share where
+    the code alone sufficed; `..._says` that of the sentence alone, with no guide to look at, on 25 pairs.
     """
     torch.set_num_threads(1)
     figures: dict[str, float] = {}
@@ -58,7 +64,7 @@ def hijack(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
         end = "" if world == "faces" else "_scenes"
         some = slice(_ASKED)
         mimicked = hijacked(describer, source, guide, "mimic", quick=run.quick)
-        both = hijacked(describer, source, guide, "both", mimicked, quick=run.quick)
+        both = hijacked(describer, source, guide, "sentence", mimicked, quick=run.quick)
         named = hijacked(describer, source.pick(some), guide.pick(some), "says", quick=run.quick)
         told = {
             "mimic": _judged(describer, independent, source, mimicked, guide),
@@ -105,34 +111,33 @@ def hijacked(
 ) -> Images:
     """Sources that are changed until they are described as their guides, in bytes.
 
-    A search inside a small radius comes first, and those that it leaves undescribed are searched in larger ones; for
-    both, in the largest alone.
+    Each search of `_SEARCHES` takes those sources that the ones before it have left undescribed.
 
     Args:
         describer: The captioner.
         source: Images [n].
         guide: As many others.
-        by: What is searched for. "mimic": the guide's code; "says": its sentence; "both": their sum.
-        begun: What an earlier search made of the sources: those that it has left undescribed are searched anew.
+        by: What is searched for, and how.
+        begun: What earlier searches made of the sources.
         quick: A few steps.
     """
     wanted, changed = plain_sentences(guide), source.pixels.clone() if begun is None else begun.pixels.clone()
-    mimic, budget = Mimic("code", near=_NEAR), Budget(3 if quick else _STEPS)
-    for levels in _LEVELS[-1:] if by == "both" else _LEVELS:
+    mimic = Mimic("code", near=_NEAR)
+    for levels, what, steps, rate in _SEARCHES[by]:
         said = describer.answer(replace(source, pixels=changed).images())
         left = [i for i, text in enumerate(said) if text != wanted[i]]
         searches: list[tuple[Objective, list[int]]] = [(mimic, left)]
-        if by != "mimic":
+        if what != "mimic":
             goals: dict[str, Objective] = {wanted[i]: Says(wanted[i]) for i in left}
             searches = [
-                (mimic + goal if by == "both" else goal, [i for i in left if wanted[i] == text])
+                (mimic + goal if what == "both" else goal, [i for i in left if wanted[i] == text])
                 for text, goal in sorted(goals.items())
             ]
         for objective, some in searches:
             if some:
-                rows = torch.tensor(some)
+                rows, budget = torch.tensor(some), Budget(3 if quick else steps)
                 task = Task(rows, source.images(rows), guide=guide.images(rows))
-                probe = Probe(Pixels(), objective, Linf(levels / 255), Adam(_RATE), budget=budget)
+                probe = Probe(Pixels(), objective, Linf(levels / 255), Adam(rate), budget=budget)
                 changed[rows] = to_bytes(probe.run(describer, task).images)
     return replace(source, pixels=changed)
 
