@@ -25,8 +25,8 @@ _EVERY = 5.0  # seconds between two lines of progress
 _DATA = {
     "images": "digits, faces, scenes, a folder, a CSV, idx files or an npz file of images",
     "text": "a file of text in UTF-8, or hello",
-    "sequences": "an npz file of sequences; cells, signals or digit-movies, of which each has one label; parity, echo "
-    "or chained, of which each frame has one",
+    "sequences": "an npz file of sequences; cells, signals or digit-movies, of which each has one label; parity, "
+    "echo or chained, of which each frame has one",
 }
 
 
