@@ -77,10 +77,11 @@ def open_sequences(source: str | Path, *, split: str = "train", limit: int | Non
             needed=", ".join(_SPLITS),
             hint="Take one of these.",
         )
+    lots = 2 * seed + _SPLITS.index(split)  # no two splits share their noise
     if str(source) in BUILT_IN_SEQUENCES:
-        return BUILT_IN_SEQUENCES[str(source)](2 * seed + _SPLITS.index(split), limit)
+        return BUILT_IN_SEQUENCES[str(source)](lots, limit)
     if str(source) == "digit-movies":
-        return digit_movies(open_data("digits", split=split, limit=limit, seed=seed), seed=seed)
+        return digit_movies(open_data("digits", split=split, limit=limit, seed=seed), seed=lots)
     path = Path(source)
     if path.suffix.lower() != ".npz" or not path.is_file():
         raise DataError(

@@ -18,6 +18,13 @@ def test_drawn_worlds_have_two_splits_of_different_rows(name):
     assert open_sequences(name, limit=14, seed=1).fingerprint not in (train.fingerprint, test.fingerprint)
 
 
+def test_no_frame_of_noise_stands_in_both_splits():
+    train, test = (open_sequences("digit-movies", split=split).frames.flatten(0, 1) for split in ("train", "test"))
+    rows = {frame.numpy().tobytes() for frame in train}
+    assert len(rows) > 0.99 * len(train)
+    assert not any(frame.numpy().tobytes() in rows for frame in test)
+
+
 def test_a_file_of_arrays_is_read(tmp_path):
     frames, labels = np.random.default_rng(0).random((5, 4, 2)), np.array([0, 1, 0, 1, 1])
     np.savez(tmp_path / "a.npz", frames_train=frames, labels_train=labels, lengths_train=[4, 3, 2, 1, 4],
