@@ -1,5 +1,6 @@
 """`open_sequences`: one word or path in, `Sequences` out."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def open_sequences(source: str | Path, *, split: str = "train", limit: int | Non
         return BUILT_IN_SEQUENCES[str(source)](lots, limit)
     if str(source) == "digit-movies":
         return digit_movies(open_data("digits", split=split, limit=limit, seed=seed), seed=lots)
-    path = Path(source)
+    path = Path(os.path.expanduser(source))  # as `open_data` does
     if path.suffix.lower() != ".npz" or not path.is_file():
         raise DataError(
             "There are no such sequences.",

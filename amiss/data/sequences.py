@@ -167,8 +167,11 @@ class Sequences:
 
     def cut(self, lengths: Tensor) -> "Sequences":
         """The same sequences, of which fewer frames count; those that would have none are left out."""
-        kept = lengths >= 1
-        return replace(self, lengths=torch.minimum(self.lengths, lengths)).pick(kept)
+        lengths = torch.minimum(self.lengths, lengths)
+        labels = self.labels
+        if labels is not None and labels.ndim == 2:
+            labels = torch.where(torch.arange(labels.shape[1]) < lengths[:, None], labels, 0)
+        return replace(self, lengths=lengths, labels=labels).pick(lengths >= 1)
 
     def joined(self, k: int) -> "Sequences":
         """The same signals in frames of `k` samples: k frames of numbers [F] become one [k F]; a rest is left out.

@@ -1,9 +1,12 @@
 """`Text`: one long text, cut into rows that a model learns from, each known by its content."""
 
+import os
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from amiss.data.guards import open_plain
 from amiss.errors import DataError
 from amiss.repro import digest
 
@@ -23,6 +26,7 @@ class Text:
     Attributes:
         characters: The text.
         name: Of its file.
+        classes: Names of labels, which all data that is trained on has; a text has none.
         alphabet: The characters of the whole text that it is a part of, sorted; empty: its own.
     """
 
@@ -64,7 +68,7 @@ def open_text(source: str | Path, *, split: str = "train", limit: int | None = N
     """
     if str(source) in BUILT_IN_TEXTS:
         return Text(BUILT_IN_TEXTS[str(source)], str(source)).pick(slice(limit))
-    path = Path(source)
+    path = Path(os.path.expanduser(source))  # as `open_data` does
     characters = _read(path)
     text = Text(characters, path.name, alphabet=tuple(sorted(set(characters))))
     cut = round(len(text) * (1 - _TEST))
@@ -83,8 +87,10 @@ def open_text(source: str | Path, *, split: str = "train", limit: int | None = N
 def _read(path: Path) -> str:
     """The characters of a file; ends of lines are all one character."""
     try:
-        size = path.stat().st_size
-        if size > _MOST:
+        with open_plain(path, sys.maxsize) as file:
+            size = os.fstat(file.fileno()).st_size
+            read = b"" if size > _MOST else file.read(_MOST + 1)  # it may have grown
+        if max(size, len(read)) > _MOST:
             raise DataError(
                 f"{path.name} is too large for a text.",
                 slug="text-size",
@@ -92,12 +98,12 @@ def _read(path: Path) -> str:
                 needed=f"at most {_MOST:,}",
                 hint="Cut it into files, and train on one of them.",
             )
-        text = path.read_text(encoding="utf-8-sig")  # a mark of the order of bytes is no character of the text
+        text = read.decode("utf-8-sig")  # a mark of the order of bytes is no character of the text
     except OSError as error:
         raise DataError(
             "There is no such text.",
             slug="text-missing",
-            seen=f"{path.name}: {error.strerror}",
+            seen=f"{path.name}: {error.strerror or error}",
             needed=f"a text file, or {' or '.join(BUILT_IN_TEXTS)}",
             hint="Check the path.",
         ) from None
@@ -126,4 +132,4 @@ def _read(path: Path) -> str:
             needed="a text",
             hint="Check that it was written.",
         )
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")

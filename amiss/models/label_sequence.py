@@ -93,9 +93,9 @@ class LabelSequence(TokenDensity):
         Raises:
             ContractError: `x` holds what are no labels, or does not fit the frames.
         """
-        self.check(x)
         self._check_frames(x, c)
         c, x = self._ended(x, c, lengths)
+        self.check(x)  # now that what stands behind an end, such as -100, is gone
         return self.likelihood.log_probs(self(x, c), x)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
@@ -177,7 +177,7 @@ class LabelSequence(TokenDensity):
         if lengths is not None and c is not None:
             c = self.ragged(c, lengths)
         ends = self._lengths(c)
-        return c, x if ends is None else _until(x, ends)
+        return c, x if ends is None or x.ndim != 2 else _until(x, ends)
 
 
 def _until(x: Tensor, lengths: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from amiss.data import open_data
 from amiss.data.sequence_sources import BUILT_IN_SEQUENCES, open_sequences
 from amiss.errors import DataError
 
@@ -33,6 +34,13 @@ def test_a_file_of_arrays_is_read(tmp_path):
     assert torch.equal(train.frames, torch.tensor(frames[:4]).float())
     assert train.lengths.tolist() == [4, 3, 2, 1] and train.truth.tolist() == [0, 1, 0, 1]
     assert open_sequences(tmp_path / "a.npz", split="test").labels is None
+
+
+@pytest.mark.parametrize("open_", [open_sequences, lambda source: open_data(f"strips:{source}", split="train")])
+def test_a_file_in_the_home_folder_is_found(tmp_path, monkeypatch, open_):
+    np.savez(tmp_path / "a.npz", frames_train=np.zeros((2, 3, 1, 8, 8), np.uint8), labels_train=[0, 1])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(open_("~/a.npz")) == 2
 
 
 def test_classes_of_a_file_have_their_names(tmp_path):

@@ -31,6 +31,13 @@ def test_rows_are_picked_cut_and_shuffled_within_their_lengths():
     assert not torch.equal(mixed.frames[0], x.frames[0])
 
 
+def test_labels_of_frames_behind_a_new_end_are_0():
+    x = Sequences.of(torch.zeros(3, 4, 2), [4, 1, 3], torch.ones(3, 4))
+    cut = x.cut(torch.tensor([2, 0, 9]))
+    assert cut.frame_truth.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
+    assert x.frame_truth.tolist() == [[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0]]
+
+
 def test_what_stands_behind_an_end_is_no_part_of_the_content():
     x, frames = some(), torch.arange(24.0).reshape(3, 4, 2)
     frames[1, 1:] = torch.nan

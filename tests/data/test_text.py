@@ -1,6 +1,9 @@
 """Texts: opened, split, and refused where they are none."""
 
 import math
+import os
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +69,31 @@ def test_other_splits_and_folders_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("amiss.data.text._MOST", 3)
     with pytest.raises(DataError, match="text-size"):
         open_text(tmp_path / "a")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_has_no_end_is_not_read(tmp_path, kind):
+    path = Path(os.devnull)
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    with pytest.raises(DataError, match="text-missing") as caught:
+        open_text(path)
+    assert caught.value.seen == f"{path.name}: not a plain file"
+
+
+def test_a_text_that_grows_while_it_is_read_is_too_large(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("text")
+    monkeypatch.setattr("amiss.data.text._MOST", 3)
+    monkeypatch.setattr("os.fstat", lambda _: os.stat_result((stat.S_IFREG, *[0] * 9)))
+    with pytest.raises(DataError, match="text-size"):
+        open_text(tmp_path / "a")
+
+
+def test_a_mark_of_the_order_of_bytes_and_every_end_of_line_are_read_as_text_is(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n\r\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_text("~/a", split="all").characters == "a\nb\nc\n\n"
 
 
 def test_rows_of_a_long_text_are_windows_with_what_stands_before_them():

@@ -176,6 +176,21 @@ def test_a_beam_of_nothing_is_refused():
         beam(tokens(), 1, width=0)
 
 
+def test_any_labels_may_stand_behind_an_end_and_none_before_it():
+    model = labels(feedback=True)
+    x, y, lengths = torch.randn(2, 4, 2, dtype=torch.float64), torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0]]), [4, 2]
+    ends = torch.tensor(lengths)
+    padded = y.clone()
+    padded[1, 2:] = -100
+    told = model.log_probs(y, x, ends)
+    assert torch.equal(model.log_probs(padded, x, ends), told)
+    assert torch.equal(model.log_probs(padded, model.ragged(x, ends)), told)
+    padded[1, 1] = -100
+    for wrong in (padded, y[0]):
+        with pytest.raises(ContractError, match="tokens"):
+            model.log_probs(wrong, x, ends)
+
+
 @pytest.mark.parametrize(("both", "pooling"), [(False, "last"), (False, "mean"), (True, "mean")])
 def test_a_whole_sequence_is_labeled_whatever_stands_behind_its_end(both, pooling):
     torch.manual_seed(0)
