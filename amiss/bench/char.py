@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from amiss.bench.bench import Bar, Bench, Run
 from amiss.bench.char_counts import compressed, counted
+from amiss.bench.weights import learned_once
 from amiss.data.text import Text, open_text
 from amiss.models import TextModel
-from amiss.repro import digest, generator
-from amiss.training import KINDS, Preset, load_model, train
+from amiss.repro import generator
+from amiss.training import KINDS, Preset, Trained, train
 from amiss.training.measures.texts import bits_per_character
 
 __all__ = ["BENCH", "learned", "scored", "splits"]
@@ -50,16 +51,15 @@ def learned(run: Run, name: str, text: Text, recipe: Preset) -> tuple[TextModel,
         `epochs`; `cpu_seconds` of the last sitting, which began at step `resumed`, and `characters_per_cpu_second`;
         `load`: how many processes the machine had to run, the mean of the last quarter of an hour.
     """
-    path, said = run.place / f"{name}.safetensors", digest(repr(recipe))
-    if not path.is_file() or load_model(path)[1]["training"].get("recipe") != said:
+
+    def learn(recipe: Preset, mark: str) -> Trained:
         torch.set_num_threads(1)  # the same sums, hence the same weights, on a busy machine too
         began = time.process_time()
-        done = train(recipe, text, out=run.place / f"{name}-{said[:12]}")
+        done = train(recipe, text, out=run.place / f"{name}-{mark}")
         history, window = done.history, recipe.model["arguments"]["length"] // 2
         cpu = time.process_time() - began
         read = (history.steps - history.resumed) * recipe.training.batch * window
         done.facts["training"] |= {
-            "recipe": said,
             "minutes": history.seconds / 60,
             "epochs": history.epochs,
             "resumed": history.resumed,
@@ -67,8 +67,9 @@ def learned(run: Run, name: str, text: Text, recipe: Preset) -> tuple[TextModel,
             "load": os.getloadavg()[2],
             "characters_per_cpu_second": read / cpu,
         }
-        done.save(path)
-    model, facts = load_model(path)
+        return done
+
+    model, facts = learned_once(run.place / f"{name}.safetensors", recipe, learn)
     assert isinstance(model, TextModel)  # noqa: S101
     return model, {key: value for key, value in facts["training"].items() if key != "recipe"}
 

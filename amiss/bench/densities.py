@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from amiss.bench.bench import Run
+from amiss.bench.weights import learned_once
 from amiss.data import Images, open_data
 from amiss.models import PixelDensity
-from amiss.repro import digest
-from amiss.training import Preset, load_model, train
+from amiss.training import Preset, Trained, train
 from amiss.training.losses import DensityLoss
 from amiss.training.measures.likelihood import nats
 from amiss.training.pictures import sheet
@@ -60,16 +60,15 @@ def trained(run: Run, name: str, preset: Callable[[Images, int], Preset]) -> tup
     """
     place = run.place.parent / f"density-{run.seed}{'-quick' if run.quick else ''}"
     path, images = place / f"{name}.safetensors", digits_of(run)
-    recipe = preset(images, run.seed)
-    said = digest(repr(recipe))
-    if not path.is_file() or load_model(path)[1]["training"].get("recipe") != said:
+
+    def learn(recipe: Preset, mark: str) -> Trained:
         torch.set_num_threads(1)  # the same sums, hence the same weights, on a busy machine too
-        done = train(recipe, images, out=place / f"{name}-{said[:12]}")
-        spent = {"seconds": done.history.seconds, "epochs": done.history.epochs, "recipe": said}
-        done.facts["training"] |= spent
-        done.save(path)
+        done = train(recipe, images, out=place / f"{name}-{mark}")
+        done.facts["training"] |= {"seconds": done.history.seconds, "epochs": done.history.epochs}
         (place / f"{name}-nats.json").unlink(missing_ok=True)
-    model, facts = load_model(path)
+        return done
+
+    model, facts = learned_once(path, preset(images, run.seed), learn)
     assert isinstance(model, PixelDensity)  # noqa: S101
     return model, {key: float(facts["training"][key]) for key in ("seconds", "steps", "epochs")}
 

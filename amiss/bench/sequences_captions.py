@@ -1,7 +1,6 @@
 """What a captioner says of scenes that it has not seen, and what it would say without looking."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +8,14 @@ import torch
 from torch import Tensor
 
 from amiss.bench.bench import Run
+from amiss.bench.weights import learned_once
 from amiss.data import Images
 from amiss.data.worlds.captions import SCENES, words_of
 from amiss.data.worlds.faces import sample_faces
 from amiss.data.worlds.scenes import sample_scenes
 from amiss.models import Captioner
 from amiss.repro import fold, uniform
-from amiss.training import load_model, train
+from amiss.training import train
 from amiss.training.measures.captions import bleu, exact, words_right
 from amiss.training.presets.captioner import captioner_for, plain_sentences
 
@@ -79,25 +79,22 @@ def captions(run: Run) -> tuple[dict[str, float], dict[str, Any]]:
 def captioner(run: Run) -> Captioner:
     """The captioner of scenes, of a seed."""
     scenes = sample_scenes(300 if run.quick else _SCENES, stream(run, _LEARN), SIZE)
-    return _trained(run, "scenes", lambda: scenes.pick(~_unseen(scenes.labels, run)).images())
+    return _trained(run, "scenes", scenes.pick(~_unseen(scenes.labels, run)).images())
 
 
 def faces_captioner(run: Run) -> Captioner:
     """The captioner of drawn faces, of a seed."""
     n = 60 if run.quick else _PORTRAITS
-    return _trained(run, "faces", lambda: sample_faces(n, stream(run, _FACES), size=SIZE).images())
+    return _trained(run, "faces", sample_faces(n, stream(run, _FACES), size=SIZE).images())
 
 
-def _trained(run: Run, name: str, images: Callable[[], Images]) -> Captioner:
-    """A captioner trained once, and read from its file ever after."""
+def _trained(run: Run, name: str, images: Images) -> Captioner:
+    """A captioner trained once."""
+    preset = captioner_for(images, seed=run.seed)
+    if run.quick:
+        preset = replace(preset, training=replace(preset.training, steps=2))
     path = run.place / f"captioner-{name}.safetensors"
-    if not path.is_file():
-        drawn = images()
-        preset = captioner_for(drawn, seed=run.seed)
-        if run.quick:
-            preset = replace(preset, training=replace(preset.training, steps=2))
-        train(preset, drawn).save(path)
-    model = load_model(path)[0]
+    model = learned_once(path, preset, lambda recipe, _: train(recipe, images))[0]
     assert isinstance(model, Captioner)  # noqa: S101 - it was saved as one
     return model
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from amiss.bench.bench import Run
 from amiss.bench.sequences_captions import SIZE, captioner, faces_captioner, stream
 from amiss.bench.sequences_panel import draw_panel
+from amiss.bench.weights import learned_once
 from amiss.classifier import Classifier
 from amiss.constraints import Linf
 from amiss.data import Images, to_bytes
@@ -23,7 +24,7 @@ from amiss.probe import Budget, Probe
 from amiss.repro import generator
 from amiss.spaces import Pixels
 from amiss.task import Task
-from amiss.training import attributes_for, load_model, train
+from amiss.training import attributes_for, train
 from amiss.training.presets.captioner import plain_sentences
 
 __all__ = ["hijack", "hijacked", "judge", "pairs_of", "read_labels"]
@@ -148,20 +149,18 @@ def judge(run: Run, world: str) -> tuple[Classifier, float]:
     It sees images at half their side and has neither weights, nor norms, nor images in common with the captioner. To
     each image that it learns from some noise is added, of up to the size that a source may be changed by.
     """
+    images = _drawn(run, world, 60 if run.quick else 6000, _JUDGE)
+    labels, grammar = _labels(images), grammar_of(images.captions)
+    table = {
+        f"{name}={value}": (column == i).float()
+        for name, values, column in zip(grammar.columns, grammar.values, labels.unbind(1), strict=True)
+        for i, value in enumerate(values)
+    }
+    noisy = replace(images, pixels=_noisy(images.pixels, run), table=table, labels=None)
+    preset = attributes_for(noisy, list(table), run.seed, network="SmallCNN")
+    training = replace(preset.training, epochs=None, steps=2 if run.quick else 1000)
     path = run.place / f"judge-{world}.safetensors"
-    if not path.is_file():
-        images = _drawn(run, world, 60 if run.quick else 6000, _JUDGE)
-        labels, grammar = _labels(images), grammar_of(images.captions)
-        table = {
-            f"{name}={value}": (column == i).float()
-            for name, values, column in zip(grammar.columns, grammar.values, labels.unbind(1), strict=True)
-            for i, value in enumerate(values)
-        }
-        noisy = replace(images, pixels=_noisy(images.pixels, run), table=table, labels=None)
-        preset = attributes_for(noisy, list(table), run.seed, network="SmallCNN")
-        training = replace(preset.training, epochs=None, steps=2 if run.quick else 1000)
-        train(replace(preset, training=training), noisy).save(path)
-    model, facts = load_model(path)
+    model, facts = learned_once(path, replace(preset, training=training), lambda recipe, _: train(recipe, noisy))
     classifier = Classifier(nn.Sequential(nn.AvgPool2d(2), model), mean=facts["mean"], std=facts["std"])
     test = _drawn(run, world, 20 if run.quick else 1000, _JUDGE + _NOISE)
     return classifier, float((read_labels(classifier, test) == _labels(test)).all(1).double().mean())
