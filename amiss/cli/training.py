@@ -230,7 +230,7 @@ def _test_images(request: TrainRequest, images: Any) -> Any:
             hint="Give both splits the same classes.",
         )
     if isinstance(test, Sequences):
-        _refuse_other_frames(test, images)
+        _refuse_other_frames(test, images, picked=bool(request.options.get("keep")))
     if not isinstance(test, Images):
         return test if len(test) else None
     seen = set(images.ids)
@@ -260,8 +260,8 @@ def option_error(message: str, seen: str, needed: str, hint: str) -> UsageError:
     return UsageError(message, slug="train-option", seen=seen, needed=needed, hint=hint)
 
 
-def _refuse_other_frames(test: Sequences, train: Sequences) -> None:
-    """Before anything is trained: what is tested must fit the network that will be."""
+def _refuse_other_frames(test: Sequences, train: Sequences, *, picked: bool) -> None:
+    """Before anything is trained: what is tested must fit the network that will be, and its choice of frames."""
     frames = [(tuple(part.frames.shape[2:]), part.beside.shape[2]) for part in (test, train)]
     if frames[0] != frames[1]:
         told = ["{} with {} numbers beside".format("x".join(map(str, shape)), extra) for shape, extra in frames]
@@ -272,4 +272,13 @@ def _refuse_other_frames(test: Sequences, train: Sequences) -> None:
             needed=f"train: {told[1]}",
             why="an array of one split was cut in another way, or beside_test is missing",
             hint="Give both splits the same arrays, with frames of one shape.",
+        )
+    if picked and test.frames.shape[1] > train.frames.shape[1]:
+        raise DataError(
+            "Test sequences are longer than those that frames are picked of.",
+            slug="train-frames",
+            seen=f"test: {test.frames.shape[1]} frames",
+            needed=f"train: {train.frames.shape[1]} frames, or fewer",
+            why="--keep learns which frames are recorded, and none behind the last of training",
+            hint="Cut both splits to one length.",
         )

@@ -80,6 +80,14 @@ def test_labels_of_frames_are_none_of_a_whole(rows):
     rows("train", "sequence-classifier", "rows.npz", "--out", "other").refused("sequences-labels", code=1)
 
 
+def test_numbers_beside_frames_are_refused(rows):
+    arrays = dict(np.load("rows.npz"))
+    beside = {f"beside_{split}": np.zeros((*arrays[f"frames_{split}"].shape[:2], 2)) for split in ("train", "test")}
+    np.savez("beside.npz", **arrays, **beside)
+    row = rows("train", "label-sequence", "beside.npz", "--out", "other").refused("sequences-beside", code=1)
+    assert "torch.cat([frames, beside], 2)" in row["Try"] and "--no-beside" not in row["Try"]
+
+
 def test_splits_of_different_frames_are_refused_before_anything_is_trained(amiss):
     frames, labels = np.zeros((4, 3, 2), np.float32), np.zeros((4, 3), np.int64)
     np.savez("apart.npz", frames_train=frames, labels_train=labels, frames_test=frames[:, :, :1], labels_test=labels)

@@ -52,6 +52,31 @@ def test_numbers_beside_frames_keep_strips_out_and_can_be_left_out(amiss):
     assert "[film-strip-shape]" in amiss("check", "bare/model.safetensors", "digits").err
 
 
+def test_numbers_beside_a_signal_are_refused_unless_they_are_left_out(amiss):
+    whole = {"frames": np.zeros((8, 5, 3), np.float32), "labels": LABELS, "beside": np.zeros((8, 5, 2))}
+    np.savez("signals.npz", **{f"{name}_{split}": t for name, t in whole.items() for split in ("train", "test")})
+    row = learn(amiss, "signals.npz").refused("sequences-beside", code=1)
+    assert "2 numbers" in row["Seen"]
+    assert "torch.cat([frames, beside], 2)" in row["Try"] and "--no-beside" in row["Try"]
+    assert learn(amiss, "signals.npz", "--no-beside").code == 0
+
+
+@pytest.mark.parametrize(("length", "code"), [(4, 0), (6, 1)])
+def test_none_of_which_frames_are_picked_is_tested_by_longer_ones(amiss, length, code):
+    frames = np.random.default_rng(0).random((8, 6, 3), np.float32)
+    np.savez(
+        "signals.npz", frames_train=frames[:, :5], labels_train=LABELS, frames_test=frames[:, :length],
+        labels_test=LABELS,
+    )  # fmt: skip
+    assert amiss("train", "sequence-classifier", "signals.npz", "--out", "whole", *SHORT).code == 0
+    said = learn(amiss, "signals.npz", "--keep", "2")
+    assert said.code == code
+    if code:
+        row = said.refused("train-frames", code=1)
+        assert row["Seen"] == "test: 6 frames" and "5 frames" in row["Needed"] and "--keep" in str(row)
+        assert not Path("run").exists()
+
+
 def test_a_page_tells_no_folder_of_this_machine(amiss):
     np.savez("cells.npz", frames_train=FRAMES, labels_train=LABELS, frames_test=FRAMES, labels_test=LABELS)
     assert learn(amiss, "cells.npz").code == 0

@@ -12,6 +12,7 @@ from amiss.models.recurrent import CellName
 from amiss.training.kind import Kind
 from amiss.training.losses import LabelLoss
 from amiss.training.preset import Preset, preset_of
+from amiss.training.presets.sequences import refuse_beside
 
 __all__ = ["LABEL_SEQUENCE", "label_sequence_for"]
 
@@ -47,7 +48,7 @@ def label_sequence_for(
         epochs: Passes over the sequences; by default what fits in two minutes.
 
     Raises:
-        DataError: There is no label for each frame, or frames are pictures.
+        DataError: There is no label for each frame, frames are pictures, or numbers stand beside them.
         UsageError: `sampled` is no share, or there is no feedback that it could be of.
     """
     classes = max(len(sequences.classes), int(sequences.frame_truth.max()) + 1)
@@ -59,6 +60,7 @@ def label_sequence_for(
             needed="floats [n, T, F]",
             hint="Turn each frame into numbers first: the features of a network, for instance.",
         )
+    refuse_beside(sequences)
     arguments = {
         "inputs": sequences.frames.shape[2],
         "classes": classes,

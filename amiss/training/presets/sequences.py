@@ -15,7 +15,7 @@ from amiss.training.losses import SequenceLoss
 from amiss.training.losses.sequences import logits_of
 from amiss.training.preset import Preset, preset_of
 
-__all__ = ["SEQUENCE_CLASSIFIER", "sequence_classifier_for", "sequence_logits"]
+__all__ = ["SEQUENCE_CLASSIFIER", "refuse_beside", "sequence_classifier_for", "sequence_logits"]
 
 _STEPS = 1500
 
@@ -44,12 +44,13 @@ def sequence_classifier_for(
         bidirectional: Whether a frame is judged by the frames behind it as well.
         width: Channels of a movie's first maps.
         keep: Frames that are recorded; which ones is learned. 0: all.
-        beside: Whether it reads the numbers beside a movie's frames; strips of film have none.
+        beside: Whether it reads the numbers beside a movie's frames; strips of film have none. Those of a signal
+            belong into its frames.
         seed: Of weights and order.
         epochs: Passes over the sequences; by default what fits in a few minutes.
 
     Raises:
-        DataError: The sequences have no labels, or frames that are not square.
+        DataError: The sequences have no labels, frames that are not square, or, signals, numbers beside their frames.
         UsageError: More frames are to be recorded than there are.
     """
     classes = max(len(sequences.classes), int(sequences.truth.max()) + 1)
@@ -65,6 +66,8 @@ def sequence_classifier_for(
             needed="height equal to width",
             hint="Cut the frames out, or pad them.",
         )
+    if beside and not movies:
+        refuse_beside(sequences, "; or leave them out: --no-beside, beside=False")
     if movies:
         own = {
             "channels": shape[0],
@@ -84,6 +87,26 @@ def sequence_classifier_for(
         "sequence-classifier", name, arguments, SequenceLoss(frames=movies), **length, batch=32, rate=2e-3,
         clip=1.0, seed=seed,
     )  # fmt: skip
+
+
+def refuse_beside(sequences: Sequences, other: str = "") -> None:
+    """Numbers beside the frames of a signal must not be dropped without a word.
+
+    Args:
+        sequences: What a model of frames alone is to learn from.
+        other: What else can be done about them.
+
+    Raises:
+        DataError: There are such numbers.
+    """
+    if sequences.beside.shape[2]:
+        raise DataError(
+            "A model of signals reads frames alone.",
+            slug="sequences-beside",
+            seen=f"{sequences.beside.shape[2]} numbers beside each frame",
+            needed="signals [n, T, F] with nothing beside their frames",
+            hint=f"Put them into the frames: torch.cat([frames, beside], 2){other}.",
+        )
 
 
 def _data(_: Preset, sequences: Sequences) -> dict[str, Tensor]:
