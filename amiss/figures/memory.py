@@ -1,6 +1,7 @@
 """What a recurrent network can learn from how far back: norms of gradients, drawn."""
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["MemoryNumbers", "draw_memory", "memory_numbers"]
 _RADII = (0.5, 0.9, 1.0, 1.1)
 _SIZE, _ROWS, _CLIP = 24, 16, 1.0
 _LEAST = 1e-20  # what is smaller lies below the picture
+_TINY = 1e-290  # what is smaller has lost digits
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,11 @@ def _drawn(numbers: MemoryNumbers) -> Any:
     linear, clipping, fresh, learned = axes.flatten()
     _lines(linear, {f"radius {radius:g}": norms for radius, norms in numbers.linear.items()})
     for radius, norms in numbers.linear.items():
-        t = torch.arange(len(norms))
-        start = float(norms[-1]) / radius ** (len(norms) - 1)
-        linear.plot(t, start * radius ** t.double(), color="black", linewidth=0.8, linestyle=":")
+        t, known = torch.arange(len(norms)), ((norms > _TINY) & norms.isfinite()).nonzero()
+        if len(known):  # through the last norm that is a number, by logarithms: powers leave the range of numbers
+            last = int(known[-1])
+            line = (norms[last].log() + (t - last) * math.log(radius)).exp()
+            linear.plot(t, line, color="black", linewidth=0.8, linestyle=":")
     linear.set_title("Linear networks; dotted: radius$^{steps}$", loc="left")
     radii, raw, clipped = zip(*numbers.clipping, strict=True)
     clipping.semilogy(radii, raw, color=COLORS[6], label="gradient")
@@ -128,7 +132,9 @@ def _lines(axes: Any, lines: Mapping[str, Tensor]) -> None:
     """Norms over steps back, on a logarithmic axis; what is below the picture is left out."""
     for i, (name, norms) in enumerate(lines.items()):
         seen = norms.clamp_min(_LEAST / 10)
-        axes.semilogy(range(len(seen)), seen, color=COLORS[i if len(lines) > 3 else (6, 2, 0)[i]], label=name)
+        axes.semilogy(
+            range(len(seen)), seen, color=COLORS[i % len(COLORS) if len(lines) > 3 else (6, 2, 0)[i]], label=name
+        )
     axes.set_ylim(bottom=max(_LEAST, min([1e-3, *(float(v.min()) for v in lines.values())]) / 3))
     axes.set_xlabel("steps back")
     axes.set_ylabel("norm of the gradient")

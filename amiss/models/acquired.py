@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
-from amiss.models.acquisition import Begin, FramePicker, Illumination
+from amiss.models.acquisition import Begin, FramePicker, Illumination, through
 from amiss.models.captioner import Captioner
 from amiss.models.classifiers import LeNet, ResNet, SmallCNN
 from amiss.models.movies import MovieClassifier
@@ -65,7 +65,7 @@ class PickedClassifier(nn.Module):
         if not isinstance(self.model, MovieClassifier):
             return seen, lengths
         if beside is not None:
-            beside = mask[:, :, None].to(beside) * beside  # they are recorded with their frame
+            beside = through(beside, mask)  # they are recorded with their frame
         return seen, beside, lengths
 
 
@@ -124,25 +124,34 @@ class LitCaptioner(Captioner):
         more: Other arguments of a `Captioner`: channels, size, length, hidden, cell.
 
     Raises:
-        UsageError: A number that cannot mean anything, or words that make no vocabulary.
+        UsageError: A number that cannot mean anything, a `width`, which is one of convolutions, or words that make
+            no vocabulary.
     """
 
     def __init__(
         self, words: Sequence[str], patterns: int = 16, noise: float = 0.0, learned: bool = True,
         begin: Begin = "random", units: int = 128, code: int = 128, **more: Any,
     ) -> None:  # fmt: skip
+        if "width" in more or not 1 <= units <= 4096:
+            raise UsageError(
+                "There is no such captioner.",
+                slug="captioner",
+                seen=f"units={units}" + (f", width={more['width']!r}"[:100] if "width" in more else ""),
+                needed="units from 1 to 4096, and no width: readings go through dense layers",
+                hint="Pass, for instance, LitCaptioner(words, units=128).",
+            )
         super().__init__(words, code=code, **{**more, "width": 1})
         self._units, self._code = units, code
         self.see(patterns, noise, learned, begin)
 
     def see(self, patterns: int, noise: float = 0.0, learned: bool = True, begin: Begin = "random") -> None:
-        """Put new patterns in front, and new layers that read them, before what speaks."""
+        """Put new patterns in front, and new layers that read them, before what speaks; they go where that is."""
         light = Illumination(self.channels, self.size, patterns, noise, learned, begin)
         readings, units, code = self.channels * patterns, self._units, self._code
         self.encoder = nn.Sequential(
             _Readings(light), nn.BatchNorm1d(readings),
             nn.Linear(readings, units), nn.ReLU(), nn.Linear(units, code), nn.LayerNorm(code),
-        )  # fmt: skip
+        ).to(self.readout.weight)  # fmt: skip
 
     @property
     def light(self) -> Illumination:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
 
-__all__ = ["Begin", "FramePicker", "Illumination", "hadamard"]
+__all__ = ["Begin", "FramePicker", "Illumination", "hadamard", "through"]
 
 Begin = Literal["random", "hadamard"]
 """What patterns are at first: drawn by lot, or the smoothest Hadamard patterns."""
@@ -113,7 +113,7 @@ class FramePicker(nn.Module):
         return self.shown(x, self.mask(len(x), generator))
 
     def shown(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Movies [N, T, ...] through masks [N, T]."""
+        """Movies [N, T, ...] through masks [N, T]; what is not finite is gone with frames that are not picked."""
         if x.ndim < 2 or x.shape[1] != mask.shape[1]:
             raise ContractError(
                 "These movies do not fit the frame picker.",
@@ -122,13 +122,24 @@ class FramePicker(nn.Module):
                 needed=f"(N, {self.frames}, ...)",
                 hint="Cut the movies to this length, or make a picker for theirs.",
             )
-        mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)).to(x.dtype)
-        return self.blank + mask * (x - self.blank)
+        return through(x, mask, self.blank)
 
     def _highest(self, scores: Tensor) -> Tensor:
         """1 at the k highest scores of each row [n, T]; of equal ones the first."""
         order = scores.sort(stable=True, dim=1, descending=True).indices
         return torch.zeros_like(scores).scatter_(1, order[:, : self.keep], 1.0)
+
+
+def through(x: Tensor, mask: Tensor, blank: float = 0.0) -> Tensor:
+    """Sequences [N, T, ...] where masks [N, T] are 1, and `blank` where they are 0, with the gradient of the masks.
+
+    Where the mask is 0 nothing is left of numbers that are not finite. Where it is 1 they stay, so that they can be
+    refused, but have no gradient: behind the end of a sequence nobody looks at them.
+    """
+    mask = mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)).to(x.dtype)
+    finite = x.isfinite()
+    seen = blank + mask * (torch.where(finite, x, blank) - blank)
+    return torch.where(finite | (mask.detach() == 0), seen, x)
 
 
 class Illumination(nn.Module):

@@ -29,7 +29,8 @@ class LabelSequence(TokenDensity):
         layers: How many, one above the other.
         feedback: Whether a label depends on the labels before it.
         bidirectional: Whether a label depends on the frames behind it.
-        memory: Steps that a cell should be able to remember at first (see `Recurrent`).
+        memory: Steps that a cell should be able to remember at first; of lstm and lstm-sigmoid alone (see
+            `Recurrent`).
 
     Raises:
         UsageError: A size that cannot mean anything.

@@ -33,7 +33,8 @@ class Recurrent(nn.Module):
         layers: How many, one above the other.
         bidirectional: Whether each state knows the frames behind it as well as those before it.
         memory: Steps that a gate should be able to keep something at first: the biases of the forget gates are drawn
-            so that cells forget at rates from one step to so many. 0 sets these biases to 1.
+            so that cells forget at rates from one step to so many. 0 sets these biases to 1. It is for cells lstm
+            and lstm-sigmoid; rnn and gru begin as torch draws them, whatever it says.
         dropout: Share of the numbers between layers that are left out while training.
 
     Raises:

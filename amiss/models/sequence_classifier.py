@@ -25,7 +25,8 @@ class SequenceClassifier(nn.Module):
         layers: How many, one above the other.
         bidirectional: Whether states know the frames behind them.
         pooling: "last" reads the state after the last frame; "mean" reads all states, and averages the logits.
-        memory: Steps that a cell should be able to remember at first (see `Recurrent`).
+        memory: Steps that a cell should be able to remember at first; of lstm and lstm-sigmoid alone (see
+            `Recurrent`).
 
     Raises:
         UsageError: A size that cannot mean anything.

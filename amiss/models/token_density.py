@@ -55,7 +55,8 @@ class TokenDensity(Autoregressive):
         cell: Which cells.
         layers: How many, one above the other.
         extra: Numbers that the network reads beside each token.
-        memory: Steps that a cell should be able to remember at first (see `Recurrent`).
+        memory: Steps that a cell should be able to remember at first; of lstm and lstm-sigmoid alone (see
+            `Recurrent`).
         dropout: Share of the numbers that are left out while training: of what the uppermost cells put out, and of
             what is passed from layer to layer. The way from step to step is left whole.
 

@@ -43,8 +43,9 @@ def expected_svg(model: TextModel, text: str, *, k: int = 4) -> str:
         top = start // _COLUMNS * block
         parts.append(_line(text[start : start + _COLUMNS], top + _HIGH, "bold"))
         for rank in range(likely.shape[1]):
-            low, line = top + (rank + 2) * _HIGH, likely[start : start + _COLUMNS, rank].tolist()
-            for i, (token, chance) in enumerate(zip(line, chances[start:, rank].tolist(), strict=False)):
+            low, part = top + (rank + 2) * _HIGH, slice(start, start + _COLUMNS)
+            line, held = likely[part, rank].tolist(), chances[part, rank].tolist()
+            for i, (token, chance) in enumerate(zip(line, held, strict=True)):
                 left = _WIDE // 2 + i * _WIDE
                 if chance >= _SEEN:
                     box = f"M{left} {low - _HIGH + 3}h{_WIDE}v{_HIGH}h-{_WIDE}z"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.errors import DataError
+from amiss.errors import DataError, UsageError
 from amiss.models import Illumination, LitCaptioner
 from amiss.training.batches import Batch, as_pixels
 from amiss.training.recipe import TrainingRecipe
@@ -50,15 +50,14 @@ class EvidenceLoss:
 
 
 class _Read(nn.Module):
-    """Log-odds [N] that are linear in the readings of a few patterns."""
+    """Log-odds [N] that are linear in the reading of one pattern."""
 
     def __init__(self, light: Illumination) -> None:
         super().__init__()
         self.light = light
-        readings = light.channels * len(light.scores)
         # Readings differ by hundredths, around a mean that says nothing: they are weighed in units of their own.
-        self.scale = nn.BatchNorm1d(readings, affine=False)
-        self.weigh = nn.Linear(readings, 1)
+        self.scale = nn.BatchNorm1d(1, affine=False)
+        self.weigh = nn.Linear(1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         odds: Tensor = self.weigh(self.scale(self.light.read(x).flatten(1)))
@@ -83,35 +82,34 @@ class _Said(nn.Module):
 
 
 def patterns_for_class(
-    images: Tensor, wanted: Tensor, *, patterns: int = 1, noise: float = 0.0, steps: int = 400, seed: int = 0
+    images: Tensor, wanted: Tensor, *, noise: float = 0.0, steps: int = 400, seed: int = 0
 ) -> Illumination:
-    """The light whose readings best tell images that show something from those that do not.
-
-    What the readings say is weighed by a linear model that is trained with the patterns.
+    """The one pattern whose reading best tells images that show something from those that do not.
 
     Args:
-        images: [n, C, S, S], bytes or floats in [0, 1].
+        images: [n, 1, S, S], gray, bytes or floats in [0, 1].
         wanted: Whether each shows it [n].
-        patterns: How many patterns are shown.
         noise: Standard deviation of a reading (see `Illumination`).
         steps: Of training, with 128 images each.
-        seed: Of the first patterns, the order of images, and the noise.
+        seed: Of the first pattern, the order of images, and the noise.
 
     Returns:
-        The patterns, in eval mode; `evidence` of one pattern is its reading.
+        The pattern, in eval mode; `evidence` of it is its reading, large where it speaks for what is wanted.
 
     Raises:
         DataError: All images show it, or none.
+        UsageError: The images have colors, which would be a reading for each of them.
 
     References:
         Duarte et al. 2008 (the camera); Bahadir, Dalca and Sabuncu 2019 (a measurement learned for a task).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _Read(Illumination(images.shape[1], images.shape[2], patterns, noise))
+        model = _Read(Illumination(images.shape[1], images.shape[2], 1, noise))
+    _one_reading(model.light)
     _fit(model, images, wanted, EvidenceLoss(_share(images, wanted)), steps, _READ, seed)
     light = model.light
-    if patterns == 1 and light.channels == 1 and float(model.weigh.weight.detach()) < 0:
+    if float(model.weigh.weight.detach()) < 0:
         light.scores.data.neg_()  # light and dark change places, so that a large reading speaks for it
     return light
 
@@ -153,11 +151,14 @@ def patterns_for_sentence(
     """
     loss = EvidenceLoss(_share(images, wanted))
     lit = copy.deepcopy(captioner)
+    voice = {name: p.requires_grad for name, p in lit.named_parameters() if not name.startswith("encoder.")}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         lit.see(patterns, noise, learned)
     _fit(_Said(lit, sentence), images, wanted, loss, steps, _SAID, seed)
-    return lit.requires_grad_(True)
+    for name, p in lit.named_parameters():
+        p.requires_grad_(voice.get(name, p.requires_grad))  # as it came; a light that stays as it was drawn, stays
+    return lit
 
 
 def _share(images: Tensor, wanted: Tensor) -> float:
@@ -181,21 +182,39 @@ def _fit(
     fit(model, loss, data, TrainingRecipe(steps=steps, batch=_BATCH, rate=rate, clip=1.0, seed=seed))
 
 
+def _one_reading(light: Illumination) -> None:
+    """Refuse light of several readings: a sum of them would let those for an image cancel those against it."""
+    patterns = len(light.scores)
+    if light.channels * patterns != 1:
+        raise UsageError(
+            "Several readings of an image are no one number that speaks for it.",
+            slug="patterns-one",
+            seen=f"{light.channels} channels, {patterns} patterns",
+            needed="one pattern, and gray images",
+            hint="Make images in [0, 1] gray, images.mean(1, keepdim=True), and show one pattern.",
+        )
+
+
 @torch.no_grad()
 def evidence(model: Illumination | LitCaptioner, images: Tensor, sentence: str = "", batch: int = 250) -> Tensor:
     """How much speaks for each image [n]: the reading of one pattern, or a sentence's log probability in nats.
 
     Args:
-        model: One pattern, or a captioner. In eval mode there is no sensor noise; in training mode an illumination
-            draws it.
+        model: One pattern on gray images, or a captioner. In eval mode there is no sensor noise; in training mode an
+            illumination draws it.
         images: [n, C, S, S], bytes or floats in [0, 1].
         sentence: For a captioner.
         batch: Images at a time.
+
+    Raises:
+        UsageError: The light gives several readings.
     """
-    parts = []
+    if isinstance(model, Illumination):
+        _one_reading(model)
+    light, parts = model if isinstance(model, Illumination) else model.light, []
     for part in torch.split(images, batch):
-        x = as_pixels(part)
-        parts.append(model.log_prob(sentence, x) if isinstance(model, LitCaptioner) else model.read(x).sum((1, 2)))
+        x = as_pixels(part.to(light.scores.device))
+        parts.append(model.read(x)[:, 0, 0] if isinstance(model, Illumination) else model.log_prob(sentence, x))
     return torch.cat(parts)
 
 
@@ -207,4 +226,4 @@ def area_under_curve(evidence: Tensor, wanted: Tensor) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(wanted.bool().numpy(), evidence.double().numpy()))
+    return float(roc_auc_score(wanted.bool().cpu().numpy(), evidence.detach().double().cpu().numpy()))

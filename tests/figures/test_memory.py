@@ -1,6 +1,7 @@
 """The figure of memory: what is measured is what theory says, and what is drawn is what was measured."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,6 +64,13 @@ def test_the_figure_is_the_same_twice_and_holds_the_names(numbers):
         assert word in svg
     assert b"Networks that have learned" in svg
     assert b"Networks that have learned" not in draw_memory(memory_numbers(lag=3))[1]
+
+
+def test_many_networks_and_norms_that_have_left_the_range_of_numbers_are_drawn(numbers):
+    t = torch.arange(1201, dtype=torch.float64)
+    vanished = {0.5: 0.5**t, 0.25: torch.zeros(1201, dtype=torch.float64)}  # powers of both underflow on the way
+    many = {f"network {i}": numbers.learned["mine"] for i in range(12)}
+    assert b"network 11" in draw_memory(replace(numbers, linear=vanished, learned=many))[1]
 
 
 def test_memory_of_nothing_is_refused():

@@ -89,6 +89,35 @@ def test_a_lit_captioner_sees_readings_alone():
     assert model.log_prob("a b", x).shape == (3,)
 
 
+def test_what_is_missing_in_frames_that_are_not_picked_or_not_there_changes_nothing():
+    model = picked(MOVIES).train()
+    x, beside, lengths = rand(3, 5, 1, 8, 8), rand(3, 5, 2, seed=1), torch.tensor([5, 4, 2])
+    holes, numbers = x.clone(), beside.clone()
+    for part in (holes, numbers):
+        part[1, 4:], part[2, 2:] = float("nan"), float("inf")  # behind the ends, in every draw
+    said, grads = [], []
+    for seen, told in ((x, beside), (holes, numbers)):
+        torch.manual_seed(1)
+        model.zero_grad()
+        logits = model(seen, told, lengths)
+        logits.square().sum().backward()
+        said.append(logits.detach())
+        grads.append(model.picker.raw.grad.clone())
+    assert bool(grads[1].isfinite().all()) and bool(grads[1].any())
+    assert torch.equal(said[0], said[1])
+    torch.testing.assert_close(*grads)
+    still = model.eval()(x, beside)
+    for part in (x, beside):
+        part[:, [0, 2, 3]] = float("nan")
+    assert torch.equal(model(x, beside), still)
+
+
+def test_new_layers_of_a_captioner_go_where_it_is():
+    model = LitCaptioner(["a"], patterns=2, size=8, hidden=4, units=4, code=4).double().to("meta")
+    model.see(3)
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float64)}
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -98,6 +127,8 @@ def test_a_lit_captioner_sees_readings_alone():
         lambda: LitClassifier({"architecture": "LeNet", "arguments": [1]}),
         lambda: LitClassifier({}),
         lambda: LitCaptioner(["a"], patterns=0),
+        lambda: LitCaptioner(["a"], units=0),
+        lambda: LitCaptioner(["a"], width=8),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(make):

@@ -61,6 +61,21 @@ def test_movies_of_one_batch_try_choices_of_their_own_and_blanks_are_what_was_as
     assert torch.equal(first, picker(x)) and not torch.equal(first, picker(x))  # torch's own lots, as of dropout
 
 
+@pytest.mark.parametrize("missing", [float("nan"), float("inf")])
+def test_what_is_missing_in_a_frame_that_is_not_picked_does_no_harm(missing):
+    picker, x = FramePicker(4, 2, blank=0.5), torch.rand(30, 4, 3)
+    mask = picker.mask(30, lots())
+    x = torch.where((mask.detach() == 0)[:, :, None], missing, x).requires_grad_()
+    seen = picker.shown(x, mask)
+    assert bool((seen[mask == 0] == 0.5).all()) and torch.equal(seen[mask == 1], x[mask == 1])
+    seen.square().sum().backward()
+    assert bool(x.grad.isfinite().all()) and bool(picker.raw.grad.isfinite().all()) and bool(picker.raw.grad.any())
+    picker.eval()
+    x = torch.rand(1, 4, 3)
+    x[0, 0, 0] = missing  # picked: it stays, for the model behind to refuse
+    assert not bool(picker(x)[0, 0].isfinite().all())
+
+
 def test_the_informative_frames_of_a_movie_are_found():
     """Frames 1 and 4 of six show the class, and all others noise."""
     found = []

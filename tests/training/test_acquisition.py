@@ -106,6 +106,18 @@ def test_the_best_pattern_is_light_where_what_is_wanted_is():
     assert caught.value.slug == "patterns-wanted"
 
 
+def test_several_readings_are_no_evidence():
+    """Of colors or patterns, readings for an image and against it would cancel in a sum."""
+    x, wanted = bars(40)
+    colors = torch.cat([x, 1 - x, x], 1)  # what is brighter in one channel is darker in another
+    with pytest.raises(UsageError, match="patterns-one"):
+        patterns_for_class(colors, wanted, steps=1)
+    with pytest.raises(UsageError, match="patterns-one"):
+        evidence(Illumination(3, 6, 1), colors)
+    with pytest.raises(UsageError, match="patterns-one"):
+        evidence(Illumination(1, 6, 2), x)
+
+
 def test_a_sentence_gets_a_light_of_its_own_before_a_captioner_whose_voice_stays():
     x, wanted = bars(200)
     x = torch.nn.functional.pad(x, (1, 1, 1, 1))
@@ -132,6 +144,8 @@ def test_a_sentence_gets_a_light_of_its_own_before_a_captioner_whose_voice_stays
     for one in (lit, dim):
         assert all(torch.equal(one.state_dict()[name], before[name]) for name in voice)
         assert one.light.hard().shape == (1, 8, 8) and not one.training
+        still = {name for name, p in one.named_parameters() if not p.requires_grad}
+        assert still == (set() if one is lit else {"encoder.0.light.scores"})
     assert not torch.equal(lit.light.hard(), dim.light.hard())
     areas = [area_under_curve(evidence(model.train(), x, "long hair"), wanted) for model in (lit, dim)]
     assert areas[0] > 0.95 and areas[0] > areas[1] + 0.02

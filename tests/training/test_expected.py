@@ -37,6 +37,8 @@ def test_long_texts_are_drawn_in_lines_of_72():
     svg = expected_svg(model(), "ab" * 40, k=9)
     assert [len(line) for line in lines(svg)] == [72] * 6 + [8] * 6
     assert ET.fromstring(svg).get("viewBox") == "0 0 803 210"
+    whole, rest = expected_svg(model(), "ab" * 36 + "a"), expected_svg(model(), "ab" * 36)
+    assert whole.count('fill-opacity="0.67"') == rest.count('fill-opacity="0.67"') + 1 == 73
 
 
 def test_what_cannot_be_drawn_is_refused_or_a_dot():

@@ -20,6 +20,12 @@ def test_the_least_confidence_is_taken_at_which_answers_are_right_often_enough(r
     assert RIGHT[found <= SURE].mean() >= rate  # of all that are as sure, ties among them
 
 
+def test_a_threshold_is_found_wherever_new_tensors_are_made():
+    with torch.device("meta"):  # as on a GPU: what is made by default lies elsewhere than the answers
+        assert answer_above(SURE, RIGHT, 0.75) == pytest.approx(0.7)
+        assert hallucination(SURE, RIGHT > 0, 0.65).hallucinated == 3
+
+
 def test_a_model_that_is_never_right_answers_nothing():
     assert answer_above(SURE, torch.zeros(5), 0.5) == math.inf
     h = hallucination(SURE, torch.ones(5), math.inf)
@@ -39,7 +45,10 @@ def test_what_is_sure_and_could_be_true_is_counted():
         lambda: answer_above(SURE, RIGHT, math.nan),
         lambda: answer_above(SURE, RIGHT[:3]),
         lambda: answer_above(SURE[:0], RIGHT[:0]),
+        lambda: answer_above(SURE.log().where(SURE < 0.9, math.nan), RIGHT),
+        lambda: answer_above(SURE, RIGHT / 0),
         lambda: hallucination(SURE, RIGHT[:3], 0.5),
+        lambda: hallucination(SURE * math.nan, RIGHT, 0.5),
         lambda: hallucination(SURE[None], RIGHT[None], 0.5),
     ],
 )

@@ -41,7 +41,7 @@ def answer_above(confidence: Tensor, right: Tensor, rate: float = 0.95) -> float
     there, so that what it says above it is believed.
 
     Args:
-        confidence: Of each answer [n], in any units.
+        confidence: Of each answer [n], in any units, on any device.
         right: Whether each is right [n], or which share of it, in [0, 1].
         rate: Share of right answers that is asked for, in (0, 1].
 
@@ -49,17 +49,17 @@ def answer_above(confidence: Tensor, right: Tensor, rate: float = 0.95) -> float
         The threshold; infinity where no answers are right so often.
 
     Raises:
-        UsageError: There are no answers, they differ in number, or the rate is no share.
+        UsageError: There are no answers, they differ in number, some are not finite, or the rate is no share.
 
     References:
         Geifman and El-Yaniv 2017, selective classification for deep neural networks (a threshold for a given risk).
     """
-    _refuse(confidence, right, 0 < rate <= 1)
-    order = confidence.double().argsort(descending=True)
-    sure, share = confidence.double()[order], right.double()[order]
-    running = share.cumsum(0) / torch.arange(1, len(share) + 1)
+    sure, share = _counted(confidence, right, 0 < rate <= 1)
+    order = sure.argsort(descending=True)
+    sure, share = sure[order], share[order]
+    running = share.cumsum(0) / torch.arange(1, len(share) + 1, device=share.device)
     # Answers that are equally sure count together.
-    last = torch.cat([sure[1:] != sure[:-1], torch.ones(1, dtype=torch.bool)])
+    last = torch.cat([sure[1:] != sure[:-1], torch.ones(1, dtype=torch.bool, device=sure.device)])
     kept = (last & (running >= rate - 1e-9)).nonzero()
     return float(sure[kept.max()]) if len(kept) else math.inf
 
@@ -74,10 +74,10 @@ def hallucination(confidence: Tensor, plausible: Tensor, above: float) -> Halluc
         above: What `answer_above` read off real inputs.
 
     Raises:
-        UsageError: There are no answers, or they differ in number.
+        UsageError: There are no answers, they differ in number, or some are not finite.
     """
-    _refuse(confidence, plausible, True)
-    sure, fits = confidence.double() >= above, plausible.bool()
+    numbers, could = _counted(confidence, plausible, True)
+    sure, fits = numbers >= above, could.bool()
     return Hallucination(len(sure), int(sure.sum()), int(fits.sum()), int((sure & fits).sum()))
 
 
@@ -96,15 +96,19 @@ def drawn_labels(
     c = frames if lengths is None else model.ragged(frames, lengths)
     said = model.sample(len(frames), c, generator=generator)
     each = model.log_probs(said, c).sum(1)
-    return said, (each / (frames.shape[1] if lengths is None else lengths)).exp()
+    return said, (each / (frames.shape[1] if lengths is None else lengths.to(each.device))).exp()
 
 
-def _refuse(confidence: Tensor, other: Tensor, share: bool) -> None:
-    if not share or confidence.ndim != 1 or confidence.shape != other.shape or not len(confidence):
+def _counted(confidence: Tensor, other: Tensor, share: bool) -> tuple[Tensor, Tensor]:
+    """Both rows of numbers [n], on the CPU."""
+    finite = bool(confidence.isfinite().all()) and bool(other.isfinite().all())
+    if not share or not finite or confidence.ndim != 1 or confidence.shape != other.shape or not len(confidence):
         raise UsageError(
             "Hallucinations cannot be counted from these.",
             slug="hallucination",
-            seen=f"confidence {tuple(confidence.shape)}, beside it {tuple(other.shape)}",
-            needed="two rows of one length, and a share of right answers in (0, 1]",
+            seen=f"confidence {tuple(confidence.shape)}, beside it {tuple(other.shape)}"
+            + ", some of it not finite" * (not finite),
+            needed="two rows of finite numbers, of one length, and a share of right answers in (0, 1]",
             hint="Pass one confidence for each answer, and whether it is right, or plausible.",
         )
+    return confidence.detach().cpu().double(), other.detach().cpu().double()

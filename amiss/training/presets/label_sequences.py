@@ -43,7 +43,8 @@ def label_sequence_for(
         feedback: Whether a label depends on the labels before it (output-generative).
         bidirectional: Whether a label depends on the frames behind it.
         sampled: With feedback, share of its own labels that the model is fed at the end of the run, in [0, 1].
-        memory: Steps that a gate should be able to keep something at first; 0: no such wish.
+        memory: Steps that a gate should be able to keep something at first; 0: no such wish. Of
+            lstm and lstm-sigmoid alone.
         seed: Of weights and order.
         epochs: Passes over the sequences; by default what fits in two minutes.
 
