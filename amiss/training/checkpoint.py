@@ -70,6 +70,7 @@ def load_model(path: Path | str) -> tuple[nn.Module, dict[str, Any]]:
         # Built without memory first, so that a header cannot ask for more than the file brings.
         with torch.device("meta"):
             model = build(facts["recipe"])
+        trained = {name: p.requires_grad for name, p in model.named_parameters()}
         model.load_state_dict(weights, strict=True, assign=True)
     except (AmissError, RuntimeError, ValueError, ArithmeticError) as error:
         if isinstance(error, AmissError) and error.slug == "model-package":
@@ -82,7 +83,8 @@ def load_model(path: Path | str) -> tuple[nn.Module, dict[str, Any]]:
             why="the file was changed, or written by another version of amiss",
             hint="Train the model again, or install the version that wrote it.",
         ) from error
-    model.requires_grad_(True)
+    for name, p in model.named_parameters():
+        p.requires_grad_(trained[name])  # light that stays as it was drawn does so
     return model.eval(), facts
 
 

@@ -33,6 +33,16 @@ def test_a_model_comes_back_bit_for_bit_with_its_facts(saved):
     assert facts == {**FACTS, "recipe": RECIPE} == read_facts(path)
 
 
+def test_light_that_was_not_to_be_learned_is_not_learned_by_who_loads_it(tmp_path):
+    recipe = {
+        "architecture": "LitClassifier",
+        "arguments": {"model": RECIPE, "size": 8, "patterns": 2, "learned": False},
+    }
+    save_model(tmp_path / "lit.safetensors", build(recipe), recipe, FACTS)
+    loaded = load_model(tmp_path / "lit.safetensors")[0]
+    assert [name for name, p in loaded.named_parameters() if not p.requires_grad] == ["light.scores"]
+
+
 def test_half_precision_halves_the_file_and_rounds_by_at_most_its_unit(saved, tmp_path):
     model, path = saved
     half = tmp_path / "half.safetensors"
