@@ -17,6 +17,7 @@ from amiss.cli.flags import FLAGS
 from amiss.cli.folder import ATTACKS, CAMERA, EVOLUTION, RECORD, ROUNDS, SWEEP
 from amiss.cli.training import CURVE_FILE, MODEL_FILE, REPORT_FILE
 from amiss.errors import DataError
+from amiss.loading.asked import how_asked
 from amiss.recipes import RECIPES
 from amiss.study import RUN, Inputs, Store
 from amiss.study.figures import figures
@@ -40,14 +41,6 @@ _RECORDS = {
     "defense": ROUNDS,
 }
 """Where a run without a ledger of its own keeps what it found, by its kind."""
-
-_ASKED = {
-    "classifier": "amiss check {} DATA",
-    "attributes": "amiss check {} DATA --head NAME",
-    "sequence-classifier": "amiss check {} strips:DATA",
-    "captioner": "amiss sample {} --given photos/",
-}
-"""How a trained model is asked, by its kind; others can be sampled."""
 
 
 @dataclass(frozen=True)
@@ -248,13 +241,14 @@ def _trained(folder: Path) -> DataError:
     found, model = _json(folder / REPORT_FILE), folder / MODEL_FILE
     kind = found.get("kind") if isinstance(found, dict) else None
     kind = kind if isinstance(kind, str) and kind in KINDS else "of an unknown kind"
-    hint = _ASKED.get(kind, "amiss sample {}").format(model)
+    preset = found.get("preset") if isinstance(found, dict) else None
+    recipe = preset.get("model") if isinstance(preset, dict) else None
     return DataError(
         f"{str(folder)!r} holds a trained model, {kind}, and no run.",
         slug="run-missing",
         seen=f"{REPORT_FILE}, which has its figures; its losses are in {CURVE_FILE}",
         needed="a folder that amiss run, amiss audit or a Study made",
-        hint=hint,
+        hint=how_asked(str(model), kind, recipe),
     )
 
 

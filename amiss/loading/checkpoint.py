@@ -10,22 +10,14 @@ from torch import nn
 from amiss.classifier import Classifier
 from amiss.data.guards import readable
 from amiss.errors import CheckpointError, ModelError, UsageError
-from amiss.models import (
-    Captioner,
-    FilmDecoder,
-    FilmStrip,
-    LatentVariable,
-    MovieClassifier,
-    PickedClassifier,
-    TextModel,
-)
+from amiss.loading.asked import OTHERS, how_asked
+from amiss.models import FilmDecoder, FilmStrip, LatentVariable, MovieClassifier
 from amiss.training import load_model
 
 __all__ = ["open_checkpoint", "open_decoder", "other_kind"]
 
 _FACTS = {"mean": int | float, "std": int | float, "classes": str}
 _STRIPS = "strips:"
-_PYTHON = "Ask it in Python, by amiss.training.load_model"
 _SHOWN, _LONGEST = 12, 60
 _MOVIES = {"classes": str}
 _MANY = {"mean": int | float, "std": int | float, "heads": str}
@@ -115,16 +107,8 @@ def _instead(module: nn.Module, facts: dict[str, Any]) -> str:
     """What a model that is no classifier of images can be asked."""
     if isinstance(module, LatentVariable):
         return "Give it as --decoder, and the classifier as MODEL."
-    if isinstance(module, Captioner):
-        return (
-            "Let it describe images: amiss sample CHECKPOINT --given photos/; or probe am.open_captioner(CHECKPOINT)."
-        )
-    if isinstance(module, TextModel):
-        return "Let it write: amiss sample CHECKPOINT --prompt TEXT"
-    if isinstance(module, PickedClassifier):
-        return f"{_PYTHON}: it was trained by --keep, and strips of film show all frames."
-    if facts.get("kind") == "sequence-classifier":
-        return f"{_PYTHON}: strips of film show movies alone."
+    if facts["recipe"].get("architecture") in OTHERS and not isinstance(module, MovieClassifier):
+        return how_asked("CHECKPOINT", facts.get("kind"), facts["recipe"])
     return "Train one: amiss train classifier DATA --out runs/classifier"
 
 

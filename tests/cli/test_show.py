@@ -235,17 +235,27 @@ def test_folders_that_are_no_run(run):
         run("show", "run").refused("run-damaged")
 
 
+SAMPLED = "amiss sample old/model.safetensors --out samples/"
+CAPTIONED = (
+    "amiss sample old/model.safetensors --given photos/, or am.open_captioner('old/model.safetensors') in Python"
+)
+PYTHON = "In Python: amiss.training.load_model('old/model.safetensors')"
+
+
 @pytest.mark.parametrize(
     ("text", "said", "hint"),
     [
         ('{"kind": "classifier"}', "classifier", "amiss check old/model.safetensors DATA"),
         ('{"kind": "attributes"}', "attributes", "amiss check old/model.safetensors DATA --head NAME"),
-        ('{"kind": "captioner"}', "captioner", "amiss sample old/model.safetensors --given photos/"),
-        ('{"kind": "vae"}', "vae", "amiss sample old/model.safetensors"),
-        ('{"kind": "\\u001b[2J"}', "of an unknown kind", "amiss sample old/model.safetensors"),
-        ('{"kind": ["vae"]}', "of an unknown kind", "amiss sample old/model.safetensors"),
-        ("[]", "of an unknown kind", "amiss sample old/model.safetensors"),
-        ("{", "of an unknown kind", "amiss sample old/model.safetensors"),
+        ('{"kind": "captioner"}', "captioner", CAPTIONED),
+        ('{"kind": "vae"}', "vae", SAMPLED),
+        ('{"kind": "\\u001b[2J"}', "of an unknown kind", PYTHON),
+        ('{"kind": ["vae"]}', "of an unknown kind", PYTHON),
+        ('{"kind": "vae", "preset": 3}', "vae", SAMPLED),
+        ('{"kind": "vae", "preset": {"model": [1]}}', "vae", SAMPLED),
+        ('{"kind": "vae", "preset": {"model": {"architecture": [], "arguments": 3}}}', "vae", SAMPLED),
+        ("[]", "of an unknown kind", PYTHON),
+        ("{", "of an unknown kind", PYTHON),
     ],
 )
 def test_a_folder_of_training_says_how_its_model_is_asked(amiss, text, said, hint):
