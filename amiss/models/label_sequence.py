@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amiss.errors import ContractError
-from amiss.models.recurrent import CellName, Recurrent, check_sequences
+from amiss.models.recurrent import CellName, Recurrent, check_sequences, counted
 from amiss.models.token_density import TokenCache, TokenDensity, only
 
 __all__ = ["LabelSequence"]
@@ -70,7 +70,7 @@ class LabelSequence(TokenDensity):
                 holds what is not finite.
         """
         check_sequences(x, (self.inputs,), lengths)
-        counts = (torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None])[:, :, None]
+        counts = counted(lengths.to(x.device), x.shape[1])[:, :, None]
         return torch.cat([torch.where(counts, x, 0), counts.to(x)], 2)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -80,8 +80,7 @@ class LabelSequence(TokenDensity):
         lengths = self._lengths(c)
         if lengths is None:
             return logits
-        t = torch.arange(x.shape[1], device=x.device)
-        return only(logits, 0, t >= lengths[:, None])
+        return only(logits, 0, ~counted(lengths, x.shape[1]))
 
     def log_probs(self, x: Tensor, c: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """Log probability of each label given those before it [N, T], nats; 0 behind an end.
@@ -170,7 +169,7 @@ class LabelSequence(TokenDensity):
             return None
         marks = c[:, :, -1]
         lengths = (marks == 1).sum(1)
-        made = marks == (torch.arange(c.shape[1], device=c.device) < lengths[:, None])
+        made = marks == counted(lengths, c.shape[1])
         return lengths if bool(made.all()) else None
 
     def _ended(self, x: Tensor, c: Tensor | None, lengths: Tensor | None) -> tuple[Tensor | None, Tensor]:
@@ -183,7 +182,7 @@ class LabelSequence(TokenDensity):
 
 def _until(x: Tensor, lengths: Tensor) -> Tensor:
     """Labels [N, T] that are 0 behind their ends."""
-    return torch.where(torch.arange(x.shape[1], device=x.device) < lengths[:, None], x, 0)
+    return torch.where(counted(lengths, x.shape[1]), x, 0)
 
 
 def _no_frames(seen: str, needed: str) -> ContractError:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import ContractError, UsageError
-from amiss.models.recurrent import CellName, Recurrent, check_sequences, check_type
+from amiss.models.recurrent import CellName, Recurrent, check_sequences, check_type, counted
 from amiss.models.sequence_classifier import mean_of
 
 __all__ = ["MovieClassifier"]
@@ -95,7 +95,7 @@ class MovieClassifier(nn.Module):
             )
         counts = torch.ones(n, t, dtype=torch.bool, device=x.device)
         if lengths is not None:
-            counts = torch.arange(t, device=x.device) < lengths.to(x.device)[:, None]
+            counts = counted(lengths.to(x.device), t)
         code = x.new_zeros(n, t, self.readout.in_features if self.recurrent is None else self.recurrent.inputs)
         seen = self.eye(2 * x[counts] - 1)  # frames behind an end are not looked at
         if beside is not None and self.extra:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from amiss.errors import ContractError, UsageError
 from amiss.models.cells import CELLS, State, Weights
 
-__all__ = ["CellName", "Recurrent", "check_sequences", "check_type", "last_of", "turned_back"]
+__all__ = ["CellName", "Recurrent", "check_sequences", "check_type", "counted", "last_of", "turned_back"]
 
 CellName = Literal["rnn", "lstm", "lstm-sigmoid", "gru"]
 """A name in `CELLS`."""
@@ -184,6 +184,11 @@ def turned_back(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.gather(1, index.reshape(*index.shape, *(1,) * (x.ndim - 2)).expand_as(x))
 
 
+def counted(lengths: Tensor, t: int) -> Tensor:
+    """Which of `t` frames count [N, t], bool: the first `lengths` [N] of each row; on the lengths' device."""
+    return torch.arange(t, device=lengths.device) < lengths[:, None]
+
+
 def last_of(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The last frame [N, ...] of each sequence [N, T, ...]."""
     if lengths is None:
@@ -201,7 +206,7 @@ def check_sequences(x: Tensor, frame: tuple[int, ...], lengths: Tensor | None = 
     _check_shape(x, frame, lengths)
     bad = ~x.isfinite().flatten(2).all(2)
     if lengths is not None:
-        bad &= torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+        bad &= counted(lengths.to(x.device), x.shape[1])
     if bool(bad.any()):
         row, at = (int(i) for i in bad.nonzero()[0])
         raise ContractError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
-from amiss.models.recurrent import CellName, Recurrent, check_sequences, last_of
+from amiss.models.recurrent import CellName, Recurrent, check_sequences, counted, last_of
 
 __all__ = ["Pooling", "SequenceClassifier", "mean_of"]
 
@@ -85,7 +85,7 @@ def mean_of(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The mean [N, ...] over the frames that count of sequences [N, T, ...]."""
     if lengths is None:
         return x.mean(1)
-    counts = (torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]).to(x.dtype)
+    counts = counted(lengths.to(x.device), x.shape[1]).to(x.dtype)
     counts = counts.reshape(*counts.shape, *(1,) * (x.ndim - 2))
     return (x * counts).sum(1) / counts.sum(1)
 
@@ -94,5 +94,5 @@ def _silent(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Sequences with zeros behind their ends, whatever stood there."""
     if lengths is None:
         return x
-    counts = torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+    counts = counted(lengths.to(x.device), x.shape[1])
     return torch.where(counts.reshape(*counts.shape, *(1,) * (x.ndim - 2)), x, 0)

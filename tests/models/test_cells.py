@@ -5,7 +5,7 @@ import torch
 
 from amiss.errors import ContractError, UsageError
 from amiss.models.cells import CELLS, lstm
-from amiss.models.recurrent import Recurrent, check_sequences, last_of, turned_back
+from amiss.models.recurrent import Recurrent, check_sequences, counted, last_of, turned_back
 
 NAMES = list(CELLS)
 
@@ -211,3 +211,8 @@ def test_a_model_that_rests_gives_gradients_by_kernels_that_have_them(training, 
         net(torch.randn(2, 5, 3))
     assert seen == [enabled]
     assert torch.backends.cudnn.enabled
+
+
+def test_frames_before_an_end_count():
+    assert counted(torch.tensor([3, 1]), 4).tolist() == [[True, True, True, False], [True, False, False, False]]
+    assert counted(torch.tensor([2], device="meta"), 2).device.type == "meta"

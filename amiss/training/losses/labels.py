@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from amiss.errors import UsageError
 from amiss.models import LabelSequence
+from amiss.models.recurrent import counted
 from amiss.training.batches import Batch
 from amiss.training.losses.loss import expect
 
@@ -69,8 +70,7 @@ class LabelLoss:
         frames, true, lengths = batch["frames"], batch["labels"], batch.rows.get("lengths")
         if lengths is not None:
             frames = labeler.ragged(frames, lengths)
-            counts = torch.arange(true.shape[1], device=true.device) < lengths[:, None]
-            true = torch.where(counts, true, 0)
+            true = torch.where(counted(lengths, true.shape[1]), true, 0)
         fed = true
         if self.sampled and labeler.feedback:
             lots = batch.generator()
