@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from amiss.analysis.findings.statistics import auc
 from amiss.bench.bench import Run
 from amiss.data import Images, open_data
 from amiss.models import Illumination, LitCaptioner
 from amiss.training import KINDS, Preset, train
-from amiss.training.patterns import area_under_curve, evidence, patterns_for_class, patterns_for_sentence
+from amiss.training.patterns import evidence, patterns_for_class, patterns_for_sentence
 from amiss.training.presets.captioner import plain_sentences
 
 __all__ = ["caption", "mask", "small_faces"]
@@ -172,4 +173,4 @@ def _own_light(run: Run, captioner: LitCaptioner, learn: Images, test: Images) -
 
 
 def _area(run: Run, model: Illumination | LitCaptioner, pixels: Tensor, wanted: Tensor, sentence: str = "") -> float:
-    return area_under_curve(_noisy(lambda: evidence(model, pixels, sentence), run.seed), wanted)
+    return auc(_noisy(lambda: evidence(model, pixels, sentence), run.seed), wanted)

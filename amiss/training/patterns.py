@@ -14,7 +14,7 @@ from amiss.training.batches import Batch, as_pixels
 from amiss.training.recipe import TrainingRecipe
 from amiss.training.trainer import fit
 
-__all__ = ["EvidenceLoss", "area_under_curve", "evidence", "patterns_for_class", "patterns_for_sentence"]
+__all__ = ["EvidenceLoss", "evidence", "patterns_for_class", "patterns_for_sentence"]
 
 _BATCH = 128
 _READ, _SAID = (
@@ -216,14 +216,3 @@ def evidence(model: Illumination | LitCaptioner, images: Tensor, sentence: str =
         x = as_pixels(part.to(light.scores.device))
         parts.append(model.read(x)[:, 0, 0] if isinstance(model, Illumination) else model.log_prob(sentence, x))
     return torch.cat(parts)
-
-
-def area_under_curve(evidence: Tensor, wanted: Tensor) -> float:
-    """The chance, in [0, 1], that more speaks for an image that shows it than for one that does not; ties count half.
-
-    References:
-        Mann and Whitney 1947; Hanley and McNeil 1982.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(wanted.bool().cpu().numpy(), evidence.detach().double().cpu().numpy()))

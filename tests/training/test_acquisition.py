@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from amiss.analysis.findings.statistics import auc
 from amiss.data import Images, open_data
 from amiss.data.sequence_sources import open_sequences
 from amiss.errors import DataError, ModelError, UsageError
@@ -12,7 +13,7 @@ from amiss.loading import open_classifier
 from amiss.models import Illumination, LitCaptioner, LitClassifier, PickedClassifier, build
 from amiss.training import KINDS, evaluate, load_model, train
 from amiss.training.losses import ClassifierLoss
-from amiss.training.patterns import area_under_curve, evidence, patterns_for_class, patterns_for_sentence
+from amiss.training.patterns import evidence, patterns_for_class, patterns_for_sentence
 
 torch.set_num_threads(1)
 
@@ -96,9 +97,9 @@ def test_the_best_pattern_is_light_where_what_is_wanted_is():
     light = patterns_for_class(x, wanted, noise=0.01, steps=150)
     assert light.hard()[0, :, :3].mean() == 1
     asked, true = bars(200, seed=1)
-    best = area_under_curve(evidence(light, asked), true)
+    best = auc(evidence(light, asked), true)
     assert best > 0.99
-    assert best > area_under_curve(evidence(Illumination(1, 6, 1).eval(), asked), true)
+    assert best > auc(evidence(Illumination(1, 6, 1).eval(), asked), true)
     again = patterns_for_class(x, wanted, noise=0.01, steps=150)
     assert torch.equal(light.scores, again.scores)
     with pytest.raises(DataError) as caught:
@@ -147,7 +148,7 @@ def test_a_sentence_gets_a_light_of_its_own_before_a_captioner_whose_voice_stays
         still = {name for name, p in one.named_parameters() if not p.requires_grad}
         assert still == (set() if one is lit else {"encoder.0.light.scores"})
     assert not torch.equal(lit.light.hard(), dim.light.hard())
-    areas = [area_under_curve(evidence(model.train(), x, "long hair"), wanted) for model in (lit, dim)]
+    areas = [auc(evidence(model.train(), x, "long hair"), wanted) for model in (lit, dim)]
     assert areas[0] > 0.95 and areas[0] > areas[1] + 0.02
     with pytest.raises(ModelError):
         patterns_for_sentence(captioner, x, wanted, "a green hat", steps=1)
